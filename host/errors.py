@@ -1,0 +1,37 @@
+"""One tree of errors; each carries the exit code the command line answers with.
+
+EdgewrightError
+├── InputError        2  bad usage or input: an unknown task, a budget of NaN, a corrupt file
+├── StorageError      2  a file or folder that cannot be written: full disk, no permission
+├── BudgetError       3  no subnet meets the budget
+├── DeviceError       4  device unreachable, or it refused
+└── MeasurementError  5  a measurement or a verification failed
+"""
+
+from __future__ import annotations
+
+
+class EdgewrightError(Exception):
+    """A failure a person can act on. The message says what, with which values, and what to do next."""
+
+    exit_code = 1
+
+
+class InputError(EdgewrightError, ValueError):
+    exit_code = 2
+
+
+class StorageError(EdgewrightError, OSError):
+    exit_code = 2
+
+
+class BudgetError(EdgewrightError):
+    exit_code = 3
+
+
+class DeviceError(EdgewrightError):
+    exit_code = 4
+
+
+class MeasurementError(EdgewrightError):
+    exit_code = 5
