@@ -1,0 +1,1 @@
+"""Latency and memory of a subnet from its open modules, learnt from a campaign's records; scikit-learn style."""

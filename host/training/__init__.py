@@ -1,0 +1,1 @@
+"""Joint training of supernet and assembler, once per task space and backbone."""

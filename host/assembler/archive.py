@@ -1,0 +1,134 @@
+"""A trained supernet on disk: one folder, safetensors and JSON, nothing that could run code when it is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import InputError
+from ..files import make_dir, write_atomic
+from ..supernet.supernet import Supernet
+from ..supernet.plan import SupernetPlan
+from ..tasks import AttributeSpace
+from .assembler import Assembler, AssemblerConfig
+
+FORMAT = "edgewright-supernet"
+VERSION = 1
+FACTS, BACKBONE, ASSEMBLER = "supernet.json", "backbone.safetensors", "assembler.safetensors"
+
+
+def build_backbone(name: str, arguments: dict[str, Any]) -> nn.Module:
+    """An untrained timm model. Raises `InputError` for a name or argument that timm does not take."""
+    import timm
+
+    try:
+        model: nn.Module = timm.create_model(name, pretrained=False, **arguments)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise InputError(f"timm cannot build backbone {name!r} with {arguments}: {error}") from error
+    return model
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedSupernet:
+    """A supernet, its assembler, and the tasks they were trained for. `facts` holds the recipe and how training went."""
+
+    supernet: Supernet
+    assembler: Assembler
+    tasks: AttributeSpace
+    facts: dict[str, Any]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        channels, height, width = self.facts["recipe"]["backbone"]["image_shape"]
+        return channels, height, width
+
+    @cached_property
+    def digest(self) -> str:
+        """Of structure and weights: two supernets with the same digest give the same templates."""
+        hasher = hashlib.sha256(self.supernet.space.digest.encode())
+        for name, tensor in self.supernet.backbone.state_dict().items():
+            hasher.update(name.encode() + tensor.detach().contiguous().numpy().tobytes())
+        return hasher.hexdigest()[:16]
+
+    def save(self, folder: Path) -> None:
+        """Write the folder; the JSON comes last, so that a folder that has it is whole. Raises `StorageError`."""
+        from safetensors.torch import save
+
+        make_dir(folder)
+        write_atomic(folder / BACKBONE, save(_contiguous(self.supernet.backbone)))
+        write_atomic(folder / ASSEMBLER, save(_contiguous(self.assembler)))
+        facts = {
+            "format": FORMAT,
+            "version": VERSION,
+            "digest": self.digest,
+            "tasks": self.tasks.to_json(),
+            "assembler": self.assembler.config.to_json(),
+            "plan": json.loads(self.supernet.plan.to_json()),
+            "facts": self.facts,
+        }
+        write_atomic(folder / FACTS, json.dumps(facts, indent=1).encode())
+
+    @classmethod
+    def load(cls, folder: Path) -> TrainedSupernet:
+        """Raises `InputError` when the folder is missing, corrupt, foreign or newer than this program."""
+        data = _read_facts(folder)
+        try:
+            plan = SupernetPlan.from_json(json.dumps(data["plan"]))
+            recipe_backbone = data["facts"]["recipe"]["backbone"]
+            tasks = AttributeSpace.from_json(data["tasks"])
+            config = AssemblerConfig(**data["assembler"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise _damaged(folder / FACTS, error) from error
+        backbone = build_backbone(recipe_backbone["name"], recipe_backbone["arguments"])
+        _load_weights(backbone, folder / BACKBONE)
+        supernet = Supernet(backbone.eval(), plan)
+        assembler = Assembler(tasks, supernet.space, config).eval()
+        _load_weights(assembler, folder / ASSEMBLER)
+        trained = cls(supernet, assembler, tasks, data["facts"])
+        if trained.digest != data.get("digest"):
+            raise InputError(f"{folder} is damaged: the weights do not match their digest; copy the folder again")
+        return trained
+
+
+def _contiguous(module: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
+
+
+def _read_facts(folder: Path) -> dict[str, Any]:
+    path = folder / FACTS
+    try:
+        data = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise InputError(
+            f"no supernet in {folder} ({FACTS} is missing); train one with `edgewright train numvqa-resnet --out DIR`, "
+            "or leave --supernet out to use the shipped one"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise InputError(f"{path} is not a supernet of this program; name a folder that `edgewright train` wrote")
+    if data.get("version") != VERSION:
+        raise InputError(f"{path} has version {data.get('version')}, this program reads {VERSION}; update edgewright")
+    return data
+
+
+def _load_weights(module: nn.Module, path: Path) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        module.load_state_dict(load(path.read_bytes()))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+    return InputError(f"{path} is damaged or foreign ({reason}); copy the folder again, or train anew")

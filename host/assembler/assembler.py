@@ -1,0 +1,98 @@
+"""The network that turns requests into module weights; a module is open where its weight is positive.
+
+NN-Factory, sections 2.2 and 5 of the method: multi-hot task and sinusoidal limit, one selection encoding for the whole
+model, and per site a batch norm of its own and a mixture of gaters. The gater's final ReLU is an ablation only: with
+it a weight is never negative, a soft gate never closes, and a closed gate gets no gradient.
+
+Shapes: `B` requests, `T` attributes, `P` limit encoding, `S` selection encoding, `E` gaters a site, `D` modules of a
+site, `L` sites, `N` modules of all sites.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..gates import GateSpace, Gates
+from ..tasks import AttributeSpace
+from .limits import open_modules
+from .request import Request
+
+
+@dataclass(frozen=True)
+class AssemblerConfig:
+    limit_dim: int = 32
+    selection_dim: int = 128
+    n_gaters: int = 4
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def encode_limit(limits: Tensor, dim: int) -> Tensor:
+    """Sinusoidal encoding of the limit in percent, as a Transformer encodes a position: `(B,)` -> `(B, P)`."""
+    frequency = 10000.0 ** (-torch.arange(0, dim, 2, device=limits.device, dtype=torch.float32) / dim)  # (P / 2,)
+    angle = 100.0 * limits[:, None].float() * frequency  # (B, P / 2)
+    return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)  # (B, P)
+
+
+class SiteGater(nn.Module):
+    """Weights of one site: `E` gaters FC -> BN over the site's own norm of the selection, mixed by a gating network."""
+
+    def __init__(self, selection_dim: int, width: int, n_gaters: int) -> None:
+        super().__init__()
+        self.shape = (n_gaters, width)
+        self.norm = nn.BatchNorm1d(selection_dim)
+        self.gaters = nn.Linear(selection_dim, n_gaters * width, bias=False)
+        self.gater_norm = nn.BatchNorm1d(n_gaters * width)  # bias 0: about half of the modules open at first
+        self.mixture = nn.Linear(selection_dim, n_gaters)
+
+    def forward(self, selection: Tensor) -> Tensor:
+        own = self.norm(selection)  # (B, S)
+        candidates = self.gater_norm(self.gaters(own)).unflatten(1, self.shape)  # (B, E, D)
+        share = self.mixture(selection).softmax(1)  # (B, E)
+        return torch.einsum("be,bed->bd", share, candidates)  # (B, D)
+
+
+class Assembler(nn.Module):
+    """Module weights for requests."""
+
+    def __init__(self, tasks: AttributeSpace, space: GateSpace, config: AssemblerConfig | None = None) -> None:
+        super().__init__()
+        self.tasks, self.space, self.config = tasks, space, config or AssemblerConfig()
+        request_dim = len(tasks.attributes) + self.config.limit_dim
+        self.selection = nn.Sequential(
+            nn.Linear(request_dim, self.config.selection_dim, bias=False),
+            nn.BatchNorm1d(self.config.selection_dim),
+            nn.ReLU(),
+        )
+        self.sites = nn.ModuleList(
+            SiteGater(self.config.selection_dim, site.width, self.config.n_gaters) for site in space.sites
+        )
+
+    def forward(self, task: Tensor, limit: Tensor) -> Tensor:
+        """Multi-hot tasks `(B, T)` and limits `(B,)` -> weights `(B, N)`."""
+        request = torch.cat([task, encode_limit(limit, self.config.limit_dim)], 1)  # (B, T + P)
+        selection = self.selection(request)  # (B, S)
+        return torch.cat([site(selection) for site in self.sites], 1)  # (B, N)
+
+    @torch.inference_mode()
+    def weights(self, requests: Sequence[Request]) -> Tensor:
+        """Weights `(B, N)` for requests, in evaluation mode, all in one pass."""
+        self.eval()
+        task = torch.stack([torch.from_numpy(self.tasks.encode(request.task.attributes)) for request in requests])
+        limit = torch.tensor([request.limit for request in requests])
+        return self(task, limit)  # (B, N)
+
+    def assemble(self, requests: Sequence[Request]) -> list[Gates]:
+        """Discrete gates for requests; every one respects its limit.
+
+        Raises `InputError` for a limit below one module per site.
+        """
+        limits = torch.tensor([request.limit for request in requests])
+        bits = open_modules(self.weights(requests), limits, self.space)  # (B, N)
+        return [Gates(self.space, row) for row in bits.numpy()]

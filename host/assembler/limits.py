@@ -1,0 +1,38 @@
+"""A limit always holds: where the assembler opens too many modules, the least wanted are closed.
+
+NN-Factory mentions this importance pruning with its Fig. 11; here it also keeps one module open at every site.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..gates import GateSpace
+
+
+def smallest_limit(space: GateSpace) -> float:
+    """The lowest limit that leaves one open module at every site."""
+    return len(space.sites) / space.total
+
+
+def open_modules(weights: Tensor, limits: Tensor, space: GateSpace) -> Tensor:
+    """Weights `(B, N)` and limits `(B,)` -> open modules `(B, N)`, at most `floor(limit * N)` and one or more a site.
+
+    Raises `InputError` for a limit that `smallest_limit` says cannot be kept.
+    """
+    allowed = [math.floor(limit * space.total + 1e-6) for limit in limits.tolist()]  # 1e-6: 0.07 * 100 is 7.0000000001
+    if min(allowed) < len(space.sites):
+        raise InputError(
+            f"an activation limit of {limits.min().item():.2%} leaves less than one module per site; the smallest for "
+            f"this supernet of {len(space.sites)} sites and {space.total} modules is {smallest_limit(space):.2%}"
+        )
+    best = torch.zeros_like(weights, dtype=torch.bool)  # the most wanted module of every site stays open
+    for where in space.slices:
+        best[:, where].scatter_(1, weights[:, where].argmax(1, keepdim=True), True)
+    score = weights.masked_fill(best, math.inf)  # (B, N)
+    rank = score.argsort(dim=1, descending=True, stable=True).argsort(dim=1)  # (B, N)
+    return (rank < torch.tensor(allowed)[:, None]) & ((weights > 0) | best)  # (B, N)

@@ -1,0 +1,150 @@
+"""What one measurement leaves behind: raw samples and how they were taken, or the reason why there are none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any, Literal, get_args
+
+from ..errors import InputError, MeasurementError
+
+SCHEMA = 1
+
+Kind = Literal["subnet", "sentinel", "repeat"]
+"""subnet: the first time a subnet is measured; repeat: the second time; sentinel: the fixed one, against drift."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a subnet has no samples. `kind` is the agent's word, for instance timeout, memory or crash."""
+
+    kind: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One answer of the agent. Exactly one of `samples_ms` and `error` is set; None always means "not known", never 0.
+
+    `child_ms` is the lifetime of the process that loaded and ran the model, `emit_ms` the time to cut the model out of
+    its template, `health` what the device said of itself before and after.
+    """
+
+    samples_ms: tuple[float, ...] | None = None
+    memory_mib: float | None = None
+    memory_method: str | None = None
+    n_warmup: int | None = None
+    load_ms: float | None = None
+    size_bytes: int | None = None
+    child_ms: float | None = None
+    emit_ms: float | None = None
+    health: Mapping[str, Any] = field(default_factory=dict)
+    error: Failure | None = None
+
+    def __post_init__(self) -> None:
+        if (self.samples_ms is None) == (self.error is None):
+            raise InputError(
+                "a measurement has either samples or an error, "
+                f"got samples_ms={self.samples_ms!r} and error={self.error!r}"
+            )
+        if self.samples_ms is not None:
+            _check_samples(self.samples_ms)
+        for name in ("memory_mib", "size_bytes"):
+            _check_positive(name, getattr(self, name))
+
+    @property
+    def latency_ms(self) -> float | None:
+        """The median of the samples."""
+        return None if self.samples_ms is None else median(self.samples_ms)
+
+    @classmethod
+    def from_reply(cls, reply: Mapping[str, Any]) -> Measurement:
+        """Read the agent's answer to a measurement. Raises `MeasurementError` when it is not one."""
+        try:
+            error = reply.get("error")
+            if error is not None:
+                return cls(
+                    error=Failure(str(error["kind"]), str(error["message"])),
+                    child_ms=reply.get("child_ms"),
+                    emit_ms=reply.get("emit_ms"),
+                    health=dict(reply.get("health") or {}),
+                )
+            return cls(
+                samples_ms=tuple(float(sample) for sample in reply["samples_ms"]),
+                memory_mib=reply.get("memory_mib"),
+                memory_method=reply.get("memory_method"),
+                n_warmup=reply.get("n_warmup"),
+                load_ms=reply.get("load_ms"),
+                size_bytes=reply.get("size_bytes"),
+                child_ms=reply.get("child_ms"),
+                emit_ms=reply.get("emit_ms"),
+                health=dict(reply.get("health") or {}),
+            )
+        except (KeyError, TypeError, ValueError) as problem:
+            raise MeasurementError(
+                f"the agent's answer is not a measurement ({type(problem).__name__}: {problem}; it has "
+                f"{sorted(reply)}); deploy the agent of this version to the device again"
+            ) from problem
+
+
+@dataclass(frozen=True)
+class Record:
+    """One position of a campaign, measured.
+
+    `counts` are the open modules per site `(L,)`, `packed_gates` the gates as `Gates.pack` gives them. `overhead_ms` is
+    what host and agent added to the child's own time. `attempts` counts the tries, the successful one included.
+    """
+
+    position: int
+    kind: Kind
+    gates_digest: str
+    packed_gates: bytes
+    counts: tuple[int, ...]
+    device: str
+    protocol: Mapping[str, Any]
+    facts_digest: str
+    started_at: str
+    measurement: Measurement
+    overhead_ms: float | None = None
+    attempts: int = 1
+    schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise InputError(f"a record's kind must be one of {', '.join(get_args(Kind))}, got {self.kind!r}")
+        if self.position < 0 or self.attempts < 1:
+            raise InputError(
+                f"`position >= 0` and `attempts >= 1` must hold, but got {self.position} and {self.attempts}"
+            )
+        if not self.counts or min(self.counts) < 1:
+            raise InputError(f"every site of a subnet has at least one open module, got counts {self.counts}")
+
+    @property
+    def latency_ms(self) -> float | None:
+        return self.measurement.latency_ms
+
+    @property
+    def memory_mib(self) -> float | None:
+        return self.measurement.memory_mib
+
+    @property
+    def error(self) -> Failure | None:
+        return self.measurement.error
+
+
+def _check_samples(samples_ms: tuple[float, ...]) -> None:
+    if not samples_ms:
+        raise InputError("a measurement without samples is an error, not an empty list")
+    wrong = [sample for sample in samples_ms if not (math.isfinite(sample) and sample > 0)]
+    if wrong:
+        raise InputError(f"samples_ms must be finite and > 0, got {wrong[0]!r} among {len(samples_ms)} samples")
+
+
+def _check_positive(name: str, value: float | None) -> None:
+    if value is not None and not (math.isfinite(value) and value > 0):
+        raise InputError(f"`{name} > 0` must hold, but got {name}={value!r}; what is not known is None")

@@ -1,0 +1,123 @@
+"""The rule of convolutions and linear layers, the only operations that sum over channels: producers and consumers."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from torch import nn
+from torch.fx import Node
+
+from .axes import Axes, Axis
+from .rules import Call
+
+OPS = ("conv1d", "conv2d", "conv3d", "linear")
+LAYER_TYPES = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+
+
+@dataclass(frozen=True)
+class LayerCall:
+    """One call of a conv or linear, for the list of layers. `macs` per sample; None: that side is not one factor."""
+
+    name: str
+    in_factor: int | None
+    out_factor: int | None
+    in_width: int
+    out_width: int
+    macs: int
+
+
+class Contractions:
+    """Applies the rule, and keeps the calls it saw."""
+
+    def __init__(self, model: nn.Module, tensor_names: dict[str, str]) -> None:
+        self.calls: list[LayerCall] = []
+        self._tensor_names = tensor_names  # graph input -> parameter or buffer
+        self._modules = dict(model.named_modules(remove_duplicate=False))
+        self._first_path = {id(module): path for path, module in model.named_modules()}
+
+    def rule(self, call: Call) -> Axes:
+        weight_node: Node = call.args["weight"]
+        weight, x = call.axes(weight_node), call.x
+        channel = len(x) - 1 if call.op == "linear" else len(x) - (len(weight) - 2) - 1
+        groups = call.args.get("groups", 1)
+        module = self._module(call, weight_node)
+        self._record(call, weight_node, module, weight, groups)
+        if call.op != "linear":
+            call.classes.refuse(x[channel + 1 :], "spatial axis of a convolution")
+        out = self._relate(call, module, weight, x, channel, groups)
+        bias = call.args.get("bias")
+        if isinstance(bias, Node):
+            call.classes.join(out, call.axes(bias)[0])
+        tail = [] if call.op == "linear" else call.classes.fresh(call.shape[channel + 1 :], "spatial axis")
+        return [*x[:channel], out, *tail]
+
+    def _relate(self, call: Call, module: str | None, weight: Axes, x: Axes, channel: int, groups: int) -> Axis:
+        """Relate input channels, weight and output channels; the axis of the output channels."""
+        out_width, in_width = call.args["weight"].meta["val"].shape[:2]
+        if module is None:
+            reason = f"{call.op} whose weight is not applied by its own layer to the layer's input"
+            call.classes.refuse([x[channel], *weight], reason)
+            return call.classes.fresh([out_width], reason)[0]
+        if groups == 1:
+            self._contract(call, module, weight, x, channel)
+            if weight[0]:
+                call.classes.get(weight[0][0]).producers.setdefault(module, call.order)
+        elif groups * in_width == out_width and len(x[channel]) == 1:  # depthwise, or grouped with in == out
+            call.classes.join(x[channel], weight[0])
+            call.classes.refuse([weight[1]], "inside a group")
+            call.classes.get(weight[0][0]).add_grouped(module, in_width)
+        else:
+            call.classes.refuse([x[channel], weight[0], weight[1]], "grouped convolution with in != out")
+        return weight[0]
+
+    @staticmethod
+    def _contract(call: Call, module: str, weight: Axes, x: Axes, channel: int) -> None:
+        if not weight[1]:
+            return
+        if len(x[channel]) != 1:
+            call.classes.refuse([x[channel], weight[1]], "flattened with another axis")
+            return
+        call.classes.union(x[channel][0], weight[1][0])
+        batch = call.classes.find(call.batch)
+        where = [i for i, axis in enumerate(x) if axis and call.classes.find(axis[0]) == batch]
+        consumed = call.classes.get(x[channel][0])
+        if len(where) == 1:
+            consumed.add_consumer(module, (where[0], channel - len(x)))
+        else:
+            consumed.reasons.add("the batch axis is lost before a consumer")
+
+    def _record(self, call: Call, weight_node: Node, module: str | None, weight: Axes, groups: int) -> None:
+        shape = weight_node.meta["val"].shape
+        name = module or self._tensor_names.get(weight_node.name, call.node.name).removesuffix(".weight")
+        macs = math.prod(shape[1:]) * math.prod(call.shape) // call.batch_size
+        in_axis = weight[1] if groups == 1 else ()  # the width of a group is the same in every subnet
+        self.calls.append(LayerCall(name, _single(in_axis), _single(weight[0]), int(shape[1]), int(shape[0]), macs))
+
+    def _module(self, call: Call, weight_node: Node) -> str | None:
+        """Path of the layer, if the weight is its own and what it contracts is the input it was called with."""
+        tensor = self._tensor_names.get(weight_node.name)
+        path = _innermost(call.node)
+        layer = self._modules.get(path)
+        if tensor is None or not isinstance(layer, LAYER_TYPES):
+            return None
+        owner, _, attribute = tensor.rpartition(".")
+        if attribute != "weight" or getattr(self._modules[owner], "weight", None) is not layer.weight:
+            return None
+        source: object = call.source
+        while isinstance(source, Node) and "pad" in str(source.target):  # a "same" convolution pads inside
+            source = source.args[0]
+        if isinstance(source, Node) and _innermost(source) == path:
+            return None
+        return self._first_path[id(layer)]
+
+
+def _single(axis: Axis) -> int | None:
+    return axis[0] if len(axis) == 1 else None
+
+
+def _innermost(node: Node) -> str:
+    """Path of the module in whose forward the node was made; a later call of a module is marked `@1`, `@2`."""
+    stack = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values()]
+    return re.sub(r"@\d+$", "", stack[-1]) if stack else ""

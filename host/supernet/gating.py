@@ -1,0 +1,102 @@
+"""Gates on an ordinary module: forward pre-hooks on the layers that sum over a site's channels.
+
+Multiplying a consumer's input, not the producer's output, makes gating equal to slicing whatever batch norm,
+bias or non-linearity lies between. Hooks are objects and not closures: a closure survives neither deepcopy nor saving.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .plan import Consumer, SupernetPlan
+
+
+class GateState:
+    """The gates of the current pass, shared by all hooks of one supernet.
+
+    They stay after the forward pass, because activation checkpointing runs the hooks again in backward. A copy starts
+    without gates: they may belong to an autograd graph, which cannot be copied.
+    """
+
+    def __init__(self) -> None:
+        self.gates: Tensor | None = None  # (N,) or (B, N)
+        self.attached = True
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> GateState:
+        copy = GateState()
+        copy.attached = self.attached
+        return copy
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"gates": None, "attached": self.attached}
+
+
+class GateHook:
+    """Multiplies the input of one consumer by the gates of one site."""
+
+    def __init__(self, state: GateState, where: slice, block: int, consumer: Consumer) -> None:
+        self.state = state
+        self.start, self.stop = where.start, where.stop
+        self.block = block
+        self.batch_axis, self.channel_axis = consumer.batch_axis, consumer.channel_axis
+
+    def __call__(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        if self.state.gates is None:
+            return None
+        if args:
+            return (self._gated(args[0], self.state.gates), *args[1:]), kwargs
+        name = next(iter(kwargs))  # a layer has one input, whatever it is called
+        return args, {**kwargs, name: self._gated(kwargs[name], self.state.gates)}
+
+    def _gated(self, x: Tensor, all_gates: Tensor) -> Tensor:
+        gates = all_gates[..., self.start : self.stop].to(x.dtype)  # (D,) or (B, D)
+        if self.block > 1:
+            gates = gates.repeat_interleave(self.block, -1)  # (C,) or (B, C)
+        shape = [1] * x.dim()
+        shape[self.channel_axis] = gates.shape[-1]
+        if gates.dim() == 2:
+            folded = x.shape[self.batch_axis] // gates.shape[0]  # windows folded into the batch, sample outermost
+            if folded > 1:
+                gates = gates.repeat_interleave(folded, 0)
+            shape[self.batch_axis] = gates.shape[0]
+        return x * gates.reshape(shape)
+
+
+def attach(backbone: nn.Module, plan: SupernetPlan, state: GateState) -> None:
+    """Put the plan's hooks on the backbone."""
+    modules = dict(backbone.named_modules())
+    for site, where in zip(plan.sites, plan.space.slices, strict=True):
+        for consumer in site.consumers:
+            hook = GateHook(state, where, site.block, consumer)
+            modules[consumer.module].register_forward_pre_hook(hook, with_kwargs=True)
+
+
+def detach(backbone: nn.Module) -> None:
+    """Take all gate hooks off the backbone; the supernet they belonged to knows it and refuses to run."""
+    for module in backbone.modules():
+        for key, hook in list(module._forward_pre_hooks.items()):
+            if isinstance(hook, GateHook):
+                hook.state.attached = False
+                del module._forward_pre_hooks[key]
+                module._forward_pre_hooks_with_kwargs.pop(key, None)
+
+
+def check_gates(gates: Tensor, x: Tensor, total: int) -> str | None:
+    """What is wrong with these gates for this input, or None."""
+    if gates.dim() not in (1, 2) or gates.shape[-1] != total:
+        return f"gates must have shape ({total},) or (B, {total}), got {tuple(gates.shape)}"
+    if gates.dim() == 2 and gates.shape[0] != x.shape[0]:
+        return f"{gates.shape[0]} rows of gates for a batch of {x.shape[0]}; give one row per sample, or one vector"
+    if gates.device != x.device:
+        return f"gates are on {gates.device}, the input on {x.device}"
+    return None
+
+
+def ones(total: int, like: Tensor) -> Tensor:
+    """All gates open, `(N,)`, on the device and in the dtype of `like`."""
+    return torch.ones(total, dtype=like.dtype, device=like.device)

@@ -1,0 +1,259 @@
+"""How each operation of a `torch.export` graph relates the axes of its result to those of its operands.
+
+`RULES` maps an operation's name to its rule. An operation without a rule refuses every axis that reaches it, and a
+rule refuses what it cannot keep independent per channel: unknown means whole, never silently wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+from torch.fx import Node
+
+from .axes import Axes, AxisClasses
+
+Result = Axes | tuple[Axes, ...]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One node of the graph, its arguments by name and the axes of what it reads."""
+
+    node: Node
+    op: str
+    args: dict[str, Any]
+    classes: AxisClasses
+    axes_of: dict[Node, Result]
+    batch: int
+    batch_size: int
+    order: int
+
+    @property
+    def inputs(self) -> list[Axes]:
+        """Axes of every tensor read, in the order of the arguments; a tensor read twice counts once."""
+        found: list[Axes] = []
+        for node in self.node.all_input_nodes:
+            axes = self.axes_of.get(node)
+            if axes is not None:
+                found.extend(axes if isinstance(axes, tuple) else [axes])
+        return found
+
+    @property
+    def source(self) -> Node:
+        node = self.args.get("self", self.args.get("input"))
+        if not isinstance(node, Node):
+            raise TypeError(f"{self.op} has no tensor argument 'self' or 'input'")
+        return node
+
+    @property
+    def x(self) -> Axes:
+        return self.axes(self.source)
+
+    def axes(self, node: Node) -> Axes:
+        axes = self.axes_of[node]
+        if isinstance(axes, tuple):
+            raise TypeError(f"{node.name} is several tensors, {self.op} expected one")
+        return axes
+
+    @property
+    def shape(self) -> Sequence[int]:
+        value: Sequence[int] = self.node.meta["val"].shape
+        return value
+
+
+Rule = Callable[[Call], Result]
+RULES: dict[str, Rule] = {}
+
+
+def rule(names: str) -> Callable[[Rule], Rule]:
+    """Register a rule for these operations."""
+
+    def register(function: Rule) -> Rule:
+        RULES.update(dict.fromkeys(names.split(), function))
+        return function
+
+    return register
+
+
+def no_rule(call: Call) -> Result:
+    """The sound default: nothing that goes in or comes out may be sliced."""
+    reason = f"no rule for {call.op}"
+    for axes in call.inputs:
+        call.classes.refuse(axes, reason)
+
+    def fresh(value: object) -> Axes:
+        return call.classes.fresh(value.shape, reason) if isinstance(value, Tensor) else []
+
+    value = call.node.meta.get("val")
+    return tuple(fresh(item) for item in value) if isinstance(value, (list, tuple)) else fresh(value)
+
+
+@rule(
+    "relu relu6 hardswish hardsigmoid hardtanh sigmoid silu gelu tanh elu leaky_relu softplus mish clamp clamp_min "
+    "clamp_max neg exp sqrt rsqrt square abs dropout feature_dropout contiguous clone detach alias to _to_copy erf "
+    "selu log_sigmoid pow reciprocal type_as logical_not bitwise_not sin cos zeros_like ones_like"
+)
+def elementwise(call: Call) -> Result:
+    if call.op in ("pow", "clamp", "clamp_min", "clamp_max"):  # the exponent or limit may be a tensor
+        return call.classes.broadcast(call.inputs)
+    return list(call.inputs[0])
+
+
+@rule("add sub mul div maximum minimum where")
+def arithmetic(call: Call) -> Result:
+    return call.classes.broadcast(call.inputs, scaling=call.op in ("mul", "div"))
+
+
+@rule("prelu")
+def prelu(call: Call) -> Result:
+    slopes = call.axes(call.args["weight"])[0]
+    if slopes:  # a single slope is shared by all channels
+        call.classes.join(call.x[1], slopes)
+    return call.x
+
+
+@rule("batch_norm")
+def batch_norm(call: Call) -> Result:
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        if call.args[name] is not None:
+            call.classes.join(call.x[1], call.axes(call.args[name])[0])
+    return call.x
+
+
+@rule("layer_norm group_norm instance_norm rms_norm")
+def normalisation_over_channels(call: Call) -> Result:
+    shape = call.args.get("normalized_shape")
+    call.classes.refuse(call.x[-len(shape) :] if shape else [call.x[1]], f"normalised over the axis ({call.op})")
+    return call.x
+
+
+@rule(
+    "max_pool2d avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d upsample_nearest2d upsample_bilinear2d "
+    "upsample_bicubic2d avg_pool1d max_pool1d"
+)
+def spatial(call: Call) -> Result:
+    kept = len(call.x) - (2 if call.op.endswith("2d") else 1)
+    call.classes.refuse(call.x[kept:], "spatial axis of a pooling")
+    return call.x[:kept] + call.classes.fresh(call.shape[kept:], "spatial axis")
+
+
+@rule("pad constant_pad_nd")
+def pad(call: Call) -> Result:
+    amounts, result = call.args["pad"], list(call.x)
+    for i in range(len(amounts) // 2):
+        if amounts[2 * i] or amounts[2 * i + 1]:
+            call.classes.refuse([result[-1 - i]], "padded")
+            result[-1 - i] = call.classes.fresh([call.shape[-1 - i]], "padded")[0]
+    return result
+
+
+def _dims(call: Call, rank: int) -> set[int]:
+    dims = call.args.get("dim", call.args.get("dims"))
+    if dims is None or dims == []:
+        return set(range(rank))
+    return {dim % rank for dim in ([dims] if isinstance(dims, int) else dims)}
+
+
+@rule("mean sum amax linalg_vector_norm var")
+def reduction(call: Call) -> Result:
+    x = call.x
+    dims = _dims(call, len(x))
+    call.classes.refuse([x[i] for i in dims], f"{call.op} over the axis")
+    if call.args.get("keepdim", False):
+        return [() if i in dims else axis for i, axis in enumerate(x)]
+    return [axis for i, axis in enumerate(x) if i not in dims]
+
+
+@rule("softmax log_softmax roll cumsum")
+def mixing(call: Call) -> Result:
+    call.classes.refuse([call.x[i] for i in _dims(call, len(call.x))], f"{call.op} over the axis")
+    return list(call.x)
+
+
+@rule("permute")
+def permute(call: Call) -> Result:
+    return [call.x[dim] for dim in call.args["dims"]]
+
+
+@rule("transpose t swapaxes")
+def transpose(call: Call) -> Result:
+    result = list(call.x)
+    if len(result) < 2:
+        return result
+    names = ("dim0", "dim1") if "dim0" in call.args else ("axis0", "axis1")
+    a, b = (call.args.get(name, i) % len(result) for i, name in enumerate(names))
+    result[a], result[b] = result[b], result[a]
+    return result
+
+
+@rule("reshape view flatten unflatten reshape_as view_as unsqueeze squeeze _unsafe_view")
+def reshape(call: Call) -> Result:
+    return call.classes.reshape(call.x, call.shape)
+
+
+@rule("expand expand_as")
+def expand(call: Call) -> Result:
+    shape = call.shape
+    axes: Axes = [()] * (len(shape) - len(call.x)) + call.x
+    for i, (axis, size) in enumerate(zip(axes, shape, strict=True)):
+        if axis or size == 1:
+            continue
+        # A class token expanded to the batch size is, as far as gates are concerned, the batch.
+        axes[i] = (call.batch,) if i == 0 and size == call.batch_size else call.classes.fresh([size], "expanded")[0]
+    return axes
+
+
+@rule("cat")
+def concatenate(call: Call) -> Result:
+    operands = call.inputs
+    if len(operands) != len(call.args["tensors"]):
+        return no_rule(call)
+    where = call.args["dim"] % len(call.shape)
+    result = list(operands[0])
+    for axes in operands:
+        call.classes.refuse([axes[where]], "concatenated along the axis")
+        for i, axis in enumerate(axes):
+            if i != where:
+                call.classes.join(operands[0][i], axis)
+    result[where] = call.classes.fresh([call.shape[where]], "concatenated")[0]
+    return result
+
+
+@rule("split split_with_sizes chunk unbind slice select narrow")
+def part(call: Call) -> Result:
+    x, value = call.x, call.node.meta["val"]
+    if call.op == "slice" and value.shape == call.source.meta["val"].shape:
+        return x
+    where = call.args["dim"] % len(x)
+    call.classes.refuse([x[where]], f"{call.op} along the axis")
+
+    def axes(shape: Sequence[int]) -> Axes:
+        middle = [] if call.op in ("unbind", "select") else call.classes.fresh([shape[where]], "part of an axis")
+        return x[:where] + middle + x[where + 1 :]
+
+    return tuple(axes(item.shape) for item in value) if isinstance(value, (list, tuple)) else axes(value.shape)
+
+
+@rule("matmul bmm")
+def matrix_product(call: Call) -> Result:
+    operands = call.inputs
+    if any(len(axes) < 2 for axes in operands):
+        return no_rule(call)
+    for axes in operands:
+        call.classes.refuse(axes[-2:], f"contracted or kept by {call.op}")
+    a, b = operands[0], operands[-1]
+    return [*call.classes.broadcast([a[:-2], b[:-2]]), a[-2], b[-1]]
+
+
+@rule("scaled_dot_product_attention")
+def attention(call: Call) -> Result:
+    query, key, value = (call.axes(call.args[name]) for name in ("query", "key", "value"))
+    for axes in (query, key, value):
+        call.classes.refuse(axes[-2:], "attention")
+    mask = call.args.get("attn_mask")
+    if isinstance(mask, Node):
+        call.classes.refuse(call.axes(mask), "attention mask")
+    return [*call.classes.broadcast([query[:-2], key[:-2], value[:-2]]), query[-2], value[-1]]

@@ -1,0 +1,155 @@
+"""A backbone whose channel groups can be switched per sample, and cut out as an ordinary smaller module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError
+from ..gates import Gates, GateSpace
+from .analysis import Policy, analyse, backbone_digest
+from .extraction import Extractor, tensors_of
+from .gating import GateState, attach, check_gates, detach
+from .plan import SupernetPlan
+from .selfcheck import self_check
+
+
+class Supernet(nn.Module):
+    """An ordinary backbone plus gates. Without gates it computes exactly what the backbone does.
+
+    Shapes: `N` modules over all sites (`space.total`), in the order of `space.slices`.
+    """
+
+    def __init__(self, backbone: nn.Module, plan: SupernetPlan) -> None:
+        """Attach a plan, new or saved, to a backbone.
+
+        Raises:
+            InputError: the plan was made from another backbone.
+        """
+        super().__init__()
+        _check_belongs(backbone, plan)
+        detach(backbone)
+        self.backbone = backbone
+        self.plan = plan
+        self._state = GateState()
+        self._extract = Extractor(plan)
+        attach(backbone, plan, self._state)
+
+    @property
+    def space(self) -> GateSpace:
+        return self.plan.space
+
+    def forward(self, x: Tensor, gates: Tensor | None = None) -> Tensor:
+        """The backbone's output under `gates`: None (all open), `(N,)` for the batch, or `(B, N)` per sample.
+
+        The gates stay in place until the next call, so that a backward pass may recompute activations.
+        In training mode batch norm sees the whole batch: with gates per sample, statistics mix subnets.
+
+        Raises:
+            InputError: gates of another shape or device, or the backbone was modularised again.
+        """
+        if not self._state.attached:
+            raise InputError("this supernet's backbone was modularised again; use the newer supernet")
+        problem = None if gates is None else check_gates(gates, x, self.space.total)
+        if problem is not None:
+            raise InputError(problem)
+        self._state.gates = gates
+        output: Tensor = self.backbone(x)
+        return output
+
+    def forward_with(self, x: Tensor, gates: Gates) -> Tensor:
+        """The backbone's output under one set of gates for the whole batch."""
+        self._check_space(gates)
+        return self.forward(x, torch.tensor(gates.bits, dtype=x.dtype, device=x.device))
+
+    def extract(self, gates: Gates) -> nn.Module:
+        """The subnet as an ordinary float32 module in eval mode: sliced copies, no hooks, the supernet untouched."""
+        self._check_space(gates)
+        open_units = [torch.from_numpy(mask.nonzero()[0]) for mask in gates.masks().values()]
+        return self._extract(self.backbone, open_units).float()
+
+    def _check_space(self, gates: Gates) -> None:
+        if gates.space != self.space:
+            raise InputError(
+                f"gates of another gate space ({gates.space.digest}); this supernet's is {self.space.digest} "
+                f"with {len(self.space.sites)} sites and {self.space.total} modules"
+            )
+
+
+def modularize(
+    backbone: nn.Module,
+    example: Tensor,
+    policy: Policy = "single",
+    check: bool = True,
+    generator: torch.Generator | None = None,
+) -> Supernet:
+    """Find the channels of an ordinary module that can be sliced away, and gate them where they are summed over.
+
+    Args:
+        backbone: stays the ordinary module, with idle hooks; weights and modes are left as they are.
+        example: `(B, C, H, W)` with B > 1, at the size the model will be used at.
+        policy: "single" makes a site of what one layer produces; "coupled" also of residual streams.
+        check: compare sliced with gated in numbers, and refuse the sites that differ.
+        generator: source of the check's random draws, on the CPU; seeded with 0 when None.
+
+    Raises:
+        InputError: no site is left (with the reasons), or the backbone cannot be analysed.
+    """
+    detach(backbone)
+    plan = analyse(backbone, example, policy)
+    if check and plan.sites:
+        plan = plan.without(self_check(backbone, plan, example, generator or torch.Generator().manual_seed(0)))
+    if not plan.sites:
+        reasons = "\n".join(f"  {refused}" for refused in plan.refused) or "  it has no conv or linear layer"
+        name = type(backbone).__name__
+        raise InputError(f"{name} has no channels that can be sliced away under policy {policy!r}:\n{reasons}")
+    return Supernet(backbone, plan)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How much of a supernet its sites govern. A tensor or layer counts when at least one of its axes is sliced."""
+
+    n_sites: int
+    n_modules: int
+    parameters: int
+    macs: int
+    parameter_share: float
+    mac_share: float
+
+
+def summarise(supernet: Supernet) -> Summary:
+    """The numbers of a supernet; MACs per sample, of conv and linear layers."""
+    plan = supernet.plan
+    tensors = tensors_of(supernet.backbone)
+    sliced = {id(tensors[part.tensor]) for site in plan.sites for part in site.slices}
+    every = list(supernet.backbone.parameters())
+    parameters, macs = sum(p.numel() for p in every), sum(layer.macs for layer in plan.layers)
+    governed = sum(p.numel() for p in every if id(p) in sliced)
+    gated_macs = sum(layer.macs for layer in plan.layers if layer.in_site or layer.out_site)
+    return Summary(len(plan.sites), plan.space.total, parameters, macs, governed / parameters, gated_macs / macs)
+
+
+def _check_belongs(backbone: nn.Module, plan: SupernetPlan) -> None:
+    """Every module and tensor of the plan must be there with its size, and the whole backbone be the plan's."""
+    modules, tensors = dict(backbone.named_modules()), tensors_of(backbone)
+    for site in plan.sites:
+        named = [consumer.module for consumer in site.consumers] + [layer.module for layer in site.grouped]
+        for module in named:
+            if module not in modules:
+                raise _foreign(f"site {site.name!r}: the backbone has no module {module!r}")
+        for part in site.slices:
+            if part.tensor not in tensors:
+                raise _foreign(f"site {site.name!r}: the backbone has no tensor {part.tensor!r}")
+            shape = tuple(tensors[part.tensor].shape)
+            if part.axis >= len(shape) or shape[part.axis] != site.channels:
+                wanted = f"{site.channels} on axis {part.axis}"
+                raise _foreign(f"site {site.name!r}: tensor {part.tensor!r} has shape {shape}, expected {wanted}")
+    if backbone_digest(backbone) != plan.backbone_digest:
+        raise _foreign("the backbone's tensors differ in name or shape from those the plan was made from")
+
+
+def _foreign(found: str) -> InputError:
+    return InputError(f"{found}; checkpoint and backbone do not belong together")

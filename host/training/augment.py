@@ -1,0 +1,40 @@
+"""Handwriting varied: every digit of an image is turned, scaled, sheared, shifted and gently warped on its own.
+
+Shapes: `B` images of `(1, 56, 56)`, `4B` digits of `(1, 28, 28)`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+ROTATION_DEG = 14.0
+SHEAR = 0.2
+SCALE = 0.14
+SHIFT = 0.1
+WARP = 0.07
+
+
+def augment_digits(images: Tensor, generator: torch.Generator) -> Tensor:
+    """A varied copy of `(B, 1, 56, 56)` images in [0, 1]."""
+    n = len(images)
+    digits = images.reshape(n, 2, 28, 2, 28).transpose(2, 3).reshape(4 * n, 1, 28, 28)  # (4B, 1, 28, 28)
+    grid = F.affine_grid(_transforms(4 * n, generator), list(digits.shape), align_corners=False)  # (4B, 28, 28, 2)
+    bumps = WARP * torch.randn(4 * n, 2, 5, 5, generator=generator)  # (4B, 2, 5, 5)
+    warp = F.interpolate(bumps, (28, 28), mode="bilinear", align_corners=True).permute(0, 2, 3, 1)  # (4B, 28, 28, 2)
+    varied = F.grid_sample(digits, grid + warp, align_corners=False)  # (4B, 1, 28, 28)
+    return varied.reshape(n, 2, 2, 28, 28).transpose(2, 3).reshape(n, 1, 56, 56)  # (B, 1, 56, 56)
+
+
+def _transforms(n: int, generator: torch.Generator) -> Tensor:
+    """Random affine maps `(n, 2, 3)`."""
+    draw = 2.0 * torch.rand(6, n, generator=generator) - 1.0  # (6, n) in [-1, 1)
+    angle = draw[0] * math.radians(ROTATION_DEG)
+    wide, high = 1.0 + SCALE * draw[1], 1.0 + SCALE * draw[2]
+    shear = SHEAR * draw[3]
+    cos, sin = angle.cos(), angle.sin()
+    rows = [wide * cos, shear * cos - sin, SHIFT * draw[4], high * sin, high * (shear * sin + cos), SHIFT * draw[5]]
+    return torch.stack(rows, 1).reshape(n, 2, 3)

@@ -1,0 +1,119 @@
+"""Training batches: questions drawn and posed on the fly, every batch a function of (seed, stage, step) alone.
+
+That is what makes a killed run resume on exactly the batches it would have seen.
+
+Shapes: `B` samples, `Q` questions of the pool, `T` attributes, `K` = 5 counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..tasks import numvqa
+from ..tasks.digits import N_CLASSES, Digits
+from ..tasks.numvqa import N_DIGITS, Question
+from .augment import augment_digits
+from .recipe import Recipe
+
+_STAGES = {"pretrain": 0, "joint": 1, "calibrate": 2}
+
+
+def step_rng(seed: int, stage: str, step: int) -> tuple[np.random.Generator, torch.Generator]:
+    """The generators of one step."""
+    rng = np.random.default_rng([seed, _STAGES[stage], step])
+    return rng, torch.Generator().manual_seed(int(rng.integers(2**62)))
+
+
+def augmented_questions(n: int, rng: np.random.Generator, max_tries: int = 100) -> list[Question]:
+    """Up to `n` different questions outside the 60 tasks: one or two quantities with one to three digit attributes.
+
+    "Augmented with extra attribute combinations" (NN-Factory, implementation section). None means the same as a
+    held-out task or has only one possible answer.
+    """
+    quantities, digits = (group.attributes for group in numvqa.SPACE.groups)
+    meaning = lambda q: (q.members, q.counts)  # noqa: E731
+    taken = {meaning(Question.of(task.attributes)) for task in numvqa.TASKS}
+    found: dict[tuple[frozenset[int], frozenset[int]], Question] = {}
+    for _ in range(n * max_tries):
+        if len(found) == n:
+            break
+        names = [*rng.choice(quantities, rng.integers(1, 3), replace=False)]
+        names += [*rng.choice(digits, rng.integers(1, 4), replace=False)]
+        question = Question.of(str(name) for name in names)
+        both = all(question.count_weights(answer).any() for answer in (False, True))
+        if both and meaning(question) not in taken:
+            found.setdefault(meaning(question), question)
+    return list(found.values())
+
+
+@dataclass(frozen=True)
+class QuestionPool:
+    """Questions as arrays, to draw a mixed batch of tasks without a loop over samples."""
+
+    encoding: NDArray[np.float32]  # (Q, T)
+    members: NDArray[np.bool_]  # (Q, 10)
+    natural: NDArray[np.float64]  # (Q, 2, K) how often each count occurs, per answer
+    even: NDArray[np.float64]  # (Q, 2, K) every possible count equally often
+    n_tasks: int  # the first `n_tasks` are tasks, the others augmentation
+
+    @classmethod
+    def of(cls, tasks: list[Question], augmented: list[Question]) -> QuestionPool:
+        questions = [*tasks, *augmented]
+        natural = np.array([[q.count_weights(answer) for answer in (False, True)] for q in questions])
+        possible = (natural > 0).astype(float)
+        return cls(
+            encoding=np.stack([numvqa.SPACE.encode(q.attributes) for q in questions]),
+            members=np.array([np.isin(np.arange(N_CLASSES), list(q.members)) for q in questions]),
+            natural=natural,
+            even=possible / possible.sum(2, keepdims=True),
+            n_tasks=len(tasks),
+        )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images `(B, 1, 56, 56)`, multi-hot tasks `(B, T)`, limits `(B,)`, answers `(B,)`, digit counts `(B, 10)`."""
+
+    images: Tensor
+    tasks: Tensor
+    limits: Tensor
+    answers: Tensor
+    digit_counts: Tensor
+
+
+class BatchSource:
+    """Draws batches for a recipe from the training digits."""
+
+    def __init__(self, recipe: Recipe, digits: Digits) -> None:
+        self.recipe, self.digits = recipe, digits
+        rng = np.random.default_rng([recipe.seed, 99])
+        tasks = [Question.of(task.attributes) for task in numvqa.TRAINED]
+        self.pool = QuestionPool.of(tasks, augmented_questions(recipe.n_augmented_tasks, rng))
+
+    def draw(self, stage: str, step: int) -> Batch:
+        rng, generator = step_rng(self.recipe.seed, stage, step)
+        n, pool, recipe = self.recipe.batch_size, self.pool, self.recipe
+        question = rng.integers(pool.n_tasks, size=n)  # (B,)
+        if len(pool.encoding) > pool.n_tasks:
+            extra = rng.random(n) < recipe.augmented_share
+            question[extra] = rng.integers(pool.n_tasks, len(pool.encoding), int(extra.sum()))
+        answers = rng.integers(2, size=n)  # (B,)
+        even = rng.random(n) < recipe.even_counts_share
+        weights = np.where(even[:, None], pool.even[question, answers], pool.natural[question, answers])  # (B, K)
+        counts = (weights.cumsum(1) < rng.random((n, 1))).sum(1).clip(max=N_DIGITS)  # (B,)
+        digits = numvqa.draw_digits(pool.members[question], counts, rng)  # (B, 4)
+        images = numvqa.tile(numvqa.pick_images(digits, self.digits, rng))  # (B, 1, 56, 56)
+        return Batch(
+            images=augment_digits(torch.from_numpy(images), generator)
+            if recipe.digit_augmentation
+            else torch.from_numpy(images),
+            tasks=torch.from_numpy(pool.encoding[question]),
+            limits=torch.from_numpy(np.exp(rng.uniform(np.log(recipe.min_limit), 0.0, n)).astype(np.float32)),
+            answers=torch.from_numpy(answers),
+            digit_counts=torch.from_numpy((digits[:, :, None] == np.arange(N_CLASSES)).sum(1)),
+        )
