@@ -91,6 +91,21 @@ class CampaignPlan:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True)
+class Campaign:
+    """One plan on one device under one protocol. `n_planned` counts its positions, repeats and sentinels included."""
+
+    id: int
+    device: str
+    space_digest: str
+    template_sha: str
+    protocol: Mapping[str, Any]
+    options: PlanOptions
+    plan_digest: str
+    n_planned: int
+    created_at: str
+
+
 def make_plan(space: GateSpace, options: PlanOptions) -> CampaignPlan:
     """Draw a campaign's subnets and their order.
 

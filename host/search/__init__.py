@@ -1,0 +1,1 @@
+"""Which gates fit a budget: search strategies over what the assembler offers."""

@@ -87,8 +87,9 @@ class _Walk:
             self._output(node)
         elif node.target is operator.getitem:
             source, index = node.args
-            axes = self._axes_of[source]  # type: ignore[index]
-            self._axes_of[node] = axes[index] if isinstance(axes, tuple) else axes  # type: ignore[index, assignment]
+            assert isinstance(source, Node) and isinstance(index, int)  # the form of every getitem in an exported graph
+            axes = self._axes_of[source]
+            self._axes_of[node] = axes[index] if isinstance(axes, tuple) else axes
         elif node.op == "call_function":
             self._axes_of[node] = self._call(node, order)
 

@@ -34,8 +34,8 @@ class Contractions:
     def __init__(self, model: nn.Module, tensor_names: dict[str, str]) -> None:
         self.calls: list[LayerCall] = []
         self._tensor_names = tensor_names  # graph input -> parameter or buffer
-        self._modules = dict(model.named_modules(remove_duplicate=False))
-        self._first_path = {id(module): path for path, module in model.named_modules()}
+        self._modules: dict[str, nn.Module] = dict(model.named_modules(remove_duplicate=False))
+        self._first_path: dict[int, str] = {id(module): path for path, module in model.named_modules()}
 
     def rule(self, call: Call) -> Axes:
         weight_node: Node = call.args["weight"]
@@ -110,7 +110,8 @@ class Contractions:
             source = source.args[0]
         if isinstance(source, Node) and _innermost(source) == path:
             return None
-        return self._first_path[id(layer)]
+        path_of_layer: str = self._first_path[id(layer)]
+        return path_of_layer
 
 
 def _single(axis: Axis) -> int | None:

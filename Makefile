@@ -1,0 +1,38 @@
+# `make quickstart` and `make test` set up everything they need; nothing has to be installed first but Python 3.11.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: quickstart test lint setup reproduce benchmarks clean
+
+quickstart: setup
+	$(BIN)/edgewright quickstart
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	mkdir -p .links/edgewright
+	for room in host converters device_agent; do ln -sfn ../../$$room .links/edgewright/$$room; done
+	$(BIN)/ruff check .
+	$(BIN)/mypy -p edgewright.host -p edgewright.converters -p edgewright.device_agent
+
+# About three quarters of an hour on two cores.
+reproduce: setup
+	$(BIN)/edgewright train numvqa-resnet --out runs/numvqa-resnet
+	$(BIN)/edgewright supernet evaluate --supernet runs/numvqa-resnet
+
+benchmarks: setup
+	$(BIN)/python -m benchmarks.customize
+	$(BIN)/python -m benchmarks.campaign
+
+setup: $(VENV)/ready
+
+$(VENV)/ready: setup.cfg pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools torch torchvision
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) .links build dist *.egg-info edgewright-workspace

@@ -1,0 +1,98 @@
+"""A supernet becomes a template: converted once, planned twice, checked against torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from edgewright.device_agent.template import Template, TemplateSite
+
+from .errors import ConversionError
+from .flatbuffer import Graph
+from .packing import pack_template
+from .parity import check_parity, reference_outputs
+from .probe_plan import Counts, check_constants, plan_by_probes, probe_counts
+from .seeds import find_producers
+from .slice_plan import require_agreement
+from .torch_to_tflite import convert
+from .union_plan import plan_by_union
+
+Masks = Mapping[str, NDArray[np.bool_]]  # site -> (D,), True where a module is open
+Extract = Callable[[Masks], nn.Module]
+
+PARITY_SAMPLES = 3
+PARITY_TOLERANCE = 1e-4  # of the largest output; sliced float32 models were seen to stay within 2e-6
+
+
+def build_template(
+    module: nn.Module,
+    example: Tensor,
+    sites: Sequence[TemplateSite],
+    extract: Extract,
+    rng: np.random.Generator | None = None,
+) -> Template:
+    """Convert a supernet once, so that any of its subnets can be cut out of the result.
+
+    Takes one conversion of the supernet and, in nearly all cases, one of a pruned subnet.
+
+    Args:
+        module: the supernet with everything open, in eval mode; a site is named after the submodule that makes it.
+        example: one sample, `(1, C, H, W)`.
+        extract: the pruned module of these masks, in eval mode.
+        rng: chooses the subnets that are compared, and their inputs; seeded with 0 when None.
+
+    Raises:
+        ConversionError: the module cannot be converted, a site cannot be sliced (named), or the planners disagree.
+        ParityError: the template computes something else than torch.
+    """
+    _check_sites(sites)
+    rng = rng or np.random.default_rng(0)
+    graph = Graph(convert(module, example))
+    plan = plan_by_union(graph, sites, find_producers(graph, module, sites))
+    counts = probe_counts(sites)
+    masks = [_random_masks(sites, count, rng) for count in counts]
+    probes = [Graph(convert(extract(mask), example)) for mask in masks]
+    require_agreement(graph, plan, plan_by_probes(graph, probes, sites, counts))
+    template = pack_template(graph, plan, sites)
+    for mask, probe in zip(masks, probes, strict=True):
+        check_constants(Graph(template.emit(pack_masks(sites, mask)).tobytes()), probe)
+    _check_against_torch(template, module, example, extract, rng)
+    return template
+
+
+def pack_masks(sites: Sequence[TemplateSite], masks: Masks) -> bytes:
+    """Masks as `Template.emit` takes them."""
+    return np.packbits(np.concatenate([masks[site.name] for site in sites])).tobytes()
+
+
+def _check_sites(sites: Sequence[TemplateSite]) -> None:
+    names = [site.name for site in sites]
+    if not names or len(set(names)) != len(names):
+        raise ConversionError(f"a template needs at least one site, and different names, got {names}")
+
+
+def _random_masks(sites: Sequence[TemplateSite], counts: Counts, rng: np.random.Generator) -> Masks:
+    masks = {}
+    for site in sites:
+        masks[site.name] = np.zeros(site.width, bool)
+        masks[site.name][rng.permutation(site.width)[: counts[site.name]]] = True
+    return masks
+
+
+def _check_against_torch(
+    template: Template, module: nn.Module, example: Tensor, extract: Extract, rng: np.random.Generator
+) -> None:
+    """The full model and one random subnet, on the example and some noise."""
+    sites = template.sites
+    noise = rng.standard_normal((PARITY_SAMPLES, *example.shape[1:]), np.float32)
+    inputs = torch.cat([example.detach().cpu(), torch.from_numpy(noise)])
+    full = {site.name: np.ones(site.width, bool) for site in sites}
+    random = _random_masks(sites, {site.name: int(rng.integers(1, site.width + 1)) for site in sites}, rng)
+    for masks, reference in ((full, module), (random, extract(random))):
+        scale = float(np.abs(reference_outputs(reference, inputs)).max())
+        content = template.emit(pack_masks(sites, masks)).tobytes()
+        check_parity(reference, content, inputs, atol=PARITY_TOLERANCE * scale, rtol=PARITY_TOLERANCE)

@@ -1,0 +1,141 @@
+"""A .tflite model as operators and tensors that can be looked at, changed and packed again."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
+from edgewright.device_agent.template import DTYPES
+
+from .errors import ConversionError
+
+INTEGER_TYPES = (2, 4)  # TensorType INT32 and INT64
+
+_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator; `inputs` and `outputs` are tensor indices, absent optional inputs left out."""
+
+    index: int
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: Any
+
+    def __str__(self) -> str:
+        return f"{self.name} (operator {self.index})"
+
+
+class Graph:
+    """The one subgraph of a model. Every use of a constant has a tensor and a buffer of its own.
+
+    The converter merges constants of equal value (zero biases, shapes), which would tie unrelated axes together.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        """Raises `ConversionError` when the model has several subgraphs or keeps its data outside the flatbuffer."""
+        self.model = schema.ModelT.InitFromPackedBuf(content, 0)
+        if len(self.model.subgraphs) != 1:
+            raise ConversionError(f"cannot slice a model with {len(self.model.subgraphs)} subgraphs; one is supported")
+        if any(buffer.offset > 1 for buffer in self.model.buffers):
+            raise ConversionError("cannot slice a model whose constants lie behind the flatbuffer (over 2 GB)")
+        self._subgraph = self.model.subgraphs[0]
+        self._unshare()
+
+    @cached_property
+    def operators(self) -> tuple[Operator, ...]:
+        return tuple(self._operator(index, item) for index, item in enumerate(self._subgraph.operators))
+
+    def _operator(self, index: int, item: Any) -> Operator:
+        code = self.model.operatorCodes[item.opcodeIndex]
+        return Operator(
+            index=index,
+            name=_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)],
+            inputs=tuple(int(tensor) for tensor in item.inputs if tensor >= 0),
+            outputs=tuple(int(tensor) for tensor in item.outputs),
+            options=item.builtinOptions,
+        )
+
+    @property
+    def boundary(self) -> tuple[int, ...]:
+        """The model's input and output tensors."""
+        return tuple(int(tensor) for tensor in (*self._subgraph.inputs, *self._subgraph.outputs))
+
+    @property
+    def n_tensors(self) -> int:
+        return len(self._subgraph.tensors)
+
+    def shape(self, tensor: int) -> tuple[int, ...]:
+        shape = self._subgraph.tensors[tensor].shape
+        return () if shape is None else tuple(int(length) for length in shape)
+
+    def name(self, tensor: int) -> str:
+        name: bytes | None = self._subgraph.tensors[tensor].name
+        return "" if name is None else name.decode()
+
+    def dtype(self, tensor: int) -> int:
+        """The TensorType of the schema."""
+        return int(self._subgraph.tensors[tensor].type)
+
+    def buffer(self, tensor: int) -> int:
+        return int(self._subgraph.tensors[tensor].buffer)
+
+    def is_constant(self, tensor: int) -> bool:
+        return self.model.buffers[self.buffer(tensor)].data is not None
+
+    def is_plain(self, tensor: int) -> bool:
+        """Neither quantised per channel nor sparse."""
+        item = self._subgraph.tensors[tensor]
+        scales = None if item.quantization is None else item.quantization.scale
+        return item.sparsity is None and (scales is None or len(scales) <= 1)
+
+    def value(self, tensor: int) -> NDArray[Any]:
+        """A constant. Raises `ConversionError` when the tensor is computed, or packed below a byte per element."""
+        if not self.is_constant(tensor):
+            raise ConversionError(f"tensor {self.name(tensor)!r} must be a constant to slice this model, but is computed")
+        if self.dtype(tensor) not in DTYPES:
+            raise ConversionError(f"tensor {self.name(tensor)!r} has type {self.dtype(tensor)}, which cannot be sliced")
+        data = np.asarray(self.model.buffers[self.buffer(tensor)].data, np.uint8)
+        return data.view(DTYPES[self.dtype(tensor)]).reshape(self.shape(tensor))
+
+    def pack(self, stubs: Sequence[int]) -> bytes:
+        """The model as a flatbuffer, with a single byte in place of the data of the constants `stubs`."""
+        buffers = [self.model.buffers[self.buffer(tensor)] for tensor in stubs]
+        data = [buffer.data for buffer in buffers]
+        for buffer in buffers:
+            buffer.data = np.zeros(1, np.uint8)
+        try:
+            builder = flatbuffers.Builder(1 << 20)
+            builder.Finish(self.model.Pack(builder), b"TFL3")
+            return bytes(builder.Output())
+        finally:
+            for buffer, original in zip(buffers, data, strict=True):
+                buffer.data = original
+
+    def _unshare(self) -> None:
+        tensors, buffers = self._subgraph.tensors, self.model.buffers
+        used_tensors: set[int] = set()
+        used_buffers: set[int] = set()
+        for item in self._subgraph.operators:
+            item.inputs = np.array(item.inputs)
+            for position, tensor in enumerate(item.inputs.tolist()):
+                if tensor < 0 or not self.is_constant(tensor):
+                    continue
+                if tensor in used_tensors or self.buffer(tensor) in used_buffers:
+                    own = copy.copy(tensors[tensor])
+                    buffers.append(copy.copy(buffers[own.buffer]))
+                    own.buffer = len(buffers) - 1
+                    tensors.append(own)
+                    tensor = item.inputs[position] = len(tensors) - 1
+                used_tensors.add(int(tensor))
+                used_buffers.add(self.buffer(tensor))

@@ -1,0 +1,101 @@
+"""A graph and its slice plan, packed into a template."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from ai_edge_litert import schema_py_generated as schema
+
+from edgewright.device_agent.template import ALIGNMENT, Constant, Header, Template, TemplateSite
+
+from .errors import ConversionError
+from .flatbuffer import Graph
+from .slice_plan import SlicePlan
+
+# Offsets of fields in a flatbuffer's vtable are 4 + 2 * the field's number in the schema.
+_TENSOR_SHAPE, _TENSOR_SHAPE_SIGNATURE, _BUFFER_DATA = 4, 18, 4
+_OPTION_FIELDS = {"depthMultiplier": 10}
+
+_INT64 = 4  # TensorType
+
+
+def pack_template(graph: Graph, plan: SlicePlan, sites: Sequence[TemplateSite]) -> Template:
+    """Put the constants that follow a site aside, pack the rest, and note every place that changes with a site.
+
+    Raises:
+        ConversionError: the plan does not fit the graph; names the site.
+    """
+    index = {site.name: number for number, site in enumerate(sites)}
+    _check(graph, plan, {site.name: site.width * site.block for site in sites})
+    sliced = sorted({tensor for tensor, _ in plan.axes if graph.is_constant(tensor)})
+    structure = graph.pack(sliced)
+    model = schema.Model.GetRootAs(structure, 0)
+    constants, weights = [], bytearray()
+    for tensor in sliced:
+        axes = range(len(graph.shape(tensor)))
+        followed = tuple(index[plan.axes[tensor, axis]] if (tensor, axis) in plan.axes else None for axis in axes)
+        weights += bytes(-len(weights) % ALIGNMENT)
+        reference = _field(model.Buffers(graph.buffer(tensor)), _BUFFER_DATA)
+        constants.append(Constant(reference, len(weights), graph.dtype(tensor), graph.shape(tensor), followed))
+        weights += graph.value(tensor).tobytes()
+    int32, int64 = _places(graph, plan, model)
+    for name, place, size in [(n, p, 4) for n, p in int32] + [(n, p, 8) for n, p in int64]:
+        _check_place(structure, place, size, name, sites[index[name]])
+    header = Header(
+        sites=tuple(sites),
+        constants=tuple(constants),
+        int32=tuple((place, index[name]) for name, place in int32),
+        int64=tuple((place, index[name]) for name, place in int64),
+    )
+    return Template.seal(header, structure, bytes(weights))
+
+
+def _check(graph: Graph, plan: SlicePlan, channels: dict[str, int]) -> None:
+    for (tensor, axis), site in plan.axes.items():
+        length = graph.shape(tensor)[axis]
+        if length != channels[site]:
+            raise ConversionError(
+                f"site {site!r} has {channels[site]} channels, but axis {axis} of {graph.name(tensor)!r} has {length}"
+            )
+        if not graph.is_plain(tensor):
+            raise ConversionError(f"site {site!r}: {graph.name(tensor)!r} is sparse or quantised per channel; use float32")
+
+
+def _places(graph: Graph, plan: SlicePlan, model: Any) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+    """Places of 32 and of 64 bits in the structure that hold the length of a site, with its name."""
+    int32, int64 = [], []
+    subgraph = model.Subgraphs(0)
+    for (tensor, axis), site in sorted(plan.axes.items()):
+        table = subgraph.Tensors(tensor)
+        int32.append((site, _element(table, _TENSOR_SHAPE, axis, 4)))
+        if table.ShapeSignatureLength():
+            int32.append((site, _element(table, _TENSOR_SHAPE_SIGNATURE, axis, 4)))
+    for (tensor, position), site in sorted(plan.extents.items()):
+        wide = graph.dtype(tensor) == _INT64
+        data = model.Buffers(graph.buffer(tensor))
+        (int64 if wide else int32).append((site, _element(data, _BUFFER_DATA, position, 8 if wide else 4)))
+    for (operator, field), site in sorted(plan.options.items()):
+        if field not in _OPTION_FIELDS:
+            raise ConversionError(f"site {site!r}: cannot slice option {field} of {graph.operators[operator]}")
+        int32.append((site, _field(subgraph.Operators(operator).BuiltinOptions(), _OPTION_FIELDS[field])))
+    return int32, int64
+
+
+def _field(table: Any, field: int) -> int:
+    """Where in the flatbuffer a field of a table lies."""
+    inner = getattr(table, "_tab", table)
+    return int(inner.Pos + inner.Offset(field))
+
+
+def _element(table: Any, field: int, position: int, size: int) -> int:
+    """Where in the flatbuffer an element of a table's vector lies."""
+    inner = table._tab
+    return int(inner.Vector(inner.Offset(field)) + size * position)
+
+
+def _check_place(structure: bytes, place: int, size: int, name: str, site: TemplateSite) -> None:
+    (held,) = struct.unpack_from("<i" if size == 4 else "<q", structure, place)
+    if held != site.width * site.block:
+        raise ConversionError(f"site {name!r}: expected {site.width * site.block} in the packed model, found {held}")

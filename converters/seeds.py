@@ -1,0 +1,98 @@
+"""Where a site's channels are made: the operator of the converted model that holds its producer's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from edgewright.device_agent.template import TemplateSite
+
+from .errors import ConversionError
+from .flatbuffer import Graph, Operator
+
+# A folded normalisation scales a filter by a number per output channel, and leaves its direction.
+MIN_COSINE = 1 - 1e-4
+
+_PRODUCERS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
+
+
+def find_producers(graph: Graph, module: nn.Module, sites: Sequence[TemplateSite]) -> dict[str, int]:
+    """Per site, the index of the operator that is its producer, the submodule of the site's name.
+
+    Found by value: tensor names carry the paths of everything a fused operator or a merged constant came from, values
+    are the layer's own. Names decide between layers of equal filters.
+
+    Raises:
+        ConversionError: no operator, or several, hold the producer's weights; names the site.
+    """
+    return {site.name: _producer(graph, module, site.name) for site in sites}
+
+
+def _producer(graph: Graph, module: nn.Module, name: str) -> int:
+    rows = _module_rows(module, name)
+    found = [operator for operator in graph.operators if _holds(graph, operator, rows)]
+    if len(found) > 1:
+        path = type_path(module, name)
+        found = [operator for operator in found if path in _paths(graph, operator)]
+    if len(found) == 1:
+        return found[0].index
+    if found:
+        raise ConversionError(f"site {name!r}: {len(found)} operators hold its weights; is the layer used twice?")
+    raise ConversionError(
+        f"site {name!r}: no operator of the converted model holds its weights; a branch that ends in a "
+        f"normalisation of weight zero is dropped by the converter, so train or randomise the model first"
+    )
+
+
+def type_path(module: nn.Module, name: str) -> str:
+    """How the converter writes a submodule's place into tensor names: every ancestor's type, and its attribute."""
+    path, at = _type_name(module), module
+    for attribute in name.split("."):
+        at = at.get_submodule(attribute)
+        path += f"/{_type_name(at)}_{attribute}"
+    return path
+
+
+def _type_name(module: nn.Module) -> str:
+    return f"{type(module).__module__}.{type(module).__qualname__}"
+
+
+def _paths(graph: Graph, operator: Operator) -> set[str]:
+    """The module paths in the name of an operator's output: `path;;path;number`."""
+    return {path.split(";")[0] for path in graph.name(operator.outputs[0]).split(";;")}
+
+
+def _module_rows(module: nn.Module, name: str) -> NDArray[Any]:
+    """The filters of a conv or linear layer, one row per output channel, in TFLite's order."""
+    try:
+        weight = module.get_submodule(name).weight
+    except AttributeError as error:
+        raise ConversionError(f"site {name!r} names no layer with weights of {type(module).__name__}") from error
+    if weight.ndim not in (2, 4):
+        raise ConversionError(f"site {name!r}: its producer has weights of {weight.ndim} axes; 2 and 4 are supported")
+    value: NDArray[Any] = weight.detach().cpu().numpy()
+    if value.ndim == 4:
+        value = value.transpose(0, 2, 3, 1)  # (O, I, kh, kw) -> (O, kh, kw, I)
+    return value.reshape(len(value), -1)
+
+
+def _holds(graph: Graph, operator: Operator, rows: NDArray[Any]) -> bool:
+    if operator.name not in _PRODUCERS or not graph.is_constant(operator.inputs[1]):
+        return False
+    value = graph.value(operator.inputs[1])
+    if operator.name == "DEPTHWISE_CONV_2D":
+        value = np.moveaxis(value, -1, 0)  # (1, kh, kw, C) -> (C, 1, kh, kw)
+    value = value.reshape(len(value), -1)
+    return value.shape == rows.shape and _parallel(value, rows)
+
+
+def _parallel(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    """Every row of one is a multiple of the same row of the other; rows of zeros fit all, but not all may be zero."""
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)  # (O,)
+    live = norms > 0
+    dots = np.abs(np.einsum("ok,ok->o", a, b))
+    return bool(live.any() and (dots[live] >= MIN_COSINE * norms[live]).all())

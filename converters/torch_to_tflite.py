@@ -1,0 +1,82 @@
+"""torch to .tflite, by one litert-torch conversion."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from .errors import ConversionError
+
+
+def convert(module: nn.Module, example: Tensor) -> bytes:
+    """The module as a float32 .tflite with the example's fixed shape `(1, C, H, W)`; the input stays NCHW.
+
+    Raises:
+        ConversionError: the module is in training mode, the example has another batch size, or litert-torch fails.
+    """
+    if any(part.training for part in module.modules()):
+        raise ConversionError(f"{type(module).__name__} is in training mode; call .eval() before converting it")
+    if example.ndim < 2 or example.shape[0] != 1:
+        raise ConversionError(f"the example must hold one sample, (1, C, H, W), but has shape {tuple(example.shape)}")
+    with silenced(), torch.no_grad():
+        import litert_torch  # takes seconds to import, and prints
+
+        litert_torch.config.show_progress = False
+        try:
+            content: bytes = litert_torch.convert(module, (example,)).model_content()
+        except Exception as error:  # the converter promises no type
+            reason = (str(error).strip().splitlines() or ["no message"])[0]
+            raise ConversionError(
+                f"litert-torch could not convert {type(module).__name__} ({type(error).__name__}: {reason}); "
+                f"does every operation have a TFLite counterpart?"
+            ) from error
+    return content
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Throw away what Python and native code of this process print meanwhile, on stdout and stderr.
+
+    The converter's native parts write to the file descriptors, so these are redirected, for all threads. `sys.stderr`
+    itself stays, since log handlers that a library installs meanwhile would keep the replacement for ever.
+    """
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), _descriptors_redirected():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            root.handlers[:] = handlers
+            root.setLevel(level)
+
+
+@contextlib.contextmanager
+def _descriptors_redirected() -> Iterator[None]:
+    _flush()
+    saved = [(target, os.dup(target)) for target in (1, 2)]
+    with tempfile.TemporaryFile() as sink:
+        try:
+            for target, _ in saved:
+                os.dup2(sink.fileno(), target)
+            yield
+        finally:
+            _flush()
+            for target, copy in saved:
+                os.dup2(copy, target)
+                os.close(copy)
+
+
+def _flush() -> None:
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is not None and not stream.closed:
+            stream.flush()

@@ -1,0 +1,161 @@
+"""How one model is timed: the protocol, the loop that follows it, and the figures drawn from the samples."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, fields
+from statistics import median
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+# Keeps the raw samples of one record well inside a frame header, however fast the model is.
+MAX_RUNS = 20_000
+_WINDOW = 4
+_SETTLED = 0.03
+
+
+@dataclass(frozen=True)
+class TimingProtocol:
+    """Warm up until stable, then at least `n_runs` runs and `min_time_ms`; bounded.
+
+    Warm-up has settled when the median of the last 4 runs lies within 3 % of the median of the 4 before. It takes at least
+    `n_warmup_min` runs unless `warmup_max_ms` ends it earlier; one run is always made. Timed runs stop at `max_time_ms` (after
+    at least one) or at 20,000 runs. The defaults cost about 40 ms for a model of 0.5 ms.
+
+    `affinity` pins the child to these CPUs. `timeout_s` bounds the whole child, `memory_limit_mib` what it may allocate beyond what
+    the agent already holds.
+    """
+
+    n_warmup_min: int = 5
+    warmup_max_ms: float = 250.0
+    n_runs: int = 30
+    min_time_ms: float = 25.0
+    max_time_ms: float = 2000.0
+    threads: int = 1
+    affinity: Optional[Tuple[int, ...]] = None
+    timeout_s: float = 60.0
+    memory_limit_mib: float = 2048.0
+
+    def __post_init__(self) -> None:
+        _check_int("n_warmup_min", self.n_warmup_min, 1, 10_000)
+        _check_number("warmup_max_ms", self.warmup_max_ms, 0.0, 600_000.0)
+        _check_int("n_runs", self.n_runs, 1, MAX_RUNS)
+        _check_number("min_time_ms", self.min_time_ms, 0.0, 600_000.0)
+        _check_number("max_time_ms", self.max_time_ms, 0.0, 600_000.0)
+        _check_int("threads", self.threads, 1, 256)
+        _check_number("timeout_s", self.timeout_s, 0.0, 3600.0)
+        _check_number("memory_limit_mib", self.memory_limit_mib, 0.0, 1 << 20)
+        if self.min_time_ms > self.max_time_ms:
+            raise ValueError(
+                f"min_time_ms must not exceed max_time_ms, got min_time_ms={self.min_time_ms} and max_time_ms={self.max_time_ms}"
+            )
+        if self.affinity is not None:
+            _check_affinity(self.affinity)
+
+    def to_json(self) -> Dict[str, Any]:
+        values = asdict(self)
+        values["affinity"] = None if self.affinity is None else list(self.affinity)
+        return values
+
+    @classmethod
+    def from_json(cls, values: Any) -> TimingProtocol:
+        """The inverse of `to_json`; left-out fields take their defaults. Raises `ValueError` on anything else."""
+        if not isinstance(values, dict):
+            raise ValueError(f"a timing protocol is an object, got {type(values).__name__}")
+        unknown = sorted(set(values) - {field.name for field in fields(cls)})
+        if unknown:
+            raise ValueError(f"a timing protocol has no field {', '.join(map(repr, unknown))}")
+        known = dict(values)
+        if isinstance(known.get("affinity"), list):
+            known["affinity"] = tuple(known["affinity"])
+        return cls(**known)
+
+
+def _check_int(name: str, value: Any, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ValueError(f"{name} must be an integer in [{low}, {high}], got {name}={value!r}")
+
+
+def _check_number(name: str, value: Any, low: float, high: float) -> None:
+    """A finite number in (low, high]; NaN fails the comparison."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low < value <= high:
+        raise ValueError(f"{name} must be a number in ({low:g}, {high:g}], got {name}={value!r}")
+
+
+def _check_affinity(affinity: Any) -> None:
+    if not isinstance(affinity, tuple) or not affinity:
+        raise ValueError(f"affinity must be None or a non-empty tuple of CPU numbers, got affinity={affinity!r}")
+    for cpu in affinity:
+        _check_int("affinity", cpu, 0, 4095)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Raw samples of one model in run order, and how its warm-up went."""
+
+    samples_ms: Tuple[float, ...]
+    n_warmup: int
+    settled: bool
+
+    def to_json(self) -> Dict[str, Any]:
+        centre = median(self.samples_ms)
+        return {
+            "samples_ms": list(self.samples_ms),
+            "median_ms": centre,
+            "mad_ms": median(abs(sample - centre) for sample in self.samples_ms),
+            "p90_ms": percentile(self.samples_ms, 0.9),
+            "n_warmup": self.n_warmup,
+            "settled": self.settled,
+        }
+
+
+def percentile(samples: Sequence[float], share: float) -> float:
+    """Linear interpolation between order statistics, as `numpy.percentile` does it."""
+    ordered = sorted(samples)
+    position = share * (len(ordered) - 1)
+    below = int(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (position - below) * (ordered[above] - ordered[below])
+
+
+def time_runs(run: Callable[[], Any], protocol: TimingProtocol, clock_ns: Callable[[], int] = time.perf_counter_ns) -> Timing:
+    """Warm `run` up and time it as `protocol` says. `clock_ns` is monotonic."""
+    warmup, settled = _warm_up(run, protocol, clock_ns)
+    samples = _timed(run, protocol, clock_ns)
+    return Timing(tuple(samples), len(warmup), settled)
+
+
+def _run_once_ms(run: Callable[[], Any], clock_ns: Callable[[], int]) -> float:
+    start = clock_ns()
+    run()
+    return (clock_ns() - start) / 1e6
+
+
+def _warm_up(run: Callable[[], Any], protocol: TimingProtocol, clock_ns: Callable[[], int]) -> Tuple[List[float], bool]:
+    start = clock_ns()
+    times = [_run_once_ms(run, clock_ns)]
+    while (clock_ns() - start) / 1e6 < protocol.warmup_max_ms and len(times) < MAX_RUNS:
+        if len(times) >= protocol.n_warmup_min and _has_settled(times):
+            return times, True
+        times.append(_run_once_ms(run, clock_ns))
+    return times, _has_settled(times)
+
+
+def _has_settled(times: List[float]) -> bool:
+    if len(times) < 2 * _WINDOW:
+        return False
+    last, before = median(times[-_WINDOW:]), median(times[-2 * _WINDOW : -_WINDOW])
+    return abs(last - before) <= _SETTLED * before
+
+
+def _timed(run: Callable[[], Any], protocol: TimingProtocol, clock_ns: Callable[[], int]) -> List[float]:
+    samples: List[float] = []
+    start = clock_ns()
+    elapsed_ms = 0.0
+    while not samples or (
+        (len(samples) < protocol.n_runs or elapsed_ms < protocol.min_time_ms)
+        and elapsed_ms < protocol.max_time_ms
+        and len(samples) < MAX_RUNS
+    ):
+        samples.append(_run_once_ms(run, clock_ns))
+        elapsed_ms = (clock_ns() - start) / 1e6
+    return samples

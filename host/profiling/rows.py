@@ -1,0 +1,99 @@
+"""Records and campaigns as rows of the store's tables, and back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Protocol
+
+from .plan import Campaign, PlanOptions
+from .records import Failure, Measurement, Record
+
+RECORD_COLUMNS = (
+    "campaign_id position kind gates_digest packed_gates counts facts_digest started_at latency_ms samples_ms "
+    "memory_mib memory_method n_warmup load_ms size_bytes child_ms emit_ms overhead_ms health error_kind "
+    "error_message attempts schema"
+).split()
+
+
+class Row(Protocol):
+    """A row as the database gives it: values by column name."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+def dump(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def campaign_from_row(row: Row) -> Campaign:
+    return Campaign(
+        id=row["id"],
+        device=row["device"],
+        space_digest=row["space_digest"],
+        template_sha=row["template_sha"],
+        protocol=json.loads(row["protocol"]),
+        options=PlanOptions.from_json(json.loads(row["options"])),
+        plan_digest=row["plan_digest"],
+        n_planned=row["n_planned"],
+        created_at=row["created_at"],
+    )
+
+
+def record_to_row(campaign: Campaign, record: Record) -> dict[str, Any]:
+    measured, error = record.measurement, record.error
+    return {
+        "campaign_id": campaign.id,
+        "position": record.position,
+        "kind": record.kind,
+        "gates_digest": record.gates_digest,
+        "packed_gates": record.packed_gates,
+        "counts": dump(record.counts),
+        "facts_digest": record.facts_digest,
+        "started_at": record.started_at,
+        "latency_ms": record.latency_ms,
+        "samples_ms": None if measured.samples_ms is None else dump(measured.samples_ms),
+        "memory_mib": measured.memory_mib,
+        "memory_method": measured.memory_method,
+        "n_warmup": measured.n_warmup,
+        "load_ms": measured.load_ms,
+        "size_bytes": measured.size_bytes,
+        "child_ms": measured.child_ms,
+        "emit_ms": measured.emit_ms,
+        "overhead_ms": record.overhead_ms,
+        "health": dump(measured.health),
+        "error_kind": None if error is None else error.kind,
+        "error_message": None if error is None else error.message,
+        "attempts": record.attempts,
+        "schema": record.schema,
+    }
+
+
+def record_from_row(row: Row, campaign: Campaign) -> Record:
+    samples = row["samples_ms"]
+    measurement = Measurement(
+        samples_ms=None if samples is None else tuple(json.loads(samples)),
+        memory_mib=row["memory_mib"],
+        memory_method=row["memory_method"],
+        n_warmup=row["n_warmup"],
+        load_ms=row["load_ms"],
+        size_bytes=row["size_bytes"],
+        child_ms=row["child_ms"],
+        emit_ms=row["emit_ms"],
+        health=json.loads(row["health"]),
+        error=None if row["error_kind"] is None else Failure(row["error_kind"], row["error_message"]),
+    )
+    return Record(
+        position=row["position"],
+        kind=row["kind"],
+        gates_digest=row["gates_digest"],
+        packed_gates=row["packed_gates"],
+        counts=tuple(json.loads(row["counts"])),
+        device=campaign.device,
+        protocol=campaign.protocol,
+        facts_digest=row["facts_digest"],
+        started_at=row["started_at"],
+        measurement=measurement,
+        overhead_ms=row["overhead_ms"],
+        attempts=row["attempts"],
+        schema=row["schema"],
+    )

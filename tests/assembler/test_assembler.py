@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+import torch
+
+from edgewright.host.assembler.assembler import Assembler, AssemblerConfig, encode_limit
+from edgewright.host.assembler.limits import open_modules
+from edgewright.host.assembler.request import Request
+from edgewright.host.assembler.semhash import discrete_gates, gate_loss, soft_gates, training_gates
+from edgewright.host.errors import InputError
+from edgewright.host.gates import GateSpace, Site
+from edgewright.host.tasks import numvqa
+
+SPACE = GateSpace((Site("a", 20), Site("b", 30), Site("c", 50)))
+TASK = numvqa.SPACE.parse("only two even")
+
+
+@pytest.fixture
+def assembler():
+    torch.manual_seed(0)
+    return Assembler(numvqa.SPACE, SPACE, AssemblerConfig(limit_dim=8, selection_dim=16, n_gaters=3))
+
+
+@pytest.mark.parametrize("limit", [0.03, 0.05, 0.07, 0.2, 0.5, 1.0])
+def test_a_limit_always_holds_and_no_site_is_empty(assembler, limit):
+    for task in numvqa.TASKS[::7]:
+        (gates,) = assembler.assemble([Request(task, limit)])
+        assert gates.bits.sum() <= round(limit * 100)
+        assert min(gates.counts) >= 1
+
+
+def test_all_limits_in_one_pass_equal_one_at_a_time(assembler):
+    requests = [Request(TASK, limit) for limit in (0.05, 0.3, 0.9)]
+    assert assembler.assemble(requests) == [assembler.assemble([request])[0] for request in requests]
+
+
+def test_where_the_limit_closes_modules_the_least_wanted_go():
+    space = GateSpace((Site("a", 4), Site("b", 4)))
+    weights = torch.tensor([[4.0, 3.0, 2.0, -1.0, -9.0, -8.0, -7.0, -6.0]])
+    bits = open_modules(weights, torch.tensor([3 / 8]), space)[0]
+    # The two most wanted of a; b wants none and keeps its best.
+    assert bits.nonzero().flatten().tolist() == [0, 1, 7]
+
+
+def test_an_unreachable_limit_names_the_smallest(assembler):
+    with pytest.raises(InputError, match="smallest for this supernet of 3 sites and 100 modules is 3.00%"):
+        assembler.assemble([Request(TASK, 0.02)])
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, 1.2, float("nan")])
+def test_a_limit_outside_0_1_is_refused(limit):
+    with pytest.raises(InputError, match="must lie in"):
+        Request(TASK, limit)
+
+
+def test_different_tasks_and_limits_give_different_weights(assembler):
+    other = numvqa.SPACE.parse("has 3")
+    weights = assembler.weights([Request(TASK, 0.5), Request(other, 0.5), Request(TASK, 0.1)])
+    assert not torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+
+
+def test_the_limit_encoding_is_a_transformers_position_encoding():
+    row = encode_limit(torch.tensor([0.5]), 4)[0]
+    expected = [np.sin(50), np.cos(50), np.sin(50 / 100), np.cos(50 / 100)]
+    assert torch.allclose(row, torch.tensor(expected, dtype=torch.float32), atol=1e-5)
+
+
+def test_soft_and_discrete_gates_agree_on_which_side_of_zero_is_open():
+    weights = torch.linspace(-6, 6, 241)
+    assert torch.equal(soft_gates(weights) > 0.5, weights > 0)
+    assert soft_gates(torch.tensor([-9.0, 0.0, 9.0])).tolist() == pytest.approx([0.0, 0.5, 1.0])
+
+
+def test_a_discrete_gate_learns_through_the_soft_gates_gradient():
+    weights = torch.tensor([-0.5, 0.5], requires_grad=True)
+    discrete_gates(weights).sum().backward()
+    by_hand = torch.autograd.grad(soft_gates(weights).sum(), weights)[0]
+    assert torch.allclose(weights.grad, by_hand) and (by_hand > 0).all()
+
+
+def test_about_half_of_the_samples_see_discrete_gates():
+    gates, discrete = training_gates(torch.randn(400, 9), torch.Generator().manual_seed(1))
+    is_discrete = ((gates == 0) | (gates == 1)).all(1)
+    assert 150 < is_discrete.sum() < 250
+    assert ((discrete - discrete.round()).abs() < 1e-6).all()
+
+
+def test_the_gate_loss_is_one_sided():
+    gates = torch.tensor([[1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]])
+    assert gate_loss(gates, torch.tensor([0.3, 0.5])).item() == pytest.approx(0.2**2 / 2)

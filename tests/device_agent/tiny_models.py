@@ -1,0 +1,68 @@
+"""Small .tflite files written straight with the schema: a chain of convolutions that share one weight tensor."""
+
+from __future__ import annotations
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+
+def conv_chain(size: int = 32, channels: int = 16, depth: int = 4, in_channels: "int | None" = None, seed: int = 0) -> bytes:
+    """`depth` 3x3 convolutions with ReLU on (1, size, size, channels) float32; weights of one layer are shared by all.
+
+    With `in_channels` a first 1x1 convolution widens the input to `channels`.
+    """
+    rng = np.random.default_rng(seed)
+    model = schema.ModelT()
+    model.version = 3
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CONV_2D
+    code.version = 1
+    model.operatorCodes = [code]
+    model.buffers = [schema.BufferT()]
+    graph = schema.SubGraphT()
+    graph.tensors, graph.operators = [], []
+
+    def tensor(name: str, shape: "tuple[int, ...]", data: "np.ndarray | None" = None) -> int:
+        entry = schema.TensorT()
+        entry.name, entry.shape, entry.type = name.encode(), list(shape), schema.TensorType.FLOAT32
+        entry.buffer = 0
+        if data is not None:
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(data.astype(np.float32).tobytes(), np.uint8)
+            model.buffers.append(buffer)
+            entry.buffer = len(model.buffers) - 1
+        graph.tensors.append(entry)
+        return len(graph.tensors) - 1
+
+    def conv(source: int, weight: int, bias: int, out: int) -> None:
+        options = schema.Conv2DOptionsT()
+        options.padding = schema.Padding.SAME
+        options.strideW = options.strideH = options.dilationWFactor = options.dilationHFactor = 1
+        options.fusedActivationFunction = schema.ActivationFunctionType.RELU
+        operator = schema.OperatorT()
+        operator.opcodeIndex = 0
+        operator.inputs, operator.outputs = [source, weight, bias], [out]
+        operator.builtinOptionsType, operator.builtinOptions = schema.BuiltinOptions.Conv2DOptions, options
+        graph.operators.append(operator)
+
+    shape = (1, size, size, channels)
+    current = tensor("input", (1, size, size, in_channels or channels))
+    graph.inputs = [current]
+    bias = tensor("bias", (channels,), rng.standard_normal(channels) * 0.1)
+    if in_channels is not None:
+        first = tensor("first", (channels, 1, 1, in_channels), rng.standard_normal((channels, 1, 1, in_channels)))
+        widened = tensor("widened", shape)
+        conv(current, first, bias, widened)
+        current = widened
+    weight_values = rng.standard_normal((channels, 3, 3, channels)) / (3 * np.sqrt(channels))
+    weight = tensor("weight", (channels, 3, 3, channels), weight_values)
+    for layer in range(depth):
+        out = tensor(f"layer{layer}", shape)
+        conv(current, weight, bias, out)
+        current = out
+    graph.outputs = [current]
+    model.subgraphs = [graph]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())

@@ -1,0 +1,117 @@
+"""The promise of a supernet: a gated forward pass and the subnet cut out of it compute the same."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from edgewright.host.gates import Gates
+from edgewright.host.supernet.gating import GateHook
+from torch import Tensor, nn
+
+Case = Any  # of conftest: the supernet, an input and a name
+
+
+def relative_error(a: Tensor, b: Tensor) -> float:
+    return float((a - b).abs().max() / b.abs().max())
+
+
+def random_gates(case: Case, seed: int, ratio: float = 0.6) -> Gates:
+    return case.supernet.space.sample(ratio, np.random.default_rng(seed))
+
+
+@torch.no_grad()
+def test_one_set_of_gates(case: Case) -> None:
+    for seed, ratio in enumerate((0.15, 0.5, 0.85)):
+        gates = random_gates(case, seed, ratio)
+        gated = case.supernet(case.x, torch.tensor(gates.bits, dtype=torch.float32))
+        assert relative_error(gated, case.supernet.extract(gates)(case.x)) <= 1e-5
+        assert torch.equal(gated, case.supernet.forward_with(case.x, gates))
+
+
+@torch.no_grad()
+def test_gates_per_sample(case: Case) -> None:
+    sets = [random_gates(case, seed) for seed in range(len(case.x))]
+    gated = case.supernet(case.x, torch.from_numpy(np.stack([gates.bits for gates in sets])).float())
+    for i, gates in enumerate(sets):
+        assert relative_error(gated[i : i + 1], case.supernet.extract(gates)(case.x[i : i + 1])) <= 1e-5
+
+
+@torch.no_grad()
+def test_closing_half_of_any_site_changes_the_output(case: Case) -> None:
+    space = case.supernet.space
+    full = case.supernet(case.x)
+    for where in space.slices:
+        gates = torch.ones(space.total)
+        gates[where.start + 1 : where.stop : 2] = 0
+        assert relative_error(case.supernet(case.x, gates), full) > 1e-6
+
+
+@torch.no_grad()
+def test_gating_the_producers_output_would_be_wrong(case: Case) -> None:
+    """The negative control: norms and biases after a producer do not map zero to zero."""
+    if case.name == "vit":
+        pytest.skip("between the two layers of this FFN lies only GELU, which maps zero to zero")
+    gates = random_gates(case, 0, 0.5)
+    wrong = copy.deepcopy(case.supernet.backbone)
+    for site in case.supernet.plan.sites:
+        mask = torch.from_numpy(gates.masks()[site.name]).float().repeat_interleave(site.block)
+        for name in site.producers:
+            layer = wrong.get_submodule(name)
+            shape = (-1,) if isinstance(layer, nn.Linear) else (-1, 1, 1)
+            layer.register_forward_hook(lambda _, __, y, mask=mask.reshape(shape): y * mask)
+    assert relative_error(wrong(case.x), case.supernet.extract(gates)(case.x)) > 1e-3
+
+
+@torch.no_grad()
+def test_all_gates_open_is_the_backbone(case: Case) -> None:
+    full = case.supernet.space.full()
+    plain = case.supernet.backbone(case.x) if case.supernet(case.x) is not None else None
+    assert torch.equal(case.supernet.forward_with(case.x, full), case.supernet(case.x))
+    assert torch.equal(case.supernet(case.x), plain)
+    assert relative_error(case.supernet.extract(full)(case.x), plain) <= 1e-6
+
+
+def test_extraction_leaves_the_supernet_as_it_was(case: Case) -> None:
+    before = {name: tensor.clone() for name, tensor in case.supernet.state_dict().items()}
+    hooks = sum(len(module._forward_pre_hooks) for module in case.supernet.modules())
+    case.supernet.extract(random_gates(case, 3))
+    after = case.supernet.state_dict()
+    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+    assert sum(len(module._forward_pre_hooks) for module in case.supernet.modules()) == hooks > 0
+
+
+def test_the_subnet_is_an_ordinary_smaller_module(case: Case) -> None:
+    gates = random_gates(case, 4, 0.4)
+    subnet = case.supernet.extract(gates)
+    assert not any(isinstance(h, GateHook) for m in subnet.modules() for h in m._forward_pre_hooks.values())
+    assert not any(module._forward_pre_hooks or module._forward_pre_hooks_with_kwargs for module in subnet.modules())
+    assert not any(module.training for module in subnet.modules())
+    assert {tensor.dtype for tensor in subnet.parameters()} == {torch.float32}
+    modules = dict(subnet.named_modules())
+    for site, count in zip(case.supernet.plan.sites, gates.counts, strict=True):
+        producer = modules[site.producers[0]]
+        stated = producer.out_features if isinstance(producer, nn.Linear) else producer.out_channels
+        assert stated == producer.weight.shape[0] == count * site.block
+        for consumer in site.consumers:
+            layer = modules[consumer.module]
+            assert (layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels) == count * site.block
+    memory = {tensor.data_ptr() for tensor in case.supernet.parameters()}
+    assert not memory & {tensor.data_ptr() for tensor in subnet.parameters()}
+
+
+def test_a_subnet_trains_on(case: Case) -> None:
+    subnet = case.supernet.extract(random_gates(case, 5)).train()
+    subnet(case.x).sum().backward()
+    assert all(tensor.requires_grad for tensor in subnet.parameters())
+    assert all(tensor.grad is None for tensor in case.supernet.parameters())
+
+
+def test_a_half_precision_supernet_yields_a_float32_subnet(make_case: Any) -> None:
+    own = make_case("resnet18", check=False)
+    gates = random_gates(own, 6)
+    own.supernet.bfloat16()
+    assert {tensor.dtype for tensor in own.supernet.extract(gates).parameters()} == {torch.float32}
