@@ -102,7 +102,9 @@ class Graph:
     def value(self, tensor: int) -> NDArray[Any]:
         """A constant. Raises `ConversionError` when the tensor is computed, or packed below a byte per element."""
         if not self.is_constant(tensor):
-            raise ConversionError(f"tensor {self.name(tensor)!r} must be a constant to slice this model, but is computed")
+            raise ConversionError(
+                f"tensor {self.name(tensor)!r} must be a constant to slice this model, but is computed"
+            )
         if self.dtype(tensor) not in DTYPES:
             raise ConversionError(f"tensor {self.name(tensor)!r} has type {self.dtype(tensor)}, which cannot be sliced")
         data = np.asarray(self.model.buffers[self.buffer(tensor)].data, np.uint8)

@@ -60,7 +60,9 @@ def _check(graph: Graph, plan: SlicePlan, channels: dict[str, int]) -> None:
                 f"site {site!r} has {channels[site]} channels, but axis {axis} of {graph.name(tensor)!r} has {length}"
             )
         if not graph.is_plain(tensor):
-            raise ConversionError(f"site {site!r}: {graph.name(tensor)!r} is sparse or quantised per channel; use float32")
+            raise ConversionError(
+                f"site {site!r}: {graph.name(tensor)!r} is sparse or quantised per channel; use float32"
+            )
 
 
 def _places(graph: Graph, plan: SlicePlan, model: Any) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:

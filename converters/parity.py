@@ -64,7 +64,9 @@ def tflite_outputs(content: bytes, inputs: NDArray[Any]) -> NDArray[Any]:
             raise ConversionError(f"the runtime does not load the model file: {error}") from error
     sources, results = interpreter.get_input_details(), interpreter.get_output_details()
     if len(sources) != 1 or len(results) != 1:
-        raise ConversionError(f"expected one input and one output, the model file has {len(sources)} and {len(results)}")
+        raise ConversionError(
+            f"expected one input and one output, the model file has {len(sources)} and {len(results)}"
+        )
     if tuple(sources[0]["shape"]) != (1, *inputs.shape[1:]):
         raise ConversionError(f"the model file takes {tuple(sources[0]['shape'])}, the samples have {inputs.shape[1:]}")
     outputs = []

@@ -49,7 +49,9 @@ def _owners(classes: AxisClasses, sites: Sequence[TemplateSite], producers: Mapp
             )
         root = classes.find(classes.axis(output, -1))
         if root in owners:
-            raise ConversionError(f"sites {owners[root]!r} and {site.name!r} share their channels; gate them as one site")
+            raise ConversionError(
+                f"sites {owners[root]!r} and {site.name!r} share their channels; gate them as one site"
+            )
         owners[root] = site.name
     return owners
 
@@ -66,6 +68,6 @@ def _refuse_granules(classes: AxisClasses, owners: Mapping[Axis, str], blocks: M
         site = owners.get(classes.find(axis))
         if site is not None and blocks[site] % n_channels:
             raise ConversionError(
-                f"site {site!r} cannot be sliced: its modules have {blocks[site]} channels, but {why} have {n_channels}; "
-                f"use a multiple of {n_channels} or leave this site ungated"
+                f"site {site!r} cannot be sliced: its modules have {blocks[site]} channels, but {why} have "
+                f"{n_channels}; use a multiple of {n_channels} or leave this site ungated"
             )

@@ -24,7 +24,7 @@ from .memory import status_bytes
 ERROR_KINDS = ("crash", "timeout", "out_of_memory", "load_failed", "run_failed", "bad_affinity")
 _PR_SET_PDEATHSIG = 1
 _TAIL_BYTES = 2000
-_ALLOCATION_FAILED = ("bad_alloc", "cannot allocate", "failed to allocate", "out of memory", "allocation failed", "bad any cast")
+_ALLOCATION_FAILED = ("bad_alloc", "cannot allocate", "failed to allocate", "out of memory")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 Work = Callable[[], Tuple[Dict[str, Any], bytes]]
@@ -140,18 +140,13 @@ def _outcome(result: bytes, stderr_tail: str, status: int, fork_ms: float, memor
 def _death(status: int, stderr_tail: str, memory_limit_mib: float) -> Dict[str, str]:
     """Why a child that left no result died. Native code that cannot allocate often aborts and says so only on stderr."""
     said = f"; it said: {stderr_tail[-500:]}" if stderr_tail else ""
-    if looks_like_exhaustion(stderr_tail):
+    if any(phrase in stderr_tail.lower() for phrase in _ALLOCATION_FAILED):
         return {"kind": "out_of_memory", "message": f"it needs more than the limit of {memory_limit_mib:g} MiB{said}"}
     if not os.WIFSIGNALED(status):
         return {"kind": "crash", "message": f"the child exited with code {os.WEXITSTATUS(status)} and no result{said}"}
     name = signal.Signals(os.WTERMSIG(status)).name
     hint = " (sent by somebody else; the system's out-of-memory killer does that)" if name == "SIGKILL" else ""
     return {"kind": "crash", "message": f"the child was killed by {name}{hint}{said}"}
-
-
-def looks_like_exhaustion(text: str) -> bool:
-    lower = text.lower()
-    return any(phrase in lower for phrase in _ALLOCATION_FAILED)
 
 
 def _child(work: Work, agent_pid: int, result_fd: int, stderr_fd: int, memory_limit_mib: float) -> NoReturn:

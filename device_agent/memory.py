@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any, Callable, Optional, Tuple
+import errno
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, Optional, Tuple
 
 _MALLINFO2_FIELDS = (
     "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
@@ -57,3 +59,35 @@ def memory_gauge() -> Tuple[Optional[str], Callable[[], Optional[int]]]:
     if status_bytes("RssAnon") is not None:
         return "rss_anon", lambda: status_bytes("RssAnon")
     return None, lambda: None
+
+
+def _errno_location() -> Optional[Any]:
+    """glibc's and musl's function that returns the address of `errno`; None elsewhere."""
+    try:
+        function = ctypes.CDLL(None).__errno_location
+    except (OSError, AttributeError):
+        return None
+    function.restype = ctypes.POINTER(ctypes.c_int)
+    function.argtypes = []
+    return function
+
+
+_errno_of_thread = _errno_location()
+
+
+@contextmanager
+def exhaustion_named() -> Iterator[None]:
+    """Turn an error raised inside into `MemoryError` when an allocation failed before it.
+
+    Runtimes report a failed allocation as any other failure ("failed to prepare"), but malloc leaves ENOMEM in `errno`.
+    """
+    if _errno_of_thread is None:
+        yield
+        return
+    _errno_of_thread()[0] = 0
+    try:
+        yield
+    except Exception as error:
+        if _errno_of_thread()[0] == errno.ENOMEM:
+            raise MemoryError(str(error)) from error
+        raise

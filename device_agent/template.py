@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import mmap
+import os
 import struct
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -96,9 +97,6 @@ class _Source:
     """The full value of one constant, seen so that every followed axis counts modules."""
 
     def __init__(self, constant: Constant, sites: Sequence[TemplateSite], weights: memoryview) -> None:
-        if any(index is not None and sites[index].width * sites[index].block != length
-               for index, length in zip(constant.sites, constant.shape)):  # fmt: skip
-            raise ValueError(f"a constant of shape {constant.shape} does not fit its sites")
         self.reference = constant.reference
         self.cuts: List[Tuple[int, int]] = []  # (axis of the view below, site index)
         self.module_bytes = np.dtype(DTYPES[constant.dtype]).itemsize  # what is left when every site keeps one module
@@ -108,6 +106,8 @@ class _Source:
                 view.append(length)
                 self.module_bytes *= length
                 continue
+            if length != sites[index].width * sites[index].block:
+                raise ValueError(f"a constant of shape {constant.shape} does not fit site {sites[index].name!r}")
             self.cuts.append((len(view), index))
             view += [sites[index].width, sites[index].block]
             self.module_bytes *= sites[index].block
@@ -183,7 +183,7 @@ class Template:
         return cls(buffer)
 
     @classmethod
-    def load(cls, path: str) -> Template:
+    def load(cls, path: Union[str, os.PathLike[str]]) -> Template:
         """Map a template file into memory; replace such a file by renaming, never by writing into it.
 
         Raises:
@@ -278,7 +278,9 @@ def _open(view: memoryview) -> Tuple[memoryview, memoryview, memoryview]:
         raise TemplateError("this is not a template file; make one by converting a supernet")
     _, version, *sizes, checksum = _PROLOGUE.unpack_from(view)
     if version != VERSION:
-        raise TemplateError(f"the template has version {version}, this program reads {VERSION}; convert the supernet again")
+        raise TemplateError(
+            f"the template has version {version}, this program reads {VERSION}; convert the supernet again"
+        )
     spans = []
     end = _PROLOGUE.size
     for size in sizes:

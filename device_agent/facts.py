@@ -1,0 +1,189 @@
+"""What this device is (`facts`), and what state it is in right now (`health`). What cannot be read is None, never 0."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+import numpy as np
+
+_CPUS = Path("/sys/devices/system/cpu")
+_THERMAL = Path("/sys/class/thermal")
+_POWER = Path("/sys/class/power_supply")
+_DEVICE_TREE = Path("/proc/device-tree")
+
+
+def facts(runtime_name: Optional[str], runtime_version: Optional[str]) -> Dict[str, Any]:
+    """Facts that stay while the device runs; frequencies in kHz, memory in MiB. `device_id` holds no host name or serial."""
+    identity, source = _identity()
+    return {
+        "device_id": identity,
+        "device_id_source": source,
+        "model": _model(),
+        "soc": _android("ro.soc.model") or _text(_DEVICE_TREE / "compatible"),
+        "machine": platform.machine() or None,
+        "cpu_model": _cpu_model(),
+        "cores": os.cpu_count(),
+        "usable_cpus": sorted(os.sched_getaffinity(0)),
+        "max_freq_khz": _per_cpu("cpufreq/cpuinfo_max_freq"),
+        "min_freq_khz": _per_cpu("cpufreq/cpuinfo_min_freq"),
+        "governor": _text(_CPUS / "cpu0/cpufreq/scaling_governor"),
+        "memory_total_mib": _meminfo_mib("MemTotal"),
+        "os": _os_name(),
+        "kernel": platform.release() or None,
+        "glibc": _glibc(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "runtime": runtime_name,
+        "runtime_version": runtime_version,
+    }
+
+
+def health() -> Dict[str, Any]:
+    """The state that can disturb a measurement; steal is counted since boot, so the difference of two readings is what tells."""
+    return {
+        "load_1m": _load_1m(),
+        "freq_khz": _per_cpu("cpufreq/scaling_cur_freq"),
+        "temperatures_c": _temperatures_c(),
+        "steal_ms": _steal_ms(),
+        "memory_available_mib": _meminfo_mib("MemAvailable"),
+        "battery_percent": _battery("capacity"),
+        "battery_status": _battery_status(),
+    }
+
+
+def _text(path: Path) -> Optional[str]:
+    """The stripped content of a small file of the kernel; None when absent, forbidden or empty."""
+    try:
+        return path.read_bytes().replace(b"\0", b" ").decode(errors="replace").strip() or None
+    except OSError:
+        return None
+
+
+def _number(path: Path) -> Optional[int]:
+    text = _text(path)
+    try:
+        return None if text is None else int(text)
+    except ValueError:
+        return None
+
+
+def _per_cpu(name: str) -> Optional[List[Optional[int]]]:
+    """One value a CPU; None when the system shows it for no CPU (virtual machines)."""
+    values = [_number(_CPUS / f"cpu{index}" / name) for index in range(os.cpu_count() or 1)]
+    return values if any(value is not None for value in values) else None
+
+
+def _field(path: str, name: str) -> Optional[str]:
+    """The first `name: value` line of a /proc file."""
+    for line in (_text(Path(path)) or "").splitlines():
+        key, separator, value = line.partition(":")
+        if separator and key.strip() == name:
+            return value.strip() or None
+    return None
+
+
+def _meminfo_mib(name: str) -> Optional[float]:
+    value = _field("/proc/meminfo", name)
+    return None if value is None else int(value.split()[0]) / 1024
+
+
+def _identity() -> "tuple[str, str]":
+    """A stable hash: of the machine's own id where it has one, else of what it is made of."""
+    sources = (
+        ("machine-id", _text(Path("/etc/machine-id"))),
+        ("serial", _text(_DEVICE_TREE / "serial-number") or _android("ro.serialno")),
+        ("hardware", f"{_model()}|{_cpu_model()}|{os.cpu_count()}|{_meminfo_mib('MemTotal')}"),
+    )
+    source, value = next((name, value) for name, value in sources if value)
+    return hashlib.sha256(f"edgewright-device:{source}:{value}".encode()).hexdigest()[:16], source
+
+
+def _model() -> Optional[str]:
+    return _text(_DEVICE_TREE / "model") or _android("ro.product.model") or _text(Path("/sys/class/dmi/id/product_name"))
+
+
+def _cpu_model() -> Optional[str]:
+    for name in ("model name", "Hardware", "Processor"):
+        value = _field("/proc/cpuinfo", name)
+        if value is not None:
+            return value
+    implementer, part = _field("/proc/cpuinfo", "CPU implementer"), _field("/proc/cpuinfo", "CPU part")
+    return None if implementer is None else f"implementer {implementer} part {part}"
+
+
+def _android(name: str) -> Optional[str]:
+    """An Android system property; None on other systems."""
+    if shutil.which("getprop") is None:
+        return None
+    try:
+        answer = subprocess.run(["getprop", name], stdin=subprocess.DEVNULL, capture_output=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.decode(errors="replace").strip() or None
+
+
+def _os_name() -> Optional[str]:
+    for line in (_text(Path("/etc/os-release")) or "").splitlines():
+        if line.startswith("PRETTY_NAME="):
+            return line.partition("=")[2].strip('"') or None
+    release = _android("ro.build.version.release")
+    return None if release is None else f"Android {release}"
+
+
+def _glibc() -> Optional[str]:
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION")
+    except (ValueError, OSError):
+        return None
+
+
+def _load_1m() -> Optional[float]:
+    try:
+        return os.getloadavg()[0]
+    except OSError:
+        return None
+
+
+def _temperatures_c() -> Optional[Dict[str, float]]:
+    """Degrees Celsius by zone; the kernel reports thousandths."""
+    readings = {}
+    for zone in _entries(_THERMAL, "thermal_zone"):
+        value = _number(zone / "temp")
+        if value is not None:
+            readings[f"{zone.name[len('thermal_zone'):]}:{_text(zone / 'type')}"] = value / 1000
+    return readings or None
+
+
+def _steal_ms() -> Optional[float]:
+    """Time a hypervisor gave to others while this machine had work, all CPUs, since boot."""
+    try:
+        with open("/proc/stat", encoding="ascii") as stat:
+            ticks = stat.readline().split()
+    except OSError:
+        return None
+    return int(ticks[8]) * 1e3 / os.sysconf("SC_CLK_TCK") if len(ticks) > 8 else None
+
+
+def _batteries() -> List[Path]:
+    return [entry for entry in _entries(_POWER, "") if _text(entry / "type") == "Battery"]
+
+
+def _battery(name: str) -> Optional[int]:
+    return next((_number(entry / name) for entry in _batteries()), None)
+
+
+def _battery_status() -> Optional[str]:
+    return next((_text(entry / "status") for entry in _batteries()), None)
+
+
+def _entries(folder: Path, prefix: str) -> List[Path]:
+    try:
+        return sorted(entry for entry in folder.iterdir() if entry.name.startswith(prefix))
+    except OSError:
+        return []

@@ -1,0 +1,143 @@
+"""One measurement or one batch of outputs, each in its own forked child."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, Optional, Tuple
+
+import numpy as np
+
+from .facts import health
+from .isolation import Outcome, Wait, WorkFailed, plain_wait, run_isolated
+from .memory import exhaustion_named, memory_gauge
+from .runtimes import ModelLoadError, ModelRunError, TensorSpec, TfliteModel, TfliteRuntime
+from .timing import TimingProtocol, time_runs
+
+_MIB = float(1 << 20)
+
+
+def measure(model: Any, runtime: TfliteRuntime, protocol: TimingProtocol, wait: Wait = plain_wait) -> Dict[str, Any]:
+    """Time one model and weigh its memory.
+
+    `model` is bytes or an array of uint8. Never raises for what the model does: a failure is a value.
+
+    Returns: `size_bytes`, `health_before`, `health_after`, `fork_ms` and either `error` {"kind", "message"}, with a kind of
+        `isolation.ERROR_KINDS`, or:
+        `samples_ms` in run order, `median_ms`, `mad_ms`, `p90_ms`, `n_warmup`, `settled` (whether warm-up settled);
+        `load_ms` from bytes to allocated tensors;
+        `memory_mib` = growth of heap and anonymous memory from before loading to after the runs, plus the model file;
+        None where the system has no gauge; `memory_method` names the gauge;
+        `child_ms` from the start of loading to the end of the last run.
+    """
+    before = health()
+    outcome = run_isolated(
+        lambda: (_measure_here(bytes(model), runtime, protocol), b""), protocol.timeout_s, protocol.memory_limit_mib, wait
+    )
+    shared = {"size_bytes": len(model), "health_before": before, "health_after": health(), "fork_ms": outcome.fork_ms}
+    if outcome.error is not None:
+        return {"error": outcome.error, **shared}
+    return {**outcome.header, **shared}
+
+
+def run_batch(
+    model: Any, runtime: TfliteRuntime, inputs: np.ndarray, protocol: TimingProtocol, wait: Wait = plain_wait
+) -> Outcome:
+    """The model's output for `inputs` (N, ...), in a child limited as `protocol` says.
+
+    Returns: an outcome whose header has `shape` (N, ...) and `dtype`, and whose payload is the array in C order; or its error.
+    """
+    return run_isolated(
+        lambda: _run_here(bytes(model), runtime, inputs, protocol), protocol.timeout_s, protocol.memory_limit_mib, wait
+    )
+
+
+def _measure_here(model: bytes, runtime: TfliteRuntime, protocol: TimingProtocol) -> Dict[str, Any]:
+    _pin(protocol.affinity)
+    method, gauge = memory_gauge()
+    grown_from = gauge()
+    start_ns = time.perf_counter_ns()
+    loaded = _load(model, runtime, protocol.threads)
+    load_ms = (time.perf_counter_ns() - start_ns) / 1e6
+    with _run_failures_named():
+        _fill_inputs(loaded)
+        timing = time_runs(loaded.invoke, protocol)
+    child_ms = (time.perf_counter_ns() - start_ns) / 1e6
+    return {
+        **timing.to_json(),
+        "load_ms": load_ms,
+        "memory_mib": _memory_mib(grown_from, gauge(), len(model)),
+        "memory_method": method,
+        "child_ms": child_ms,
+    }
+
+
+def _memory_mib(before: Optional[int], after: Optional[int], model_bytes: int) -> Optional[float]:
+    if before is None or after is None:
+        return None
+    return (after - before + model_bytes) / _MIB
+
+
+def _pin(affinity: Optional[Tuple[int, ...]]) -> None:
+    if affinity is None:
+        return
+    try:
+        os.sched_setaffinity(0, affinity)
+    except OSError as error:
+        available = sorted(os.sched_getaffinity(0))
+        raise WorkFailed("bad_affinity", f"cannot pin to CPUs {list(affinity)} ({error}); this process may use {available}") from error
+
+
+def _load(model: bytes, runtime: TfliteRuntime, threads: int) -> TfliteModel:
+    try:
+        with exhaustion_named():
+            return runtime.load(model, threads)
+    except ModelLoadError as error:
+        raise WorkFailed("load_failed", str(error)) from error
+
+
+@contextmanager
+def _run_failures_named() -> Iterator[None]:
+    try:
+        with exhaustion_named():
+            yield
+    except (ModelRunError, RuntimeError, ValueError) as error:
+        raise WorkFailed("run_failed", f"the model was loaded but does not run: {error}") from error
+
+
+def _fill_inputs(model: TfliteModel) -> None:
+    """The same random inputs for every model of a shape: floats in [0, 1), small integers over the whole range, indices 0."""
+    rng = np.random.default_rng(0)
+    for position, spec in enumerate(model.inputs):
+        model.set_input(position, _example(spec, rng))
+
+
+def _example(spec: TensorSpec, rng: np.random.Generator) -> np.ndarray:
+    if spec.dtype.kind == "f":
+        return rng.random(spec.shape, dtype=np.float32).astype(spec.dtype)
+    if spec.dtype in (np.dtype(np.int8), np.dtype(np.uint8)):
+        limits = np.iinfo(spec.dtype)
+        return rng.integers(limits.min, limits.max, spec.shape, dtype=spec.dtype, endpoint=True)
+    return np.zeros(spec.shape, spec.dtype)
+
+
+def _run_here(
+    model: bytes, runtime: TfliteRuntime, inputs: np.ndarray, protocol: TimingProtocol
+) -> Tuple[Dict[str, Any], bytes]:
+    loaded = _load(model, runtime, protocol.threads)
+    if len(loaded.inputs) != 1 or len(loaded.outputs) != 1:
+        raise WorkFailed(
+            "run_failed", f"running needs one input and one output, the model has {len(loaded.inputs)} and {len(loaded.outputs)}"
+        )
+    size = loaded.inputs[0].shape[0] if loaded.inputs[0].shape else 1
+    if inputs.ndim < 1 or len(inputs) == 0 or len(inputs) % size:
+        raise WorkFailed("run_failed", f"the model takes batches of {size}, got inputs of shape {inputs.shape}")
+    outputs = []
+    with _run_failures_named():
+        for start in range(0, len(inputs), size):
+            loaded.set_input(0, inputs[start : start + size])
+            loaded.invoke()
+            outputs.append(loaded.output(0))
+    stacked = np.concatenate(outputs)  # (N, ...)
+    return {"shape": list(stacked.shape), "dtype": stacked.dtype.name}, stacked.tobytes()

@@ -1,0 +1,240 @@
+"""The entry point: commands, and how errors become one sentence and an exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from ..errors import EdgewrightError
+
+app = typer.Typer(
+    name="edgewright",
+    help="Builds the model that fits: a task, a device and a budget in, a measured model out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+device_app = typer.Typer(help="The devices models are made for.", no_args_is_help=True, rich_markup_mode=None)
+predictor_app = typer.Typer(help="Latency and memory predictors.", no_args_is_help=True, rich_markup_mode=None)
+supernet_app = typer.Typer(help="Trained supernets.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(device_app, name="device")
+app.add_typer(predictor_app, name="predictor")
+app.add_typer(supernet_app, name="supernet")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+WorkspaceDir = Annotated[
+    Optional[Path],  # noqa: UP045 - typer reads this at run time
+    typer.Option("--workspace", help="Default: $EDGEWRIGHT_WORKSPACE, else ./edgewright-workspace."),
+]
+SupernetDir = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--supernet", help="Folder of a trained supernet. Default: the shipped one."),
+]
+MnistDir = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--mnist-dir", help="torchvision's MNIST files, in place of the 5,000 digits that come along."),
+]
+Limit = Optional[float]
+E_INTERRUPTED = 130
+
+
+@app.command()
+def quickstart(
+    task: Annotated[str, typer.Option(help="What the model is for.")] = "only two, even",
+    subnets: Annotated[int, typer.Option(help="How many subnets to profile.")] = 200,
+    out: Annotated[Path, typer.Option(help="The model file to write.")] = Path("model.tflite"),
+    workspace: WorkspaceDir = None,
+    json_: Json = False,
+) -> None:
+    """The whole flow on this machine, with the shipped supernet."""
+    from .flows import quickstart as run
+
+    run(task, subnets, out, workspace, json_)
+
+
+@app.command()
+def customize(
+    task: Annotated[str, typer.Option(help='The task\'s attributes, such as "only two, even".')],
+    device: Annotated[str, typer.Option(help="Name of the device.")] = "local",
+    latency_ms: Annotated[Limit, typer.Option(help="Upper bound on the median latency.")] = None,
+    memory_mib: Annotated[Limit, typer.Option(help="Upper bound on memory: growth of heap plus model file.")] = None,
+    size_mib: Annotated[Limit, typer.Option(help="Upper bound on the model file.")] = None,
+    out: Annotated[Path, typer.Option(help="The model file to write.")] = Path("model.tflite"),
+    push: Annotated[bool, typer.Option("--push", help="Leave the model on the device.")] = False,
+    supernet: SupernetDir = None,
+    workspace: WorkspaceDir = None,
+    json_: Json = False,
+) -> None:
+    """Build the model that fits a task, a device and a budget."""
+    from .flows import customize as run
+
+    run(task, device, latency_ms, memory_mib, size_mib, out, push, supernet, workspace, json_)
+
+
+@app.command()
+def profile(
+    device: Annotated[str, typer.Argument(help="Name of the device.")],
+    subnets: Annotated[int, typer.Option(help="How many random subnets.")] = 200,
+    seed: Annotated[int, typer.Option(help="Which random subnets.")] = 0,
+    threads: Annotated[int, typer.Option(help="Threads of the runtime.")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted campaign.")] = False,
+    supernet: SupernetDir = None,
+    workspace: WorkspaceDir = None,
+    json_: Json = False,
+) -> None:
+    """Measure random subnets on a device."""
+    from .profiling import profile as run
+
+    run(device, subnets, seed, threads, resume, supernet, workspace, json_)
+
+
+@predictor_app.command("fit")
+def predictor_fit(
+    device: Annotated[str, typer.Argument(help="Name of the device.")],
+    supernet: SupernetDir = None,
+    workspace: WorkspaceDir = None,
+    json_: Json = False,
+) -> None:
+    """Fit predictors to the newest campaign and keep them as JSON."""
+    from .profiling import fit as run
+
+    run(device, supernet, workspace, json_)
+
+
+@predictor_app.command("report")
+def predictor_report(
+    device: Annotated[str, typer.Argument(help="Name of the device.")],
+    supernet: SupernetDir = None,
+    workspace: WorkspaceDir = None,
+    json_: Json = False,
+) -> None:
+    """How well predictors do on held-out records, beside the noise floor."""
+    from .profiling import report as run
+
+    run(device, supernet, workspace, json_)
+
+
+@app.command()
+def measure(
+    model: Annotated[Path, typer.Argument(help="Any .tflite file.")],
+    device: Annotated[str, typer.Argument(help="Name of the device.")] = "local",
+    threads: Annotated[int, typer.Option(help="Threads of the runtime.")] = 1,
+    workspace: WorkspaceDir = None,
+    json_: Json = False,
+) -> None:
+    """Measure any TFLite file on a device: latency and memory."""
+    from .devices import measure as run
+
+    run(model, device, threads, workspace, json_)
+
+
+@app.command()
+def push(
+    model: Annotated[Path, typer.Argument(help="The model file.")],
+    device: Annotated[str, typer.Argument(help="Name of the device.")] = "local",
+    workspace: WorkspaceDir = None,
+    json_: Json = False,
+) -> None:
+    """Put a model on a device; its hash is checked there."""
+    from .devices import push as run
+
+    run(model, device, workspace, json_)
+
+
+@device_app.command("add")
+def device_add(
+    name: Annotated[str, typer.Argument(help="What to call it.")],
+    uri: Annotated[str, typer.Argument(help="local: · ssh://user@host:port · adb://SERIAL")],
+    workspace: WorkspaceDir = None,
+    json_: Json = False,
+) -> None:
+    """Remember a device under a name."""
+    from .devices import add as run
+
+    run(name, uri, workspace, json_)
+
+
+@device_app.command("list")
+def device_list(workspace: WorkspaceDir = None, json_: Json = False) -> None:
+    """The known devices."""
+    from .devices import list_devices as run
+
+    run(workspace, json_)
+
+
+@device_app.command("check")
+def device_check(
+    name: Annotated[str, typer.Argument(help="Name of the device.")] = "local",
+    workspace: WorkspaceDir = None,
+    json_: Json = False,
+) -> None:
+    """Start the agent on a device and say what it finds."""
+    from .devices import check as run
+
+    run(name, workspace, json_)
+
+
+@device_app.command("remove")
+def device_remove(
+    name: Annotated[str, typer.Argument(help="Name of the device.")],
+    workspace: WorkspaceDir = None,
+    json_: Json = False,
+) -> None:
+    """Forget a device."""
+    from .devices import remove as run
+
+    run(name, workspace, json_)
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe, such as numvqa-resnet.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the supernet to.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    seed: Annotated[Optional[int], typer.Option(help="Default: the recipe's.")] = None,  # noqa: UP045
+    pretrain_steps: Annotated[Optional[int], typer.Option(help="Default: the recipe's.")] = None,  # noqa: UP045
+    joint_steps: Annotated[Optional[int], typer.Option(help="Default: the recipe's.")] = None,  # noqa: UP045
+    mnist_dir: MnistDir = None,
+    json_: Json = False,
+) -> None:
+    """Train a supernet and its assembler."""
+    from .training import train as run
+
+    run(recipe, out, resume, seed, pretrain_steps, joint_steps, mnist_dir, json_)
+
+
+@supernet_app.command("evaluate")
+def supernet_evaluate(
+    supernet: SupernetDir = None,
+    images: Annotated[int, typer.Option(help="Test images per task.")] = 500,
+    seed: Annotated[int, typer.Option(help="Which test images.")] = 0,
+    mnist_dir: MnistDir = None,
+    json_: Json = False,
+) -> None:
+    """Accuracy of all tasks at several limits, trained and held-out tasks apart."""
+    from .training import evaluate as run
+
+    run(supernet, images, seed, mnist_dir, json_)
+
+
+def main() -> None:
+    """Run a command; a known error is one sentence on stderr and the exit code of its kind."""
+    try:
+        app()
+    except EdgewrightError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt as stop:
+        _fail(str(stop) or "stopped", E_INTERRUPTED)
+
+
+def _fail(sentence: str, exit_code: int) -> None:
+    print(f"edgewright: {sentence}", file=sys.stderr)
+    if "--json" in sys.argv:
+        print(json.dumps({"error": sentence, "exit_code": exit_code}))
+    sys.exit(exit_code)

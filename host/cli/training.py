@@ -1,0 +1,81 @@
+"""`edgewright train` and `edgewright supernet evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .output import Output
+
+LIMITS = (0.03, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+def train(
+    recipe_name: str,
+    out: Path,
+    resume: bool,
+    seed: int | None,
+    pretrain_steps: int | None,
+    joint_steps: int | None,
+    mnist_dir: Path | None,
+    as_json: bool,
+) -> None:
+    from ..training.recipe import find_recipe
+
+    output = Output(as_json)
+    recipe = find_recipe(recipe_name).with_options(seed=seed, pretrain_steps=pretrain_steps, joint_steps=joint_steps)
+    from ..tasks.digits import load_digits
+    from ..training.train import Progress
+    from ..training.train import train as run
+
+    try:
+        with output.bar("starting") as bar:
+
+            def show(at: Progress) -> None:
+                note = f"loss {at.loss:.3f}, accuracy {at.accuracy:.1%}" if at.loss else ""
+                bar.update(at.step, at.total, note, at.stage)
+
+            trained = run(recipe, out, load_digits(mnist_dir), resume=resume, on_progress=show)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(f"stopped; `edgewright train {recipe_name} --out {out} --resume` goes on") from stop
+    output.say(f"{out}: supernet {trained.digest}, {trained.facts['train_s']:.0f} s; metrics.csv and curve.html beside it")
+    output.done({"supernet": str(out), "digest": trained.digest, "train_s": trained.facts["train_s"]})
+
+
+def evaluate(supernet: Path | None, images: int, seed: int, mnist_dir: Path | None, as_json: bool) -> None:
+    from ..assembler.archive import TrainedSupernet
+    from ..shipped import shipped_supernet
+    from ..tasks import numvqa
+    from ..tasks.digits import load_digits
+    from ..training.evaluate import evaluate_tasks
+
+    output = Output(as_json)
+    trained = TrainedSupernet.load(supernet or shipped_supernet())
+    with output.bar("tasks") as bar:
+        rows = evaluate_tasks(trained, load_digits(mnist_dir).test, numvqa.TASKS, LIMITS, images, seed, bar.update)
+    summary = [_summary(limit, [row for row in rows if row.limit == limit]) for limit in LIMITS]
+    output.grid(list(summary[0]), [[_cell(value) for value in row.values()] for row in summary])
+    worst = sorted((row for row in rows if row.limit == 0.2), key=lambda row: row.accuracy)[:5]
+    output.say("lowest at 20 %: " + "; ".join(f"{row.task} {row.accuracy:.1%}" for row in worst))
+    tasks = [vars(row) for row in rows]
+    output.done({"digest": trained.digest, "images": images, "seed": seed, "summary": summary, "tasks": tasks})
+
+
+def _summary(limit: float, rows: list[Any]) -> dict[str, float]:
+    import numpy as np
+
+    trained = [row.accuracy for row in rows if not row.held_out]
+    held_out = [row.accuracy for row in rows if row.held_out]
+    return {
+        "limit": limit,
+        "trained_mean": float(np.mean(trained)),
+        "trained_min": min(trained),
+        "held_out_mean": float(np.mean(held_out)),
+        "held_out_min": min(held_out),
+        "ratio_mean": float(np.mean([row.ratio for row in rows])),
+        "ratio_max": max(row.ratio for row in rows),
+    }
+
+
+def _cell(value: float) -> str:
+    return f"{value:.1%}"

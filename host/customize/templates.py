@@ -1,0 +1,64 @@
+"""The template of a supernet: converted once, kept in the workspace, shared by every device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from edgewright.device_agent.template import Template, TemplateError, TemplateSite
+
+from ..assembler.archive import TrainedSupernet
+from ..errors import InputError, MeasurementError, StorageError
+from ..files import write_atomic
+
+SUFFIX = ".ewt"
+
+
+def template_path(trained: TrainedSupernet, folder: Path) -> Path:
+    return folder / f"{trained.digest}{SUFFIX}"
+
+
+def load_or_build(
+    trained: TrainedSupernet, folder: Path, on_status: Callable[[str], None] = lambda sentence: None
+) -> Template:
+    """The template from `folder`, or a new one, which takes two conversions (some ten seconds).
+
+    Raises:
+        InputError: the file in `folder` is damaged or of another version.
+        MeasurementError: the supernet cannot be converted, or the converted one computes something else.
+    """
+    path = template_path(trained, folder)
+    if not path.exists():
+        on_status("converting the supernet once (some ten seconds); every subnet is cut out of it from then on")
+        template = _build(trained)
+        write_atomic(path, template.to_bytes())
+        return template
+    try:
+        return Template.from_bytes(path.read_bytes())
+    except TemplateError as error:
+        raise InputError(f"template {path} cannot be used ({error}); remove the file, it is made again") from error
+    except OSError as error:
+        raise StorageError(f"cannot read template {path}: {error}; remove the file, it is made again") from error
+
+
+def _build(trained: TrainedSupernet) -> Template:
+    from edgewright.converters.build import build_template
+    from edgewright.converters.errors import ConversionError
+
+    supernet = trained.supernet.eval()
+    space = supernet.space
+
+    def extract(masks: Mapping[str, NDArray[np.bool_]]) -> nn.Module:
+        return supernet.extract(space.from_masks(masks))
+
+    example = torch.zeros(1, *trained.image_shape)
+    sites = [TemplateSite(site.name, site.width, site.block) for site in space.sites]
+    try:
+        return build_template(supernet.extract(space.full()), example, sites, extract)
+    except ConversionError as error:
+        raise MeasurementError(f"the supernet cannot become a template: {error}") from error

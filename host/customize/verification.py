@@ -1,0 +1,95 @@
+"""The verdict is the device's: a candidate is pushed, measured and run there before it is called done.
+
+Shapes: `B` test images, `K` classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from edgewright.device_agent.timing import TimingProtocol
+
+from ..errors import MeasurementError
+from ..profiling.records import Measurement
+from ..search.budget import Cost
+from ..tasks.numvqa import Examples
+
+PROTOCOL = TimingProtocol(n_runs=100, min_time_ms=100.0)
+N_MEASUREMENTS = 3
+PARITY_TOLERANCE = 1e-3
+
+
+class VerifyingSession(Protocol):
+    """What verifying needs of a device."""
+
+    def put_blob(self, data: bytes) -> str: ...
+
+    def measure_model(self, model_sha: str, protocol: TimingProtocol) -> dict[str, Any]: ...
+
+    def run_model(self, model_sha: str, inputs: NDArray[np.float32]) -> NDArray[np.float32]: ...
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What the device showed. `parity_max_abs` is the largest difference to torch over all test images."""
+
+    cost: Cost
+    latency_spread_ms: tuple[float, float]
+    parity_max_abs: float
+    accuracy: float
+    n_images: int
+    model_sha256: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def measure_model(session: VerifyingSession, content: bytes) -> tuple[str, list[Measurement]]:
+    """Push a model and measure it in `N_MEASUREMENTS` processes of its own. Raises `MeasurementError`."""
+    sha = session.put_blob(content)
+    measurements = [Measurement.from_reply(session.measure_model(sha, PROTOCOL)) for _ in range(N_MEASUREMENTS)]
+    for measurement in measurements:
+        if measurement.error is not None:
+            raise MeasurementError(f"the model could not be measured on the device: {measurement.error}")
+    return sha, measurements
+
+
+def cost_of(measurements: list[Measurement], size_bytes: int) -> Cost:
+    """Medians over the processes; the memory is None where the device cannot tell it."""
+    latencies = [m.latency_ms for m in measurements if m.latency_ms is not None]
+    memories = [m.memory_mib for m in measurements if m.memory_mib is not None]
+    memory = float(np.median(memories)) if memories else None
+    return Cost(float(np.median(latencies)), memory, size_bytes / 2**20)
+
+
+def verify(session: VerifyingSession, content: bytes, subnet: nn.Module, examples: Examples) -> Verification:
+    """Measure `content` on the device and compare its answers to `subnet` in torch, on every test image.
+
+    Raises `MeasurementError` when the device cannot run it or answers something else than torch does.
+    """
+    sha, measurements = measure_model(session, content)
+    on_device = session.run_model(sha, examples.images)  # (B, K)
+    with torch.inference_mode():
+        in_torch = subnet(torch.from_numpy(examples.images)).numpy()  # (B, K)
+    difference = float(np.abs(on_device - in_torch).max())
+    scale = float(np.abs(in_torch).max())
+    if not difference <= PARITY_TOLERANCE * max(scale, 1.0):
+        raise MeasurementError(
+            f"the device's answers differ from torch's by up to {difference:.3g} (largest output {scale:.3g}); "
+            "its runtime computes this model wrongly: try another runtime version"
+        )
+    latencies = [m.latency_ms for m in measurements if m.latency_ms is not None]
+    return Verification(
+        cost=cost_of(measurements, len(content)),
+        latency_spread_ms=(min(latencies), max(latencies)),
+        parity_max_abs=difference,
+        accuracy=float((on_device.argmax(1) == examples.answers).mean()),
+        n_images=len(examples.answers),
+        model_sha256=sha,
+    )
