@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
+from edgewright.device_agent.template import Template, TemplateSite
 from numpy.typing import NDArray
 from torch import Tensor, nn
-
-from edgewright.device_agent.template import Template, TemplateSite
 
 from .errors import ConversionError
 from .flatbuffer import Graph

@@ -11,9 +11,8 @@ from typing import Any
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from numpy.typing import NDArray
-
 from edgewright.device_agent.template import DTYPES
+from numpy.typing import NDArray
 
 from .errors import ConversionError
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
-
 from edgewright.device_agent.template import ALIGNMENT, Constant, Header, Template, TemplateSite
 
 from .errors import ConversionError
@@ -67,7 +66,8 @@ def _check(graph: Graph, plan: SlicePlan, channels: dict[str, int]) -> None:
 
 def _places(graph: Graph, plan: SlicePlan, model: Any) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
     """Places of 32 and of 64 bits in the structure that hold the length of a site, with its name."""
-    int32, int64 = [], []
+    int32: list[tuple[str, int]] = []
+    int64: list[tuple[str, int]] = []
     subgraph = model.Subgraphs(0)
     for (tensor, axis), site in sorted(plan.axes.items()):
         table = subgraph.Tensors(tensor)

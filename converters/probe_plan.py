@@ -11,9 +11,8 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 from edgewright.device_agent.template import TemplateSite
+from numpy.typing import NDArray
 
 from .errors import ConversionError
 from .flatbuffer import INTEGER_TYPES, Graph, Operator

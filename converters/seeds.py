@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from edgewright.device_agent.template import TemplateSite
 from numpy.typing import NDArray
 from torch import nn
-
-from edgewright.device_agent.template import TemplateSite
 
 from .errors import ConversionError
 from .flatbuffer import Graph, Operator
@@ -69,7 +68,7 @@ def _paths(graph: Graph, operator: Operator) -> set[str]:
 def _module_rows(module: nn.Module, name: str) -> NDArray[Any]:
     """The filters of a conv or linear layer, one row per output channel, in TFLite's order."""
     try:
-        weight = module.get_submodule(name).weight
+        weight: Any = module.get_submodule(name).weight
     except AttributeError as error:
         raise ConversionError(f"site {name!r} names no layer with weights of {type(module).__name__}") from error
     if weight.ndim not in (2, 4):

@@ -6,28 +6,35 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import List, Optional, Tuple
 
 
-def main(arguments: Optional[List[str]] = None) -> int:
-    parser = argparse.ArgumentParser(prog="edgewright-agent", description="Measures models for a host on stdin and stdout.")
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="edgewright-agent", description="Measures models for a host on stdin and stdout."
+    )
     parser.add_argument("--home", type=Path, required=True, help="private folder for blobs and deliveries")
-    parser.add_argument("--quota-mib", type=int, default=4096, help="disk space for blobs; the least recently used go first")
+    parser.add_argument(
+        "--quota-mib", type=int, default=4096, help="disk space for blobs; the least recently used go first"
+    )
     options = parser.parse_args(arguments)
     in_fd, out_fd = _take_streams()
     # One thread of our own, and no idle ones to copy into every child; before numpy is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from .blobs import BlobError
     from .link import HostLink
     from .server import Agent
 
     link = HostLink(in_fd, out_fd)
     try:
         return Agent(link, options.home, options.quota_mib << 20).serve()
+    except (BlobError, OSError) as error:
+        print(f"edgewright agent: cannot start in {options.home}: {error}", file=sys.stderr)
+        return 1
     finally:
         link.close()
 
 
-def _take_streams() -> Tuple[int, int]:
+def _take_streams() -> tuple[int, int]:
     """Keep stdin and stdout for frames alone: whatever else prints, native libraries included, prints to stderr."""
     in_fd, out_fd = os.dup(0), os.dup(1)
     null_fd = os.open(os.devnull, os.O_RDONLY)

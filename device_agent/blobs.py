@@ -9,7 +9,7 @@ import re
 import stat
 import tempfile
 from pathlib import Path
-from typing import Iterator, Tuple
+from typing import Iterator
 
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _ARTIFACT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,126}\Z")
@@ -31,7 +31,8 @@ def check_artifact_name(name: object) -> str:
     """`name` if it is a plain file name. Raises `BlobError`."""
     if not isinstance(name, str) or not _ARTIFACT_NAME.match(name):
         raise BlobError(
-            f"a delivered file is named by at most 127 letters, digits, '.', '_' and '-', not starting with '.' or '-', got {name!r:.200}"
+            f"a delivered file is named by at most 127 letters, digits, '.', '_' and '-', the first no '.' or '-'; "
+            f"got {name!r:.200}"
         )
     return name
 
@@ -41,7 +42,9 @@ def make_private_dir(path: Path) -> Path:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     facts = os.lstat(path)
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
-        raise BlobError(f"{path} must be a folder of user {os.getuid()}, not a link or somebody else's; remove it or choose another")
+        raise BlobError(
+            f"{path} must be a folder of user {os.getuid()}, not a link or somebody else's; remove it or choose another"
+        )
     os.chmod(path, 0o700)
     return path
 
@@ -49,7 +52,8 @@ def make_private_dir(path: Path) -> Path:
 class BlobStore:
     """Blobs in `<home>/blobs`, deliveries in `<home>/artifacts`.
 
-    Safe against other agents on the same home: a partial blob is extended under a lock, and whole files appear by rename.
+    Safe against other agents on the same home: a partial blob is extended under a lock, and whole files appear by
+    rename.
     """
 
     def __init__(self, home: Path, quota_bytes: int = DEFAULT_QUOTA_BYTES) -> None:
@@ -58,7 +62,7 @@ class BlobStore:
         self._artifacts = make_private_dir(home / "artifacts")
         self._quota_bytes = quota_bytes
 
-    def have(self, sha: str) -> Tuple[bool, int]:
+    def have(self, sha: str) -> tuple[bool, int]:
         """Whether the blob is complete, and how many bytes are here, from its start."""
         check_sha(sha)
         for path, complete in ((self._blobs / sha, True), (self._partial(sha), False)):
@@ -68,7 +72,7 @@ class BlobStore:
                 continue
         return False, 0
 
-    def put(self, sha: str, size: int, offset: int, chunk: bytes) -> Tuple[bool, int]:
+    def put(self, sha: str, size: int, offset: int, chunk: bytes) -> tuple[bool, int]:
         """Append `chunk` at `offset` of the blob of `size` bytes; the last chunk verifies and publishes it.
 
         A chunk that does not start where the partial file ends writes nothing: the reply then tells where to go on.
@@ -161,7 +165,7 @@ class BlobStore:
             path.unlink()
             used -= length
 
-    def _others(self, keep: str) -> Iterator[Tuple[int, int, Path]]:
+    def _others(self, keep: str) -> Iterator[tuple[int, int, Path]]:
         for path in self._blobs.iterdir():
             if path.name.split(".")[0] != keep:
                 facts = path.stat()

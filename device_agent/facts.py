@@ -8,7 +8,7 @@ import platform
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +18,8 @@ _POWER = Path("/sys/class/power_supply")
 _DEVICE_TREE = Path("/proc/device-tree")
 
 
-def facts(runtime_name: Optional[str], runtime_version: Optional[str]) -> Dict[str, Any]:
-    """Facts that stay while the device runs; frequencies in kHz, memory in MiB. `device_id` holds no host name or serial."""
+def facts(runtime_name: str | None, runtime_version: str | None) -> dict[str, Any]:
+    """Facts that stay while the device runs. `device_id` is a hash and gives away no host name or serial."""
     identity, source = _identity()
     return {
         "device_id": identity,
@@ -44,8 +44,8 @@ def facts(runtime_name: Optional[str], runtime_version: Optional[str]) -> Dict[s
     }
 
 
-def health() -> Dict[str, Any]:
-    """The state that can disturb a measurement; steal is counted since boot, so the difference of two readings is what tells."""
+def health() -> dict[str, Any]:
+    """The state that can disturb a measurement. Steal is counted since boot: the difference of two readings tells."""
     return {
         "load_1m": _load_1m(),
         "freq_khz": _per_cpu("cpufreq/scaling_cur_freq"),
@@ -57,7 +57,7 @@ def health() -> Dict[str, Any]:
     }
 
 
-def _text(path: Path) -> Optional[str]:
+def _text(path: Path) -> str | None:
     """The stripped content of a small file of the kernel; None when absent, forbidden or empty."""
     try:
         return path.read_bytes().replace(b"\0", b" ").decode(errors="replace").strip() or None
@@ -65,7 +65,7 @@ def _text(path: Path) -> Optional[str]:
         return None
 
 
-def _number(path: Path) -> Optional[int]:
+def _number(path: Path) -> int | None:
     text = _text(path)
     try:
         return None if text is None else int(text)
@@ -73,13 +73,13 @@ def _number(path: Path) -> Optional[int]:
         return None
 
 
-def _per_cpu(name: str) -> Optional[List[Optional[int]]]:
+def _per_cpu(name: str) -> list[int | None] | None:
     """One value a CPU; None when the system shows it for no CPU (virtual machines)."""
     values = [_number(_CPUS / f"cpu{index}" / name) for index in range(os.cpu_count() or 1)]
     return values if any(value is not None for value in values) else None
 
 
-def _field(path: str, name: str) -> Optional[str]:
+def _field(path: str, name: str) -> str | None:
     """The first `name: value` line of a /proc file."""
     for line in (_text(Path(path)) or "").splitlines():
         key, separator, value = line.partition(":")
@@ -88,12 +88,12 @@ def _field(path: str, name: str) -> Optional[str]:
     return None
 
 
-def _meminfo_mib(name: str) -> Optional[float]:
+def _meminfo_mib(name: str) -> float | None:
     value = _field("/proc/meminfo", name)
     return None if value is None else int(value.split()[0]) / 1024
 
 
-def _identity() -> "tuple[str, str]":
+def _identity() -> tuple[str, str]:
     """A stable hash: of the machine's own id where it has one, else of what it is made of."""
     sources = (
         ("machine-id", _text(Path("/etc/machine-id"))),
@@ -104,11 +104,13 @@ def _identity() -> "tuple[str, str]":
     return hashlib.sha256(f"edgewright-device:{source}:{value}".encode()).hexdigest()[:16], source
 
 
-def _model() -> Optional[str]:
-    return _text(_DEVICE_TREE / "model") or _android("ro.product.model") or _text(Path("/sys/class/dmi/id/product_name"))
+def _model() -> str | None:
+    return (
+        _text(_DEVICE_TREE / "model") or _android("ro.product.model") or _text(Path("/sys/class/dmi/id/product_name"))
+    )
 
 
-def _cpu_model() -> Optional[str]:
+def _cpu_model() -> str | None:
     for name in ("model name", "Hardware", "Processor"):
         value = _field("/proc/cpuinfo", name)
         if value is not None:
@@ -117,18 +119,20 @@ def _cpu_model() -> Optional[str]:
     return None if implementer is None else f"implementer {implementer} part {part}"
 
 
-def _android(name: str) -> Optional[str]:
+def _android(name: str) -> str | None:
     """An Android system property; None on other systems."""
     if shutil.which("getprop") is None:
         return None
     try:
-        answer = subprocess.run(["getprop", name], stdin=subprocess.DEVNULL, capture_output=True, timeout=5, check=False)
+        answer = subprocess.run(
+            ["getprop", name], stdin=subprocess.DEVNULL, capture_output=True, timeout=5, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return answer.stdout.decode(errors="replace").strip() or None
 
 
-def _os_name() -> Optional[str]:
+def _os_name() -> str | None:
     for line in (_text(Path("/etc/os-release")) or "").splitlines():
         if line.startswith("PRETTY_NAME="):
             return line.partition("=")[2].strip('"') or None
@@ -136,31 +140,31 @@ def _os_name() -> Optional[str]:
     return None if release is None else f"Android {release}"
 
 
-def _glibc() -> Optional[str]:
+def _glibc() -> str | None:
     try:
         return os.confstr("CS_GNU_LIBC_VERSION")
     except (ValueError, OSError):
         return None
 
 
-def _load_1m() -> Optional[float]:
+def _load_1m() -> float | None:
     try:
         return os.getloadavg()[0]
     except OSError:
         return None
 
 
-def _temperatures_c() -> Optional[Dict[str, float]]:
+def _temperatures_c() -> dict[str, float] | None:
     """Degrees Celsius by zone; the kernel reports thousandths."""
     readings = {}
     for zone in _entries(_THERMAL, "thermal_zone"):
         value = _number(zone / "temp")
         if value is not None:
-            readings[f"{zone.name[len('thermal_zone'):]}:{_text(zone / 'type')}"] = value / 1000
+            readings[f"{zone.name[len('thermal_zone') :]}:{_text(zone / 'type')}"] = value / 1000
     return readings or None
 
 
-def _steal_ms() -> Optional[float]:
+def _steal_ms() -> float | None:
     """Time a hypervisor gave to others while this machine had work, all CPUs, since boot."""
     try:
         with open("/proc/stat", encoding="ascii") as stat:
@@ -170,19 +174,19 @@ def _steal_ms() -> Optional[float]:
     return int(ticks[8]) * 1e3 / os.sysconf("SC_CLK_TCK") if len(ticks) > 8 else None
 
 
-def _batteries() -> List[Path]:
+def _batteries() -> list[Path]:
     return [entry for entry in _entries(_POWER, "") if _text(entry / "type") == "Battery"]
 
 
-def _battery(name: str) -> Optional[int]:
+def _battery(name: str) -> int | None:
     return next((_number(entry / name) for entry in _batteries()), None)
 
 
-def _battery_status() -> Optional[str]:
+def _battery_status() -> str | None:
     return next((_text(entry / "status") for entry in _batteries()), None)
 
 
-def _entries(folder: Path, prefix: str) -> List[Path]:
+def _entries(folder: Path, prefix: str) -> list[Path]:
     try:
         return sorted(entry for entry in folder.iterdir() if entry.name.startswith(prefix))
     except OSError:

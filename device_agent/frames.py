@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from typing import Any, Dict, NamedTuple
+from typing import Any, NamedTuple
 
 MAGIC = b"EWF1"
 MAX_HEADER_BYTES = 1 << 20
@@ -33,18 +33,18 @@ class LinkClosed(EOFError):
 
 
 class Frame(NamedTuple):
-    header: Dict[str, Any]
+    header: dict[str, Any]
     payload: bytes
 
 
-def encode_frame(header: Dict[str, Any], payload: bytes = b"") -> bytes:
+def encode_frame(header: dict[str, Any], payload: bytes = b"") -> bytes:
     """The bytes of one frame. Raises `FrameError` when it is larger than the other side would accept."""
     text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
     _check_lengths(len(text), len(payload))
     return b"".join((_PREFIX.pack(MAGIC, len(text), len(payload), _checksum(text, payload)), text, payload))
 
 
-def write_frame(stream: Any, header: Dict[str, Any], payload: bytes = b"") -> None:
+def write_frame(stream: Any, header: dict[str, Any], payload: bytes = b"") -> None:
     """Write one frame to a binary file object; the stream may take it in several writes."""
     rest = memoryview(encode_frame(header, payload))
     while rest:
@@ -56,8 +56,8 @@ def write_frame(stream: Any, header: Dict[str, Any], payload: bytes = b"") -> No
 def read_frame(stream: Any) -> Frame:
     """Read one frame from a binary file object, however short its reads are.
 
-    Raises `LinkClosed` at a clean end, and `FrameError` for a wrong magic, size, checksum or header and for an end inside
-    a frame. Sizes are checked before memory is taken for them.
+    Raises `LinkClosed` at a clean end, and `FrameError` for a wrong magic, size, checksum or header and for an end
+    inside a frame. Sizes are checked before memory is taken for them.
     """
     prefix = _read_exactly(stream, _PREFIX.size, at_start=True)
     magic, header_length, payload_length, checksum = _PREFIX.unpack(prefix)
@@ -83,7 +83,7 @@ def _checksum(text: bytes, payload: bytes) -> int:
     return zlib.crc32(payload, zlib.crc32(text, zlib.crc32(_LENGTHS.pack(len(text), len(payload)))))
 
 
-def _parse_header(text: bytes) -> Dict[str, Any]:
+def _parse_header(text: bytes) -> dict[str, Any]:
     try:
         header = json.loads(text.decode())
     except (ValueError, RecursionError) as error:

@@ -15,7 +15,7 @@ import signal
 import time
 import traceback
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, NoReturn, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NoReturn, Sequence, Tuple
 
 from .frames import MAX_HEADER_BYTES, MAX_PAYLOAD_BYTES, FrameError, LinkClosed, encode_frame, read_frame
 from .memory import status_bytes
@@ -24,6 +24,7 @@ from .memory import status_bytes
 ERROR_KINDS = ("crash", "timeout", "out_of_memory", "load_failed", "run_failed", "bad_affinity")
 _PR_SET_PDEATHSIG = 1
 _TAIL_BYTES = 2000
+_MAX_RESULT_BYTES = MAX_HEADER_BYTES + MAX_PAYLOAD_BYTES + 64
 _ALLOCATION_FAILED = ("bad_alloc", "cannot allocate", "failed to allocate", "out of memory")
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -44,27 +45,32 @@ class WorkFailed(Exception):
 class Outcome:
     """What came of the work: either `error` is None, or it is {"kind", "message"} and the rest is empty."""
 
-    header: Dict[str, Any]
+    header: dict[str, Any]
     payload: bytes
-    error: Optional[Dict[str, str]]
+    error: dict[str, str] | None
     fork_ms: float
 
 
-def plain_wait(descriptors: Sequence[int], timeout_s: float) -> List[int]:
+def plain_wait(descriptors: Sequence[int], timeout_s: float) -> list[int]:
     return select.select(descriptors, [], [], timeout_s)[0]
 
 
 def run_isolated(work: Work, timeout_s: float, memory_limit_mib: float, wait: Wait = plain_wait) -> Outcome:
     """Run `work` in a forked child and return what it returns.
 
-    The child is killed after `timeout_s`, when the agent dies, and when `wait` raises. It may allocate `memory_limit_mib`
-    beyond what the agent holds at this moment.
+    The child is killed after `timeout_s`, when the agent dies, and when `wait` raises. It may allocate
+    `memory_limit_mib` beyond what the agent holds at this moment.
     """
     result_fd, child_result_fd = os.pipe()
     stderr_fd, child_stderr_fd = os.pipe()
     agent_pid = os.getpid()
     start = time.perf_counter()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        for descriptor in (result_fd, child_result_fd, stderr_fd, child_stderr_fd):
+            os.close(descriptor)
+        raise
     if pid == 0:
         _child(work, agent_pid, child_result_fd, child_stderr_fd, memory_limit_mib)
     fork_ms = (time.perf_counter() - start) * 1e3
@@ -73,7 +79,7 @@ def run_isolated(work: Work, timeout_s: float, memory_limit_mib: float, wait: Wa
     try:
         collector = _Collector(result_fd, stderr_fd, wait)
         finished = collector.collect(time.monotonic() + timeout_s)
-    except BaseException:
+    except BaseException:  # no child outlives the request it was made for
         _kill(pid)
         raise
     finally:
@@ -114,9 +120,7 @@ class _Collector:
         if not data:
             self._open.remove(descriptor)
         elif descriptor == self._result_fd:
-            self.result += data
-            if len(self.result) > MAX_HEADER_BYTES + MAX_PAYLOAD_BYTES + 64:
-                raise FrameError(f"the child's result exceeds {MAX_PAYLOAD_BYTES} bytes")
+            self.result += data[: _MAX_RESULT_BYTES - len(self.result)]
         else:
             self._stderr = (self._stderr + data)[-_TAIL_BYTES:]
 
@@ -137,8 +141,8 @@ def _outcome(result: bytes, stderr_tail: str, status: int, fork_ms: float, memor
     return Outcome(frame.header, frame.payload, None, fork_ms)
 
 
-def _death(status: int, stderr_tail: str, memory_limit_mib: float) -> Dict[str, str]:
-    """Why a child that left no result died. Native code that cannot allocate often aborts and says so only on stderr."""
+def _death(status: int, stderr_tail: str, memory_limit_mib: float) -> dict[str, str]:
+    """Why a child that left no result died. Native code that cannot allocate may abort and say so only on stderr."""
     said = f"; it said: {stderr_tail[-500:]}" if stderr_tail else ""
     if any(phrase in stderr_tail.lower() for phrase in _ALLOCATION_FAILED):
         return {"kind": "out_of_memory", "message": f"it needs more than the limit of {memory_limit_mib:g} MiB{said}"}

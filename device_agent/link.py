@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 import time
-from typing import Any, Dict, List, Sequence
+from typing import Any, Sequence
 
 from .frames import Frame, LinkClosed, encode_frame, read_frame
 
@@ -18,8 +18,8 @@ _CHUNK_BYTES = 1 << 20
 class HostLink:
     """Frames over two descriptors.
 
-    One thread does everything, because the agent forks: while a child works, `wait` keeps reading the host's heartbeats and
-    sends the agent's own. Nothing blocks for longer than `silence_s`, the time after which a silent host counts as gone.
+    One thread does everything, because the agent forks: while a child works, `wait` keeps reading the host's heartbeats
+    and sends the agent's own. Nothing blocks for longer than `silence_s`, after which a silent host counts as gone.
     """
 
     def __init__(self, in_fd: int, out_fd: int) -> None:
@@ -44,7 +44,7 @@ class HostLink:
             if frame.header.get("op") != "heartbeat":
                 return frame
 
-    def send(self, header: Dict[str, Any], payload: bytes = b"") -> None:
+    def send(self, header: dict[str, Any], payload: bytes = b"") -> None:
         """Raises `LinkClosed` when the host does not take it."""
         rest = memoryview(encode_frame(header, payload))
         deadline = time.monotonic() + self.silence_s
@@ -61,7 +61,7 @@ class HostLink:
             rest = rest[written:]
         self._spoke_at = time.monotonic()
 
-    def wait(self, descriptors: Sequence[int], timeout_s: float) -> List[int]:
+    def wait(self, descriptors: Sequence[int], timeout_s: float) -> list[int]:
         """Wait until one of `descriptors` can be read or the time is over, and serve the host meanwhile.
 
         Raises: as `receive`; also `LinkClosed` when the host says bye.
@@ -97,9 +97,17 @@ class HostLink:
             self.send({"heartbeat": True})
 
     def _serve_while_busy(self) -> None:
-        header = read_frame(self).header
-        if header.get("op") == "bye":
+        frame = read_frame(self)
+        if frame.header.get("op") == "bye":
             raise LinkClosed("the host said bye")
-        if header.get("op") != "heartbeat":
+        if frame.header.get("op") != "heartbeat":
             message = "the agent is busy with another request; wait for its reply"
-            self.send({"re": header.get("id"), "error": {"kind": "busy", "message": message}})
+            self.send({"re": request_id(frame), "error": {"kind": "busy", "message": message}})
+
+
+def request_id(frame: Frame) -> int | None:
+    """The id a reply repeats; None for anything but a plain integer."""
+    identity = frame.header.get("id")
+    if isinstance(identity, int) and not isinstance(identity, bool) and 0 <= identity < 1 << 53:
+        return identity
+    return None

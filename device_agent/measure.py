@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, Optional, Tuple
+from typing import Any, Iterator
 
 import numpy as np
 
 from .facts import health
+from .frames import MAX_PAYLOAD_BYTES
 from .isolation import Outcome, Wait, WorkFailed, plain_wait, run_isolated
 from .memory import exhaustion_named, memory_gauge
 from .runtimes import ModelLoadError, ModelRunError, TensorSpec, TfliteModel, TfliteRuntime
@@ -18,13 +19,13 @@ from .timing import TimingProtocol, time_runs
 _MIB = float(1 << 20)
 
 
-def measure(model: Any, runtime: TfliteRuntime, protocol: TimingProtocol, wait: Wait = plain_wait) -> Dict[str, Any]:
+def measure(model: Any, runtime: TfliteRuntime, protocol: TimingProtocol, wait: Wait = plain_wait) -> dict[str, Any]:
     """Time one model and weigh its memory.
 
     `model` is bytes or an array of uint8. Never raises for what the model does: a failure is a value.
 
-    Returns: `size_bytes`, `health_before`, `health_after`, `fork_ms` and either `error` {"kind", "message"}, with a kind of
-        `isolation.ERROR_KINDS`, or:
+    Returns: `size_bytes`, `health_before`, `health_after`, `fork_ms` and either `error` {"kind", "message"}, whose
+        kind is one of `isolation.ERROR_KINDS`, or:
         `samples_ms` in run order, `median_ms`, `mad_ms`, `p90_ms`, `n_warmup`, `settled` (whether warm-up settled);
         `load_ms` from bytes to allocated tensors;
         `memory_mib` = growth of heap and anonymous memory from before loading to after the runs, plus the model file;
@@ -33,7 +34,10 @@ def measure(model: Any, runtime: TfliteRuntime, protocol: TimingProtocol, wait: 
     """
     before = health()
     outcome = run_isolated(
-        lambda: (_measure_here(bytes(model), runtime, protocol), b""), protocol.timeout_s, protocol.memory_limit_mib, wait
+        lambda: (_measure_here(bytes(model), runtime, protocol), b""),
+        protocol.timeout_s,
+        protocol.memory_limit_mib,
+        wait,
     )
     shared = {"size_bytes": len(model), "health_before": before, "health_after": health(), "fork_ms": outcome.fork_ms}
     if outcome.error is not None:
@@ -46,14 +50,15 @@ def run_batch(
 ) -> Outcome:
     """The model's output for `inputs` (N, ...), in a child limited as `protocol` says.
 
-    Returns: an outcome whose header has `shape` (N, ...) and `dtype`, and whose payload is the array in C order; or its error.
+    Returns: an outcome whose header has `shape` (N, ...) and `dtype`, and whose payload is the array in C order; or its
+        error.
     """
     return run_isolated(
         lambda: _run_here(bytes(model), runtime, inputs, protocol), protocol.timeout_s, protocol.memory_limit_mib, wait
     )
 
 
-def _measure_here(model: bytes, runtime: TfliteRuntime, protocol: TimingProtocol) -> Dict[str, Any]:
+def _measure_here(model: bytes, runtime: TfliteRuntime, protocol: TimingProtocol) -> dict[str, Any]:
     _pin(protocol.affinity)
     method, gauge = memory_gauge()
     grown_from = gauge()
@@ -73,20 +78,22 @@ def _measure_here(model: bytes, runtime: TfliteRuntime, protocol: TimingProtocol
     }
 
 
-def _memory_mib(before: Optional[int], after: Optional[int], model_bytes: int) -> Optional[float]:
+def _memory_mib(before: int | None, after: int | None, model_bytes: int) -> float | None:
     if before is None or after is None:
         return None
     return (after - before + model_bytes) / _MIB
 
 
-def _pin(affinity: Optional[Tuple[int, ...]]) -> None:
+def _pin(affinity: tuple[int, ...] | None) -> None:
     if affinity is None:
         return
     try:
         os.sched_setaffinity(0, affinity)
     except OSError as error:
         available = sorted(os.sched_getaffinity(0))
-        raise WorkFailed("bad_affinity", f"cannot pin to CPUs {list(affinity)} ({error}); this process may use {available}") from error
+        raise WorkFailed(
+            "bad_affinity", f"cannot pin to CPUs {list(affinity)} ({error}); this process may use {available}"
+        ) from error
 
 
 def _load(model: bytes, runtime: TfliteRuntime, threads: int) -> TfliteModel:
@@ -107,7 +114,7 @@ def _run_failures_named() -> Iterator[None]:
 
 
 def _fill_inputs(model: TfliteModel) -> None:
-    """The same random inputs for every model of a shape: floats in [0, 1), small integers over the whole range, indices 0."""
+    """The same random inputs for every model of a shape: floats in [0, 1), 8-bit integers, zero for indices."""
     rng = np.random.default_rng(0)
     for position, spec in enumerate(model.inputs):
         model.set_input(position, _example(spec, rng))
@@ -124,11 +131,12 @@ def _example(spec: TensorSpec, rng: np.random.Generator) -> np.ndarray:
 
 def _run_here(
     model: bytes, runtime: TfliteRuntime, inputs: np.ndarray, protocol: TimingProtocol
-) -> Tuple[Dict[str, Any], bytes]:
+) -> tuple[dict[str, Any], bytes]:
     loaded = _load(model, runtime, protocol.threads)
     if len(loaded.inputs) != 1 or len(loaded.outputs) != 1:
         raise WorkFailed(
-            "run_failed", f"running needs one input and one output, the model has {len(loaded.inputs)} and {len(loaded.outputs)}"
+            "run_failed",
+            f"running needs one input and one output, the model has {len(loaded.inputs)} and {len(loaded.outputs)}",
         )
     size = loaded.inputs[0].shape[0] if loaded.inputs[0].shape else 1
     if inputs.ndim < 1 or len(inputs) == 0 or len(inputs) % size:
@@ -140,4 +148,8 @@ def _run_here(
             loaded.invoke()
             outputs.append(loaded.output(0))
     stacked = np.concatenate(outputs)  # (N, ...)
+    if stacked.nbytes > MAX_PAYLOAD_BYTES:
+        raise WorkFailed(
+            "run_failed", f"outputs of {stacked.nbytes} bytes exceed {MAX_PAYLOAD_BYTES}; send fewer inputs at once"
+        )
     return {"shape": list(stacked.shape), "dtype": stacked.dtype.name}, stacked.tobytes()

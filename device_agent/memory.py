@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, Optional, Tuple
+from typing import Any, Callable, Iterator
 
 _MALLINFO2_FIELDS = (
     "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
@@ -16,7 +16,7 @@ class _Mallinfo2(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in _MALLINFO2_FIELDS]
 
 
-def _load_mallinfo2() -> Optional[Any]:
+def _load_mallinfo2() -> Any | None:
     try:
         function = ctypes.CDLL(None).mallinfo2
     except (OSError, AttributeError):
@@ -29,7 +29,7 @@ def _load_mallinfo2() -> Optional[Any]:
 _mallinfo2 = _load_mallinfo2()
 
 
-def status_bytes(field: str) -> Optional[int]:
+def status_bytes(field: str) -> int | None:
     """A memory field of /proc/self/status, such as `RssAnon` or `VmData`; None where the kernel does not have it."""
     try:
         with open("/proc/self/status", encoding="ascii", errors="replace") as status:
@@ -41,7 +41,7 @@ def status_bytes(field: str) -> Optional[int]:
     return None
 
 
-def heap_bytes() -> Optional[int]:
+def heap_bytes() -> int | None:
     """Bytes in use on the malloc heap, all arenas, and in malloc's own mappings (glibc >= 2.33); None elsewhere."""
     if _mallinfo2 is None:
         return None
@@ -49,7 +49,7 @@ def heap_bytes() -> Optional[int]:
     return int(info.uordblks) + int(info.hblkhd)
 
 
-def memory_gauge() -> Tuple[Optional[str], Callable[[], Optional[int]]]:
+def memory_gauge() -> tuple[str | None, Callable[[], int | None]]:
     """The best gauge this system has: its name for the record (None when there is none), and the gauge, in bytes.
 
     `mallinfo2` repeats within 1 KB; `rss_anon` within 3 KB, and counts touched pages only.
@@ -61,7 +61,7 @@ def memory_gauge() -> Tuple[Optional[str], Callable[[], Optional[int]]]:
     return None, lambda: None
 
 
-def _errno_location() -> Optional[Any]:
+def _errno_location() -> Any | None:
     """glibc's and musl's function that returns the address of `errno`; None elsewhere."""
     try:
         function = ctypes.CDLL(None).__errno_location

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +33,7 @@ class TensorSpec:
     """Shape (batch first) and dtype of one input or output of a model."""
 
     name: str
-    shape: Tuple[int, ...]
+    shape: tuple[int, ...]
     dtype: np.dtype  # type: ignore[type-arg]
 
 
@@ -50,7 +50,8 @@ class TfliteModel:
         spec = self.inputs[position]
         if tuple(value.shape) != spec.shape or value.dtype != spec.dtype:
             raise ModelRunError(
-                f"input {spec.name!r} takes {spec.dtype.name} of shape {spec.shape}, got {value.dtype.name} of shape {value.shape}"
+                f"input {spec.name!r} takes {spec.dtype.name} of shape {spec.shape}, "
+                f"got {value.dtype.name} of shape {value.shape}"
             )
         self._interpreter.set_tensor(self._input_indices[position], value)
 
@@ -62,9 +63,10 @@ class TfliteModel:
         return np.asarray(self._interpreter.get_tensor(self._output_indices[position]))
 
 
-def _specs(details: List[Dict[str, Any]]) -> Tuple[Tuple[TensorSpec, ...], Tuple[int, ...]]:
+def _specs(details: list[dict[str, Any]]) -> tuple[tuple[TensorSpec, ...], tuple[int, ...]]:
     specs = tuple(
-        TensorSpec(str(entry["name"]), tuple(int(size) for size in entry["shape"]), np.dtype(entry["dtype"])) for entry in details
+        TensorSpec(str(entry["name"]), tuple(int(size) for size in entry["shape"]), np.dtype(entry["dtype"]))
+        for entry in details
     )
     return specs, tuple(int(entry["index"]) for entry in details)
 
@@ -72,7 +74,7 @@ def _specs(details: List[Dict[str, Any]]) -> Tuple[Tuple[TensorSpec, ...], Tuple
 class TfliteRuntime:
     """LiteRT and its older name tflite-runtime share one interpreter interface."""
 
-    def __init__(self, name: str, version: Optional[str], interpreter_class: Any) -> None:
+    def __init__(self, name: str, version: str | None, interpreter_class: Any) -> None:
         self.name = name
         self.version = version
         self._interpreter_class = interpreter_class
@@ -104,7 +106,7 @@ def find_runtime() -> TfliteRuntime:
     )
 
 
-def _version_of(distribution: str) -> Optional[str]:
+def _version_of(distribution: str) -> str | None:
     """None in a stripped bundle that carries no package metadata."""
     try:
         return metadata.version(distribution)

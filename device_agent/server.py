@@ -1,7 +1,8 @@
 """The request loop: one reply per request, an error reply for what cannot be done, until the host is gone.
 
-A request is {"op", "id", ...}; its reply {"re": id, "ok": {...}} or {"re": id, "error": {"kind", "message"}}. The first request
-must be `hello`. The host sends {"op": "heartbeat"} now and then, which has no reply; while busy the agent sends {"heartbeat": true}.
+A request is {"op", "id", ...}; its reply {"re": id, "ok": {...}} or {"re": id, "error": {"kind", "message"}}. The first
+request must be `hello`. The host sends {"op": "heartbeat"} now and then, which has no reply; while busy the agent sends
+{"heartbeat": true}.
 
     hello      protocol, heartbeat_s, silence_s -> protocol, agent, runtime, runtime_version, runtime_error
     ping       [payload] -> the payload
@@ -9,24 +10,23 @@ must be `hello`. The host sends {"op": "heartbeat"} now and then, which has no r
     health     -> readings of `facts.health`
     blob_stat  sha -> complete, bytes
     blob_put   sha, size, offset, payload = chunk -> complete, bytes (where to go on)
-    measure    a model, protocol -> the result of `measure.measure`, and emit_ms, agent_ms
-    run        a model, protocol, shape, dtype, payload -> shape, dtype, payload
+    measure    a model, timing -> the result of `measure.measure`, and emit_ms, agent_ms
+    run        a model, timing, shape, dtype, payload -> shape, dtype, payload
     deliver    sha, name -> path, sha256
     bye        -> nothing; the agent ends
 
-A model is named by `model_sha` (a pushed .tflite), or by `template_sha` (a pushed template) with the packed gates: in `measure`
-they are the payload, in `run` the first `gates_bytes` of it.
+A model is named by `model_sha` (a pushed .tflite), or by `template_sha` (a pushed template) with the packed gates: in
+`measure` they are the payload, in `run` the first `gates_bytes` of it.
 """
 
 from __future__ import annotations
 
 import gc
-import os
 import sys
 import time
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Tuple
 
 import numpy as np
 
@@ -34,7 +34,7 @@ from . import AGENT_VERSION, PROTOCOL_VERSION
 from .blobs import DEFAULT_QUOTA_BYTES, BlobError, BlobStore, check_sha
 from .facts import facts, health
 from .frames import Frame, FrameError, LinkClosed
-from .link import HostLink
+from .link import HostLink, request_id
 from .measure import measure, run_batch
 from .runtimes import RuntimeMissing, TfliteRuntime, find_runtime
 from .timing import TimingProtocol
@@ -64,10 +64,10 @@ class Agent:
     def __init__(self, link: HostLink, home: Path, quota_bytes: int = DEFAULT_QUOTA_BYTES) -> None:
         self._link = link
         self._store = BlobStore(home, quota_bytes)
-        self._templates: "OrderedDict[str, Any]" = OrderedDict()
+        self._templates: OrderedDict[str, Any] = OrderedDict()
         self._greeted = False
         self._runtime, self._runtime_error = _import_runtime()
-        self._operations: Dict[str, Callable[[Frame], Reply]] = {
+        self._operations: dict[str, Callable[[Frame], Reply]] = {
             "hello": self._hello,
             "ping": lambda frame: ({}, frame.payload),
             "facts": lambda frame: (self._facts(), b""),
@@ -80,14 +80,14 @@ class Agent:
         }
 
     def serve(self) -> int:
-        """Answer requests until the host is gone. Returns: the exit code; 0 after a bye or a closed stream, 1 after garbage."""
+        """Answer requests until the host is gone. Returns: the exit code; 1 when the stream broke, else 0."""
         gc.collect()
         gc.freeze()  # what lives now stays out of collections, whose bookkeeping would copy pages in every child
         try:
             while True:
                 frame = self._link.receive()
                 if frame.header.get("op") == "bye":
-                    self._link.send({"re": frame.header.get("id"), "ok": {}})
+                    self._link.send({"re": request_id(frame), "ok": {}})
                     return 0
                 self._answer(frame)
         except LinkClosed as end:
@@ -106,8 +106,7 @@ class Agent:
         return 1
 
     def _answer(self, frame: Frame) -> None:
-        identity = frame.header.get("id")
-        identity = identity if isinstance(identity, (int, str)) else None
+        identity = request_id(frame)
         try:
             header, payload = self._dispatch(frame)
         except (LinkClosed, FrameError):
@@ -119,7 +118,7 @@ class Agent:
         except MemoryError:
             self._refuse(identity, "out_of_memory", "the device has no memory left for this request")
         except OSError as error:
-            self._refuse(identity, "storage", f"the device's system refused: {error}")
+            self._refuse(identity, "system", f"the device's system refused: {error}")
         else:
             self._link.send({"re": identity, "ok": header}, payload)
 
@@ -130,7 +129,10 @@ class Agent:
         name = _text(frame, "op")
         operation = self._operations.get(name)
         if operation is None:
-            raise RequestError("bad_request", f"unknown operation {name!r:.100}; this agent knows {', '.join(sorted(self._operations))}")
+            raise RequestError(
+                "bad_request",
+                f"unknown operation {name!r:.100}; this agent knows {', '.join(sorted(self._operations))}",
+            )
         if not self._greeted and name != "hello":
             raise RequestError("bad_request", f"the first request must be hello, got {name}")
         return operation(frame)
@@ -148,7 +150,7 @@ class Agent:
             "runtime_error": self._runtime_error,
         }, b""
 
-    def _facts(self) -> Dict[str, Any]:
+    def _facts(self) -> dict[str, Any]:
         runtime = self._runtime
         return facts(None if runtime is None else runtime.name, None if runtime is None else runtime.version)
 
@@ -167,7 +169,7 @@ class Agent:
 
     def _measure(self, frame: Frame) -> Reply:
         start = time.perf_counter()
-        runtime, protocol = self._need_runtime(), _protocol(frame)
+        runtime, protocol = self._need_runtime(), _timing(frame)
         emitted = self._model(frame, frame.payload)
         result = measure(emitted.model, runtime, protocol, self._link.wait)
         result["emit_ms"] = emitted.emit_ms
@@ -175,7 +177,7 @@ class Agent:
         return result, b""
 
     def _run(self, frame: Frame) -> Reply:
-        runtime, protocol = self._need_runtime(), _protocol(frame)
+        runtime, protocol = self._need_runtime(), _timing(frame)
         gates_bytes = _integer(frame, "gates_bytes", 0, len(frame.payload))
         inputs = _array(frame, frame.payload[gates_bytes:])
         emitted = self._model(frame, frame.payload[:gates_bytes])
@@ -221,7 +223,7 @@ class Agent:
         return self._templates[sha]
 
 
-def _import_runtime() -> Tuple[Optional[TfliteRuntime], Optional[str]]:
+def _import_runtime() -> tuple[TfliteRuntime | None, str | None]:
     try:
         return find_runtime(), None
     except RuntimeMissing as error:
@@ -249,9 +251,9 @@ def _number(frame: Frame, name: str, low: float, high: float) -> float:
     return float(value)
 
 
-def _protocol(frame: Frame) -> TimingProtocol:
+def _timing(frame: Frame) -> TimingProtocol:
     try:
-        return TimingProtocol.from_json(frame.header.get("protocol"))
+        return TimingProtocol.from_json(frame.header.get("timing"))
     except ValueError as error:
         raise RequestError("bad_request", str(error)) from error
 
@@ -260,7 +262,11 @@ def _array(frame: Frame, data: bytes) -> np.ndarray:
     shape, dtype = frame.header.get("shape"), _text(frame, "dtype")
     if dtype not in _DTYPES:
         raise RequestError("bad_request", f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r:.100}")
-    if not isinstance(shape, list) or not all(isinstance(size, int) and 0 < size <= 1 << 30 for size in shape) or len(shape) > 8:
+    if (
+        not isinstance(shape, list)
+        or not all(isinstance(size, int) and 0 < size <= 1 << 30 for size in shape)
+        or len(shape) > 8
+    ):
         raise RequestError("bad_request", f"shape must be a list of at most 8 positive integers, got {shape!r:.100}")
     elements = 1
     for size in shape:

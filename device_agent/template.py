@@ -18,7 +18,7 @@ import json
 import mmap
 import os
 import struct
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, NamedTuple, Sequence, Union
 
 import numpy as np
 
@@ -27,7 +27,7 @@ VERSION = 1
 ALIGNMENT = 64
 
 # TensorType of the TFLite schema. Packed types (int4) are missing on purpose: they cannot be sliced by element.
-DTYPES: Dict[int, Any] = {
+DTYPES: dict[int, Any] = {
     0: np.float32,
     1: np.float16,
     2: np.int32,
@@ -67,17 +67,17 @@ class Constant(NamedTuple):
     reference: int
     offset: int
     dtype: int
-    shape: Tuple[int, ...]
-    sites: Tuple[Optional[int], ...]
+    shape: tuple[int, ...]
+    sites: tuple[int | None, ...]
 
 
 class Header(NamedTuple):
     """What of the structure follows which site. `int32` and `int64` are pairs (place in the structure, site index)."""
 
-    sites: Tuple[TemplateSite, ...]
-    constants: Tuple[Constant, ...]
-    int32: Tuple[Tuple[int, int], ...]
-    int64: Tuple[Tuple[int, int], ...]
+    sites: tuple[TemplateSite, ...]
+    constants: tuple[Constant, ...]
+    int32: tuple[tuple[int, int], ...]
+    int64: tuple[tuple[int, int], ...]
 
     def to_json(self) -> bytes:
         return json.dumps(self._asdict(), separators=(",", ":"), ensure_ascii=False).encode()
@@ -98,9 +98,9 @@ class _Source:
 
     def __init__(self, constant: Constant, sites: Sequence[TemplateSite], weights: memoryview) -> None:
         self.reference = constant.reference
-        self.cuts: List[Tuple[int, int]] = []  # (axis of the view below, site index)
+        self.cuts: list[tuple[int, int]] = []  # (axis of the view below, site index)
         self.module_bytes = np.dtype(DTYPES[constant.dtype]).itemsize  # what is left when every site keeps one module
-        view: List[int] = []
+        view: list[int] = []
         for length, index in zip(constant.shape, constant.sites):
             if index is None:
                 view.append(length)
@@ -163,7 +163,7 @@ class Template:
         self._int64, self._int64_sites = self._places(header.int64, 8)
         self._places([(source.reference, 0) for source in self._sources], 4)
 
-    def _places(self, pairs: Sequence[Tuple[int, int]], size: int) -> Tuple[Any, Any]:
+    def _places(self, pairs: Sequence[tuple[int, int]], size: int) -> tuple[Any, Any]:
         """Places in the structure as one index per word of 32 bits, and their sites; all checked."""
         table = np.array(pairs, np.int64).reshape(-1, 2)
         places, sites = table[:, 0], table[:, 1]
@@ -183,7 +183,7 @@ class Template:
         return cls(buffer)
 
     @classmethod
-    def load(cls, path: Union[str, os.PathLike[str]]) -> Template:
+    def load(cls, path: str | os.PathLike[str]) -> Template:
         """Map a template file into memory; replace such a file by renaming, never by writing into it.
 
         Raises:
@@ -225,7 +225,7 @@ class Template:
         """
         kept = self._open_modules(packed_gates)
         counts = [len(modules) for modules in kept]
-        places: List[Tuple[int, int]] = []
+        places: list[tuple[int, int]] = []
         end = len(self._structure)
         for source in self._sources:
             start = end + 4  # the length of the data stands just before it
@@ -233,17 +233,18 @@ class Template:
             end = start + source.size(counts)
             places.append((start, end))
         out = np.empty(end, np.uint8)
+        content = memoryview(out)
         self._write_structure(out, np.array(counts) * self._channels)
         written = len(self._structure)
         for source, (start, end) in zip(self._sources, places):
             out[written:start] = 0
-            _U32.pack_into(out, source.reference, start - 4 - source.reference)
-            _U32.pack_into(out, start - 4, end - start)
+            _U32.pack_into(content, source.reference, start - 4 - source.reference)
+            _U32.pack_into(content, start - 4, end - start)
             source.write(kept, out[start:end])
             written = end
         return out
 
-    def _open_modules(self, packed_gates: bytes) -> List[Any]:
+    def _open_modules(self, packed_gates: bytes) -> list[Any]:
         """Per site, the indices of its open modules."""
         if len(packed_gates) != (self._total + 7) // 8:
             raise TemplateError(
@@ -272,7 +273,7 @@ class Template:
         words[self._int64 + 1] = 0  # the upper half of a count
 
 
-def _open(view: memoryview) -> Tuple[memoryview, memoryview, memoryview]:
+def _open(view: memoryview) -> tuple[memoryview, memoryview, memoryview]:
     """Check the seal; return header, structure and weights."""
     if len(view) < _PROLOGUE.size or bytes(view[: len(MAGIC)]) != MAGIC:
         raise TemplateError("this is not a template file; make one by converting a supernet")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass, fields
 from statistics import median
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Sequence
 
 # Keeps the raw samples of one record well inside a frame header, however fast the model is.
 MAX_RUNS = 20_000
@@ -17,12 +17,12 @@ _SETTLED = 0.03
 class TimingProtocol:
     """Warm up until stable, then at least `n_runs` runs and `min_time_ms`; bounded.
 
-    Warm-up has settled when the median of the last 4 runs lies within 3 % of the median of the 4 before. It takes at least
-    `n_warmup_min` runs unless `warmup_max_ms` ends it earlier; one run is always made. Timed runs stop at `max_time_ms` (after
-    at least one) or at 20,000 runs. The defaults cost about 40 ms for a model of 0.5 ms.
+    Warm-up has settled when the median of the last 4 runs lies within 3 % of the median of the 4 before. It takes at
+    least `n_warmup_min` runs unless `warmup_max_ms` ends it earlier; one run is always made. Timed runs stop at
+    `max_time_ms` (after at least one) or at 20,000 runs. The defaults cost about 40 ms for a model of 0.5 ms.
 
-    `affinity` pins the child to these CPUs. `timeout_s` bounds the whole child, `memory_limit_mib` what it may allocate beyond what
-    the agent already holds.
+    `affinity` pins the child to these CPUs. `timeout_s` bounds the whole child, `memory_limit_mib` what it may allocate
+    beyond what the agent already holds.
     """
 
     n_warmup_min: int = 5
@@ -31,7 +31,7 @@ class TimingProtocol:
     min_time_ms: float = 25.0
     max_time_ms: float = 2000.0
     threads: int = 1
-    affinity: Optional[Tuple[int, ...]] = None
+    affinity: tuple[int, ...] | None = None
     timeout_s: float = 60.0
     memory_limit_mib: float = 2048.0
 
@@ -46,12 +46,13 @@ class TimingProtocol:
         _check_number("memory_limit_mib", self.memory_limit_mib, 0.0, 1 << 20)
         if self.min_time_ms > self.max_time_ms:
             raise ValueError(
-                f"min_time_ms must not exceed max_time_ms, got min_time_ms={self.min_time_ms} and max_time_ms={self.max_time_ms}"
+                "min_time_ms must not exceed max_time_ms, "
+                f"got min_time_ms={self.min_time_ms} and max_time_ms={self.max_time_ms}"
             )
         if self.affinity is not None:
             _check_affinity(self.affinity)
 
-    def to_json(self) -> Dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         values = asdict(self)
         values["affinity"] = None if self.affinity is None else list(self.affinity)
         return values
@@ -92,11 +93,11 @@ def _check_affinity(affinity: Any) -> None:
 class Timing:
     """Raw samples of one model in run order, and how its warm-up went."""
 
-    samples_ms: Tuple[float, ...]
+    samples_ms: tuple[float, ...]
     n_warmup: int
     settled: bool
 
-    def to_json(self) -> Dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         centre = median(self.samples_ms)
         return {
             "samples_ms": list(self.samples_ms),
@@ -117,7 +118,9 @@ def percentile(samples: Sequence[float], share: float) -> float:
     return ordered[below] + (position - below) * (ordered[above] - ordered[below])
 
 
-def time_runs(run: Callable[[], Any], protocol: TimingProtocol, clock_ns: Callable[[], int] = time.perf_counter_ns) -> Timing:
+def time_runs(
+    run: Callable[[], Any], protocol: TimingProtocol, clock_ns: Callable[[], int] = time.perf_counter_ns
+) -> Timing:
     """Warm `run` up and time it as `protocol` says. `clock_ns` is monotonic."""
     warmup, settled = _warm_up(run, protocol, clock_ns)
     samples = _timed(run, protocol, clock_ns)
@@ -130,7 +133,7 @@ def _run_once_ms(run: Callable[[], Any], clock_ns: Callable[[], int]) -> float:
     return (clock_ns() - start) / 1e6
 
 
-def _warm_up(run: Callable[[], Any], protocol: TimingProtocol, clock_ns: Callable[[], int]) -> Tuple[List[float], bool]:
+def _warm_up(run: Callable[[], Any], protocol: TimingProtocol, clock_ns: Callable[[], int]) -> tuple[list[float], bool]:
     start = clock_ns()
     times = [_run_once_ms(run, clock_ns)]
     while (clock_ns() - start) / 1e6 < protocol.warmup_max_ms and len(times) < MAX_RUNS:
@@ -140,15 +143,15 @@ def _warm_up(run: Callable[[], Any], protocol: TimingProtocol, clock_ns: Callabl
     return times, _has_settled(times)
 
 
-def _has_settled(times: List[float]) -> bool:
+def _has_settled(times: list[float]) -> bool:
     if len(times) < 2 * _WINDOW:
         return False
     last, before = median(times[-_WINDOW:]), median(times[-2 * _WINDOW : -_WINDOW])
     return abs(last - before) <= _SETTLED * before
 
 
-def _timed(run: Callable[[], Any], protocol: TimingProtocol, clock_ns: Callable[[], int]) -> List[float]:
-    samples: List[float] = []
+def _timed(run: Callable[[], Any], protocol: TimingProtocol, clock_ns: Callable[[], int]) -> list[float]:
+    samples: list[float] = []
     start = clock_ns()
     elapsed_ms = 0.0
     while not samples or (

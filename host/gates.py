@@ -29,7 +29,7 @@ class Site:
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.block < 1:
-            raise InputError(f"site {self.name!r}: width and block must be at least 1, got {self.width} and {self.block}")
+            raise InputError(f"site {self.name!r} needs width and block of at least 1, got {self.width}, {self.block}")
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,9 @@ class GateSpace:
 
     def from_masks(self, masks: Mapping[str, BoolArray]) -> Gates:
         """One boolean vector `(D,)` per site."""
-        if set(masks) != {site.name for site in self.sites}:
-            raise InputError(f"masks must name exactly the sites {[site.name for site in self.sites]}, got {sorted(masks)}")
+        names = [site.name for site in self.sites]
+        if set(masks) != set(names):
+            raise InputError(f"masks must name exactly the sites {names}, got {sorted(masks)}")
         return Gates(self, np.concatenate([np.asarray(masks[site.name], bool) for site in self.sites]))
 
     def unpack(self, packed: bytes) -> Gates:

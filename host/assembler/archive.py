@@ -14,8 +14,8 @@ from torch import nn
 
 from ..errors import InputError
 from ..files import make_dir, write_atomic
-from ..supernet.supernet import Supernet
 from ..supernet.plan import SupernetPlan
+from ..supernet.supernet import Supernet
 from ..tasks import AttributeSpace
 from .assembler import Assembler, AssemblerConfig
 
@@ -37,7 +37,7 @@ def build_backbone(name: str, arguments: dict[str, Any]) -> nn.Module:
 
 @dataclass(frozen=True, eq=False)
 class TrainedSupernet:
-    """A supernet, its assembler, and the tasks they were trained for. `facts` holds the recipe and how training went."""
+    """A supernet, its assembler, and the tasks they were trained for; `facts` holds the recipe and how it went."""
 
     supernet: Supernet
     assembler: Assembler

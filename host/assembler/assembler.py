@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..gates import GateSpace, Gates
+from ..gates import Gates, GateSpace
 from ..tasks import AttributeSpace
 from .limits import open_modules
 from .request import Request

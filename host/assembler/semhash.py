@@ -21,7 +21,7 @@ def discrete_gates(weights: Tensor) -> Tensor:
 
 
 def training_gates(weights: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """`(B, N)` weights -> the gates the supernet sees, and the discrete gates the limit is held against, `(B, N)` each."""
+    """Weights `(B, N)` -> the gates the supernet sees and the discrete gates held against the limit, `(B, N)` each."""
     discrete = discrete_gates(weights)
     use_discrete = torch.rand(len(weights), 1, generator=generator) < 0.5  # (B, 1): one choice per sample
     return torch.where(use_discrete, discrete, soft_gates(weights)), discrete

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..workspace import Workspace
 from .output import Output
+
+if TYPE_CHECKING:
+    from ..devices.session import AgentSession
 
 
 def add(name: str, uri: str, workspace: Path | None, as_json: bool) -> None:
@@ -38,9 +41,7 @@ def remove(name: str, workspace: Path | None, as_json: bool) -> None:
 
 
 def check(name: str, workspace: Path | None, as_json: bool) -> None:
-    from ..devices.session import open_session
-
-    with open_session(name, Workspace.find(workspace).root) as session:
+    with _session(name, workspace) as session:
         facts, health = session.facts(), session.health()
     output = Output(as_json)
     output.table(name, {**_flat(facts), **{f"health.{key}": value for key, value in _flat(health).items()}})
@@ -50,7 +51,7 @@ def check(name: str, workspace: Path | None, as_json: bool) -> None:
 def measure(model: Path, device: str, threads: int, workspace: Path | None, as_json: bool) -> None:
     from edgewright.device_agent.timing import TimingProtocol
 
-    from ..devices.session import open_session
+    from ..devices.session import MeasureJob
     from ..errors import MeasurementError
     from ..profiling.records import Measurement
 
@@ -59,16 +60,19 @@ def measure(model: Path, device: str, threads: int, workspace: Path | None, as_j
         protocol = TimingProtocol(n_runs=100, min_time_ms=250.0, threads=threads)
     except ValueError as error:
         raise InputError(str(error)) from error
-    with open_session(device, Workspace.find(workspace).root) as session:
-        reply = session.measure_model(session.put_blob(content), protocol)
+    with _session(device, workspace) as session:
+        reply = session.measure(MeasureJob(model_sha=session.put_blob(content)), protocol)
     measurement = Measurement.from_reply(reply)
     if measurement.error is not None:
         raise MeasurementError(f"{model} could not be measured on {device!r}: {measurement.error}")
     output = Output(as_json)
     runs = f"{len(measurement.samples_ms or ())} runs"
+    memory = "unknown"
+    if measurement.memory_mib is not None:
+        memory = f"{measurement.memory_mib:.2f} MiB ({measurement.memory_method})"
     rows = {
         "latency": f"{reply['median_ms']:.3f} ms median, MAD {reply['mad_ms']:.3f}, p90 {reply['p90_ms']:.3f} ({runs})",
-        "memory": f"{measurement.memory_mib:.2f} MiB ({measurement.memory_method})" if measurement.memory_mib else "unknown",
+        "memory": memory,
         "load": f"{measurement.load_ms:.2f} ms",
         "size": f"{len(content) / 2**20:.2f} MiB",
     }
@@ -77,14 +81,20 @@ def measure(model: Path, device: str, threads: int, workspace: Path | None, as_j
 
 
 def push(model: Path, device: str, workspace: Path | None, as_json: bool) -> None:
-    from ..devices.session import open_session
-
     content = _read(model)
-    with open_session(device, Workspace.find(workspace).root) as session:
+    with _session(device, workspace) as session:
         delivered = session.deliver(session.put_blob(content), model.name)
     output = Output(as_json)
     output.say(f"{model} is on {device} as {delivered['path']} (sha256 {delivered['sha256'][:12]}, checked there)")
     output.done({"model": str(model), "device": device, **delivered})
+
+
+def _session(device: str, workspace: Path | None) -> AgentSession:
+    from ..devices.registry import Registry
+    from ..devices.session import open_session
+
+    place = Workspace.find(workspace).root
+    return open_session(Registry(place).get(device), place)
 
 
 def _read(model: Path) -> bytes:

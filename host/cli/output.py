@@ -1,4 +1,4 @@
-"""What a command says: sentences, tables and bars on stderr; with --json one object on stdout and nothing else there."""
+"""What a command says: sentences, tables and bars on stderr; with --json one object on stdout, nothing else there."""
 
 from __future__ import annotations
 

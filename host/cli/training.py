@@ -38,8 +38,9 @@ def train(
             trained = run(recipe, out, load_digits(mnist_dir), resume=resume, on_progress=show)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(f"stopped; `edgewright train {recipe_name} --out {out} --resume` goes on") from stop
-    output.say(f"{out}: supernet {trained.digest}, {trained.facts['train_s']:.0f} s; metrics.csv and curve.html beside it")
-    output.done({"supernet": str(out), "digest": trained.digest, "train_s": trained.facts["train_s"]})
+    train_s = trained.facts["train_s"]
+    output.say(f"{out}: supernet {trained.digest}, {train_s:.0f} s; metrics.csv and curve.html beside it")
+    output.done({"supernet": str(out), "digest": trained.digest, "train_s": train_s})
 
 
 def evaluate(supernet: Path | None, images: int, seed: int, mnist_dir: Path | None, as_json: bool) -> None:

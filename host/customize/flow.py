@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-
 from edgewright.device_agent.template import Template
 
 from ..assembler.archive import TrainedSupernet
 from ..errors import BudgetError
 from ..files import write_atomic
 from ..gates import Gates
-from ..search.algorithm1 import Candidate, Candidates, ask_all_limits
+from ..search.algorithm1 import Candidate, Candidates, CostModel, ask_all_limits
 from ..search.budget import Budget, Cost
 from ..tasks import Task, numvqa
 from ..tasks.digits import Digits
@@ -28,12 +27,6 @@ from .verification import Verification, VerifyingSession, cost_of, measure_model
 
 MAX_TRIES = 6
 N_TEST_IMAGES = 500
-
-
-class Predictors(Protocol):
-    """Latency and memory of subnets, on one device."""
-
-    def costs(self, gates: Sequence[Gates]) -> list[Cost]: ...
 
 
 class DeliveringSession(VerifyingSession, Protocol):
@@ -59,7 +52,7 @@ class Customizer:
 
     trained: TrainedSupernet
     template: Template
-    predictors: Predictors
+    predict: CostModel
     digits: Digits  # what accuracy is tested on
     artifacts: Path
     seed: int = 0
@@ -122,14 +115,14 @@ class Customizer:
             artifact = replace(artifact, device_path=delivered["path"])
         return artifact
 
-    def _cost_model(self, budget: Budget) -> Callable[[Sequence[Gates]], list[Cost]]:
+    def _cost_model(self, budget: Budget) -> CostModel:
         """Predicted latency and memory; the exact file size too where the budget asks for it."""
         if budget.size_mib is None:
-            return self.predictors.costs
+            return self.predict
 
         def with_size(gates: Sequence[Gates]) -> list[Cost]:
             sizes = [len(self.template.emit(item.pack())) / 2**20 for item in gates]
-            return [replace(cost, size_mib=s) for cost, s in zip(self.predictors.costs(gates), sizes, strict=True)]
+            return [replace(cost, size_mib=s) for cost, s in zip(self.predict(gates), sizes, strict=True)]
 
         return with_size
 

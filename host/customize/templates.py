@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from edgewright.device_agent.template import Template, TemplateError, TemplateSite
 from numpy.typing import NDArray
 from torch import nn
-
-from edgewright.device_agent.template import Template, TemplateError, TemplateSite
 
 from ..assembler.archive import TrainedSupernet
 from ..errors import InputError, MeasurementError, StorageError

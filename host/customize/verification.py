@@ -10,11 +10,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from edgewright.device_agent.timing import TimingProtocol
 from numpy.typing import NDArray
 from torch import nn
 
-from edgewright.device_agent.timing import TimingProtocol
-
+from ..devices.session import MeasureJob
 from ..errors import MeasurementError
 from ..profiling.records import Measurement
 from ..search.budget import Cost
@@ -30,9 +30,9 @@ class VerifyingSession(Protocol):
 
     def put_blob(self, data: bytes) -> str: ...
 
-    def measure_model(self, model_sha: str, protocol: TimingProtocol) -> dict[str, Any]: ...
+    def measure(self, job: MeasureJob, protocol: TimingProtocol) -> dict[str, Any]: ...
 
-    def run_model(self, model_sha: str, inputs: NDArray[np.float32]) -> NDArray[np.float32]: ...
+    def run(self, job: MeasureJob, inputs: NDArray[np.float32]) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class Verification:
 def measure_model(session: VerifyingSession, content: bytes) -> tuple[str, list[Measurement]]:
     """Push a model and measure it in `N_MEASUREMENTS` processes of its own. Raises `MeasurementError`."""
     sha = session.put_blob(content)
-    measurements = [Measurement.from_reply(session.measure_model(sha, PROTOCOL)) for _ in range(N_MEASUREMENTS)]
+    job = MeasureJob(model_sha=sha)
+    measurements = [Measurement.from_reply(session.measure(job, PROTOCOL)) for _ in range(N_MEASUREMENTS)]
     for measurement in measurements:
         if measurement.error is not None:
             raise MeasurementError(f"the model could not be measured on the device: {measurement.error}")
@@ -74,7 +75,7 @@ def verify(session: VerifyingSession, content: bytes, subnet: nn.Module, example
     Raises `MeasurementError` when the device cannot run it or answers something else than torch does.
     """
     sha, measurements = measure_model(session, content)
-    on_device = session.run_model(sha, examples.images)  # (B, K)
+    on_device = session.run(MeasureJob(model_sha=sha), examples.images)  # (B, K)
     with torch.inference_mode():
         in_torch = subnet(torch.from_numpy(examples.images)).numpy()  # (B, K)
     difference = float(np.abs(on_device - in_torch).max())

@@ -104,8 +104,7 @@ class CostPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             predictor._set_state(feature_map, coef, intercept, int(data["n_records"]))
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
-                f"the saved {cls.quantity} predictor is damaged ({error}); "
-                "fit it again with: edgewright predictor fit"
+                f"the saved {cls.quantity} predictor is damaged ({error}); fit it again with: edgewright predictor fit"
             ) from error
         return predictor
 

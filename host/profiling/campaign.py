@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from statistics import median
 from typing import Any, Protocol
 
+from edgewright.device_agent.timing import TimingProtocol
+
+from ..devices.session import MeasureJob
 from ..errors import DeviceError, InputError, MeasurementError
-from ..gates import Gates, GateSpace
+from ..gates import GateSpace
 from .plan import Campaign, CampaignPlan, PlanItem, PlanOptions, make_plan
 from .records import Measurement, Record
 from .store import Store
@@ -26,7 +29,7 @@ class CampaignSession(Protocol):
     def put_blob(self, data: bytes) -> str:
         """Push once; returns the content's sha256."""
 
-    def measure_gates(self, template_sha: str, packed_gates: bytes, protocol: Mapping[str, Any]) -> Mapping[str, Any]:
+    def measure(self, job: MeasureJob, protocol: TimingProtocol) -> Mapping[str, Any]:
         """The agent's answer: samples and what belongs to them, or an "error" with "kind" and "message".
 
         Raises `DeviceError` when the device is gone.
@@ -64,7 +67,7 @@ class CampaignSummary:
 
 
 def begin_campaign(
-    store: Store, *, device: str, space: GateSpace, template_sha: str, protocol: Mapping[str, Any], options: PlanOptions
+    store: Store, *, device: str, space: GateSpace, template_sha: str, protocol: TimingProtocol, options: PlanOptions
 ) -> Campaign:
     """Plan a new campaign and store it; nothing is measured yet. Raises `InputError` when the space is too small."""
     return store.create_campaign(
@@ -177,11 +180,10 @@ class _Run:
 
     def _measure(self, item: PlanItem, attempts: int) -> Record:
         """One try; stored at once when it succeeded."""
+        job = MeasureJob(template_sha=self._campaign.template_sha, packed_gates=item.gates.pack())
         started_at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         start = time.perf_counter()
-        reply = self._session.measure_gates(
-            self._campaign.template_sha, item.gates.pack(), self._campaign.protocol
-        )
+        reply = self._session.measure(job, self._campaign.protocol)
         wall_ms = 1e3 * (time.perf_counter() - start)
         record = self._record(item, Measurement.from_reply(reply), started_at, wall_ms, attempts)
         if record.error is None:

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from edgewright.device_agent.timing import TimingProtocol
 
 from ..errors import InputError
 from ..gates import Gates, GateSpace
@@ -99,7 +100,7 @@ class Campaign:
     device: str
     space_digest: str
     template_sha: str
-    protocol: Mapping[str, Any]
+    protocol: TimingProtocol
     options: PlanOptions
     plan_digest: str
     n_planned: int

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Literal, get_args
 
+from edgewright.device_agent.timing import TimingProtocol
+
 from ..errors import InputError, MeasurementError
 
 SCHEMA = 1
@@ -31,14 +33,16 @@ class Failure:
 class Measurement:
     """One answer of the agent. Exactly one of `samples_ms` and `error` is set; None always means "not known", never 0.
 
-    `child_ms` is the lifetime of the process that loaded and ran the model, `emit_ms` the time to cut the model out of
-    its template, `health` what the device said of itself before and after.
+    `settled` tells whether warm-up ended because runs had become steady. `child_ms` is the time from loading the model
+    to its last run, `emit_ms` the time to cut it out of its template, `health` what the device said of itself "before"
+    and "after".
     """
 
     samples_ms: tuple[float, ...] | None = None
     memory_mib: float | None = None
     memory_method: str | None = None
     n_warmup: int | None = None
+    settled: bool | None = None
     load_ms: float | None = None
     size_bytes: int | None = None
     child_ms: float | None = None
@@ -66,25 +70,14 @@ class Measurement:
     def from_reply(cls, reply: Mapping[str, Any]) -> Measurement:
         """Read the agent's answer to a measurement. Raises `MeasurementError` when it is not one."""
         try:
+            shared: dict[str, Any] = {name: reply.get(name) for name in ("size_bytes", "child_ms", "emit_ms")}
+            shared["health"] = {"before": reply.get("health_before"), "after": reply.get("health_after")}
             error = reply.get("error")
             if error is not None:
-                return cls(
-                    error=Failure(str(error["kind"]), str(error["message"])),
-                    child_ms=reply.get("child_ms"),
-                    emit_ms=reply.get("emit_ms"),
-                    health=dict(reply.get("health") or {}),
-                )
-            return cls(
-                samples_ms=tuple(float(sample) for sample in reply["samples_ms"]),
-                memory_mib=reply.get("memory_mib"),
-                memory_method=reply.get("memory_method"),
-                n_warmup=reply.get("n_warmup"),
-                load_ms=reply.get("load_ms"),
-                size_bytes=reply.get("size_bytes"),
-                child_ms=reply.get("child_ms"),
-                emit_ms=reply.get("emit_ms"),
-                health=dict(reply.get("health") or {}),
-            )
+                return cls(error=Failure(str(error["kind"]), str(error["message"])), **shared)
+            for name in ("memory_mib", "memory_method", "n_warmup", "settled", "load_ms"):
+                shared[name] = reply.get(name)
+            return cls(samples_ms=tuple(float(sample) for sample in reply["samples_ms"]), **shared)
         except (KeyError, TypeError, ValueError) as problem:
             raise MeasurementError(
                 f"the agent's answer is not a measurement ({type(problem).__name__}: {problem}; it has "
@@ -106,7 +99,7 @@ class Record:
     packed_gates: bytes
     counts: tuple[int, ...]
     device: str
-    protocol: Mapping[str, Any]
+    protocol: TimingProtocol
     facts_digest: str
     started_at: str
     measurement: Measurement

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any, Protocol
 
+from edgewright.device_agent.timing import TimingProtocol
+
 from .plan import Campaign, PlanOptions
 from .records import Failure, Measurement, Record
 
 RECORD_COLUMNS = (
     "campaign_id position kind gates_digest packed_gates counts facts_digest started_at latency_ms samples_ms "
-    "memory_mib memory_method n_warmup load_ms size_bytes child_ms emit_ms overhead_ms health error_kind "
+    "memory_mib memory_method n_warmup settled load_ms size_bytes child_ms emit_ms overhead_ms health error_kind "
     "error_message attempts schema"
 ).split()
 
@@ -31,7 +33,7 @@ def campaign_from_row(row: Row) -> Campaign:
         device=row["device"],
         space_digest=row["space_digest"],
         template_sha=row["template_sha"],
-        protocol=json.loads(row["protocol"]),
+        protocol=TimingProtocol.from_json(json.loads(row["protocol"])),
         options=PlanOptions.from_json(json.loads(row["options"])),
         plan_digest=row["plan_digest"],
         n_planned=row["n_planned"],
@@ -55,6 +57,7 @@ def record_to_row(campaign: Campaign, record: Record) -> dict[str, Any]:
         "memory_mib": measured.memory_mib,
         "memory_method": measured.memory_method,
         "n_warmup": measured.n_warmup,
+        "settled": measured.settled,
         "load_ms": measured.load_ms,
         "size_bytes": measured.size_bytes,
         "child_ms": measured.child_ms,
@@ -75,6 +78,7 @@ def record_from_row(row: Row, campaign: Campaign) -> Record:
         memory_mib=row["memory_mib"],
         memory_method=row["memory_method"],
         n_warmup=row["n_warmup"],
+        settled=None if row["settled"] is None else bool(row["settled"]),
         load_ms=row["load_ms"],
         size_bytes=row["size_bytes"],
         child_ms=row["child_ms"],

@@ -39,6 +39,7 @@ CREATE TABLE records (
     memory_mib REAL,
     memory_method TEXT,
     n_warmup INTEGER,
+    settled INTEGER,
     load_ms REAL,
     size_bytes INTEGER,
     child_ms REAL,

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from edgewright.device_agent.timing import TimingProtocol
+
 from ..errors import InputError, StorageError
 from ..files import make_dir
 from . import schema
@@ -26,6 +28,8 @@ from .rows import RECORD_COLUMNS, campaign_from_row, dump, record_from_row, reco
 _BUSY_TIMEOUT_S = 10.0
 
 _T = TypeVar("_T")
+
+
 class Store:
     """An open store; one per thread. Close it, or use it as a context manager."""
 
@@ -70,14 +74,14 @@ class Store:
         device: str,
         space_digest: str,
         template_sha: str,
-        protocol: Mapping[str, Any],
+        protocol: TimingProtocol,
         plan: CampaignPlan,
     ) -> Campaign:
         row = {
             "device": device,
             "space_digest": space_digest,
             "template_sha": template_sha,
-            "protocol": dump(protocol),
+            "protocol": dump(protocol.to_json()),
             "options": dump(plan.options.to_json()),
             "plan_digest": plan.digest,
             "n_planned": len(plan),

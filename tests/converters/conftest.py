@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 import timm
 import torch
-from torch import Tensor, nn
-
 from edgewright.converters.build import Masks, build_template, pack_masks
 from edgewright.converters.flatbuffer import Graph
 from edgewright.converters.probe_plan import probe_counts
 from edgewright.converters.torch_to_tflite import convert
 from edgewright.device_agent.template import Template, TemplateSite
+from torch import Tensor, nn
 
 Edits = Mapping[str, tuple[Sequence[str], Sequence[str]]]  # site -> (makers of its channels, consumers of them)
 
@@ -92,9 +91,11 @@ def _like(old: Tensor, new: Tensor) -> Tensor:
 
 
 def randomised(module: nn.Module) -> nn.Module:
-    """Batch-norm statistics and weights as after some training: a branch that computes zero would be folded away."""
+    """As after some training: a branch that computes zero is folded away, and small weights would hide mistakes."""
     generator = torch.Generator().manual_seed(1)
     for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, generator=generator)
         if isinstance(layer, nn.BatchNorm2d):
             for tensor in (layer.weight, layer.running_var):
                 tensor.data.uniform_(0.5, 1.5, generator=generator)

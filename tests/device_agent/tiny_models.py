@@ -7,7 +7,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 
-def conv_chain(size: int = 32, channels: int = 16, depth: int = 4, in_channels: "int | None" = None, seed: int = 0) -> bytes:
+def conv_chain(
+    size: int = 32, channels: int = 16, depth: int = 4, in_channels: int | None = None, seed: int = 0
+) -> bytes:
     """`depth` 3x3 convolutions with ReLU on (1, size, size, channels) float32; weights of one layer are shared by all.
 
     With `in_channels` a first 1x1 convolution widens the input to `channels`.
@@ -23,7 +25,7 @@ def conv_chain(size: int = 32, channels: int = 16, depth: int = 4, in_channels: 
     graph = schema.SubGraphT()
     graph.tensors, graph.operators = [], []
 
-    def tensor(name: str, shape: "tuple[int, ...]", data: "np.ndarray | None" = None) -> int:
+    def tensor(name: str, shape: tuple[int, ...], data: np.ndarray | None = None) -> int:
         entry = schema.TensorT()
         entry.name, entry.shape, entry.type = name.encode(), list(shape), schema.TensorType.FLOAT32
         entry.buffer = 0

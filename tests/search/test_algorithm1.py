@@ -1,6 +1,5 @@
 import pytest
 import torch
-
 from edgewright.host.assembler.assembler import Assembler, AssemblerConfig
 from edgewright.host.gates import GateSpace, Site
 from edgewright.host.search.algorithm1 import ask_all_limits

@@ -1,7 +1,6 @@
 import math
 
 import pytest
-
 from edgewright.host.errors import InputError
 from edgewright.host.search.budget import Budget, Cost
 

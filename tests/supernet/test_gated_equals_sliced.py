@@ -6,7 +6,6 @@ import copy
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from edgewright.host.gates import Gates
 from edgewright.host.supernet.gating import GateHook
@@ -53,25 +52,27 @@ def test_closing_half_of_any_site_changes_the_output(case: Case) -> None:
 @torch.no_grad()
 def test_gating_the_producers_output_would_be_wrong(case: Case) -> None:
     """The negative control: norms and biases after a producer do not map zero to zero."""
-    if case.name == "vit":
-        pytest.skip("between the two layers of this FFN lies only GELU, which maps zero to zero")
     gates = random_gates(case, 0, 0.5)
     wrong = copy.deepcopy(case.supernet.backbone)
     for site in case.supernet.plan.sites:
-        mask = torch.from_numpy(gates.masks()[site.name]).float().repeat_interleave(site.block)
+        mask = torch.tensor(gates.masks()[site.name]).float().repeat_interleave(site.block)
         for name in site.producers:
             layer = wrong.get_submodule(name)
-            shape = (-1,) if isinstance(layer, nn.Linear) else (-1, 1, 1)
-            layer.register_forward_hook(lambda _, __, y, mask=mask.reshape(shape): y * mask)
-    assert relative_error(wrong(case.x), case.supernet.extract(gates)(case.x)) > 1e-3
+            shaped = mask if isinstance(layer, nn.Linear) else mask.reshape(-1, 1, 1)
+            layer.register_forward_hook(lambda _, __, y, shaped=shaped: y * shaped)
+    error = relative_error(wrong(case.x), case.supernet.extract(gates)(case.x))
+    if case.name == "vit":
+        assert error <= 1e-5, "only GELU lies between the two layers of this FFN, and it maps zero to zero"
+    else:
+        assert error > 1e-3
 
 
 @torch.no_grad()
 def test_all_gates_open_is_the_backbone(case: Case) -> None:
     full = case.supernet.space.full()
-    plain = case.supernet.backbone(case.x) if case.supernet(case.x) is not None else None
-    assert torch.equal(case.supernet.forward_with(case.x, full), case.supernet(case.x))
-    assert torch.equal(case.supernet(case.x), plain)
+    gated, plain = case.supernet.forward_with(case.x, full), case.supernet(case.x)
+    assert torch.equal(gated, plain)
+    assert torch.equal(case.supernet.backbone(case.x), plain)
     assert relative_error(case.supernet.extract(full)(case.x), plain) <= 1e-6
 
 

@@ -1,5 +1,4 @@
 import pytest
-
 from edgewright.host.errors import InputError
 from edgewright.host.tasks import AttributeSpace
 from edgewright.host.tasks.numvqa import SPACE

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-
 from edgewright.host.errors import InputError
 from edgewright.host.tasks import numvqa
 from edgewright.host.tasks.digits import Digits, load_digits

@@ -1,0 +1,163 @@
+"""`edgewright customize` and `edgewright quickstart`: the whole flow."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..search.budget import Budget
+from ..workspace import Workspace
+from .output import Output
+from .profiling import evaluate_records, run_profile, show_report, summary_json
+
+if TYPE_CHECKING:
+    from ..customize.artifact import Artifact
+    from ..tasks import Task
+
+
+def customize(
+    task: str,
+    device: str,
+    latency_ms: float | None,
+    memory_mib: float | None,
+    size_mib: float | None,
+    out: Path,
+    push: bool,
+    supernet: Path | None,
+    workspace: Path | None,
+    as_json: bool,
+) -> None:
+    from ..devices.registry import Registry
+
+    budget = Budget(latency_ms, memory_mib, size_mib)  # before anything slow, so that a typo costs no time
+    output, place = Output(as_json), Workspace.find(workspace)
+    Registry(place.root).get(device)
+    flow = _Flow(output, place, device, supernet, task)
+    with flow.opened():
+        flow.ensure_records()
+        artifact = flow.customize(budget, out, push)
+    flow.show(artifact)
+    output.done(artifact_json(artifact))
+
+
+def quickstart(task: str, subnets: int, out: Path, workspace: Path | None, as_json: bool) -> None:
+    started = time.monotonic()
+    output, place = Output(as_json), Workspace.find(workspace)
+    output.say("1/4  supernet and template")
+    flow = _Flow(output, place, "local", None, task)
+    with flow.opened():
+        output.say("2/4  profiling this machine")
+        profiled = flow.profile(subnets)
+        output.say("3/4  predictors")
+        report = evaluate_records(flow.records(), flow.trained)
+        show_report(output, report)
+        full = flow.measure_full()
+        budget = Budget(latency_ms=round(full / 2, 4))
+        output.say(f"4/4  '{flow.task}' within {budget}, half of the full model's {full:.3f} ms")
+        artifact = flow.customize(budget, out, push=True)
+    flow.show(artifact)
+    output.say(f"done in {time.monotonic() - started:.0f} s; try: edgewright customize --task 'has, 3' --memory-mib 2")
+    output.done({**artifact_json(artifact), "profile": summary_json(profiled), "predictor": report.to_json()})
+
+
+class _Flow:
+    """One run on one device: supernet, template, store and session, opened once."""
+
+    def __init__(self, output: Output, place: Workspace, device: str, supernet: Path | None, task: str) -> None:
+        from ..assembler.archive import TrainedSupernet
+        from ..customize.templates import load_or_build
+        from ..shipped import shipped_supernet
+
+        self.output, self.place, self.device = output, place, device
+        self.trained = TrainedSupernet.load(supernet or shipped_supernet())
+        self.task: Task = self.trained.tasks.parse(task)  # before the conversion, which takes its time
+        self.template = load_or_build(self.trained, place.templates, output.say)
+
+    def opened(self) -> Any:
+        from contextlib import ExitStack
+
+        from ..devices.registry import Registry
+        from ..devices.session import open_session
+        from ..profiling.store import Store
+
+        stack = ExitStack()
+        self.store = stack.enter_context(Store.open(self.place.store))
+        self.session = stack.enter_context(open_session(Registry(self.place.root).get(self.device), self.place.root))
+        return stack
+
+    def records(self) -> list[Any]:
+        from ..customize.preparation import campaign_records
+
+        return campaign_records(self.store, self.device, self.template)
+
+    def profile(self, subnets: int) -> Any:
+        return run_profile(
+            self.output, self.session, self.store, self.device, self.trained, self.template, subnets
+        )
+
+    def ensure_records(self) -> None:
+        """A device that was never profiled gets a short campaign first."""
+        from ..customize.preparation import SHORT_CAMPAIGN
+
+        if not self.records():
+            self.output.say(
+                f"{self.device!r} has no measurements with this supernet yet: a short campaign of {SHORT_CAMPAIGN} "
+                f"subnets first; `edgewright profile {self.device}` makes a longer one, once"
+            )
+            self.profile(SHORT_CAMPAIGN)
+
+    def measure_full(self) -> float:
+        """Median latency of the full supernet, now."""
+        from ..customize.verification import cost_of, measure_model
+
+        content = self.template.emit(self.trained.supernet.space.full().pack()).tobytes()
+        _, measurements = measure_model(self.session, content)
+        latency_ms = cost_of(measurements, len(content)).latency_ms
+        if latency_ms is None:  # measure_model raises for a model without samples
+            raise AssertionError("a measured model has a latency")
+        return latency_ms
+
+    def customize(self, budget: Budget, out: Path, push: bool) -> Artifact:
+        from ..customize.flow import Customizer
+        from ..customize.preparation import cost_model, fit_to
+        from ..customize.scenario import Scenario
+        from ..tasks.digits import load_digits
+
+        customizer = Customizer(
+            trained=self.trained,
+            template=self.template,
+            predict=cost_model(fit_to(self.records(), self.trained)),
+            digits=load_digits().test,
+            artifacts=self.place.artifacts,
+        )
+        scenario = Scenario(self.task, self.device, budget)
+        return customizer.customize(scenario, out, self.session, push=push, on_status=self.output.say)
+
+    def show(self, artifact: Artifact) -> None:
+        from ..report.verdict import verdict_rows
+
+        self.output.table("The model that fits", verdict_rows(artifact))
+
+
+def artifact_json(artifact: Artifact) -> dict[str, Any]:
+    """The artifact as the command line reports it."""
+    return {
+        "task": str(artifact.scenario.task),
+        "device": artifact.scenario.device,
+        "accuracy": artifact.verification.accuracy,
+        "budget": artifact.scenario.budget.to_json(),
+        "limit": artifact.candidate.request.limit,
+        "ratio": artifact.candidate.gates.ratio,
+        "predicted": artifact.candidate.predicted.to_json(),
+        "measured": artifact.measured.to_json(),
+        "verified": artifact.scenario.budget.fits(artifact.measured),
+        "parity_max_abs": artifact.verification.parity_max_abs,
+        "model": str(artifact.path),
+        "manifest": str(artifact.manifest_path),
+        "device_path": artifact.device_path,
+        "size_bytes": artifact.size_bytes,
+        "customize_s": artifact.customize_s,
+        "total_s": artifact.total_s,
+        "tries": artifact.tries,
+    }

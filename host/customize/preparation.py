@@ -1,0 +1,87 @@
+"""Once per device: a campaign with the supernet's template, and predictors fitted to it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from edgewright.device_agent.template import Template
+from edgewright.device_agent.timing import TimingProtocol
+
+from ..assembler.archive import TrainedSupernet
+from ..errors import InputError
+from ..gates import Gates
+from ..predictors.fitting import CostPredictors, fit_predictors
+from ..profiling.campaign import CampaignSession, CampaignSummary, Progress, begin_campaign, run_campaign
+from ..profiling.plan import Campaign, PlanOptions
+from ..profiling.records import Record
+from ..profiling.store import Store
+from ..search.algorithm1 import CostModel, counts_of
+from ..search.budget import Cost
+
+SHORT_CAMPAIGN = 60
+
+
+@dataclass(frozen=True)
+class Profiled:
+    """A finished campaign and how it went."""
+
+    campaign: Campaign
+    summary: CampaignSummary
+
+
+def template_sha256(template: Template) -> str:
+    return hashlib.sha256(template.to_bytes()).hexdigest()
+
+
+def profile_device(
+    session: CampaignSession,
+    store: Store,
+    device: str,
+    trained: TrainedSupernet,
+    template: Template,
+    options: PlanOptions,
+    protocol: TimingProtocol,
+    *,
+    resume: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Profiled:
+    """Run a campaign, or with `resume` go on with the newest one of this device and supernet.
+
+    Raises what `run_campaign` raises, and `InputError` when there is nothing to resume.
+    """
+    content = template.to_bytes()
+    sha = hashlib.sha256(content).hexdigest()
+    space = trained.supernet.space
+    campaign = store.find_campaign(device, sha) if resume else None
+    if resume and campaign is None:
+        raise InputError(f"there is no campaign of {device!r} with this supernet to resume; start without --resume")
+    if campaign is None:
+        campaign = begin_campaign(
+            store, device=device, space=space, template_sha=sha, protocol=protocol, options=options
+        )
+    return Profiled(campaign, run_campaign(session, store, campaign, space, content, on_progress))
+
+
+def campaign_records(store: Store, device: str, template: Template) -> list[Record]:
+    """The records of the newest campaign of a device with this template; empty when there is none."""
+    campaign = store.find_campaign(device, template_sha256(template))
+    return [] if campaign is None else store.records(campaign)
+
+
+def fit_to(records: Sequence[Record], trained: TrainedSupernet) -> CostPredictors:
+    """Predictors of one device. Raises `InputError` for too few records."""
+    return fit_predictors(records, trained.supernet.space, trained.supernet.plan.layers)
+
+
+def cost_model(predictors: CostPredictors) -> CostModel:
+    """Predicted latency and memory of many subnets in one call."""
+
+    def predict(gates: Sequence[Gates]) -> list[Cost]:
+        counts = counts_of(gates)  # (n, L)
+        latencies = predictors.latency.predict(counts).tolist()  # (n,)
+        memories = predictors.memory.predict(counts).tolist() if predictors.memory else [None] * len(gates)
+        return [Cost(latency_ms=ms, memory_mib=mib) for ms, mib in zip(latencies, memories, strict=True)]
+
+    return predict

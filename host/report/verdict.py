@@ -1,0 +1,48 @@
+"""The last lines of a customisation: what came out, against what was asked for."""
+
+from __future__ import annotations
+
+from ..customize.artifact import Artifact
+
+_UNITS = {"latency_ms": "ms", "memory_mib": "MiB", "size_mib": "MiB"}
+_NAMES = {"latency_ms": "latency", "memory_mib": "memory", "size_mib": "file"}
+
+
+def verdict_rows(artifact: Artifact) -> dict[str, str]:
+    """What a person wants to know, in the order of interest."""
+    verification, candidate = artifact.verification, artifact.candidate
+    rows = {
+        "task": str(artifact.scenario.task),
+        "device": artifact.scenario.device,
+        "accuracy": f"{verification.accuracy:.1%} of {verification.n_images} unseen test images, on the device",
+    }
+    for name in ("latency_ms", "memory_mib"):
+        rows[_NAMES[name]] = _cost_row(artifact, name)
+    rows["file"] = f"{artifact.path}, {artifact.size_bytes / 2**20:.2f} MiB"
+    if artifact.scenario.budget.size_mib is not None:
+        rows["file"] += f" of {artifact.scenario.budget.size_mib:g} MiB"
+    if artifact.device_path is not None:
+        rows["on the device"] = artifact.device_path
+    rows["modules"] = f"{candidate.gates.ratio:.1%} of the supernet's are open (limit {candidate.request.limit:.0%})"
+    rows["parity"] = f"largest difference to PyTorch {verification.parity_max_abs:.1e}"
+    rows["time"] = (
+        f"{artifact.customize_s:.3f} s from request to file, {artifact.total_s:.1f} s with the device's verdict "
+        f"({artifact.tries} {'try' if artifact.tries == 1 else 'tries'})"
+    )
+    return rows
+
+
+def _cost_row(artifact: Artifact, name: str) -> str:
+    """For instance: 0.198 ms measured, 0.201 predicted, budget 0.25 (79 % used)."""
+    measured, predicted = getattr(artifact.measured, name), getattr(artifact.candidate.predicted, name)
+    if measured is None:
+        return "the device does not tell"
+    parts = [f"{measured:.3f} {_UNITS[name]} measured"]
+    if name == "latency_ms":
+        low, high = artifact.verification.latency_spread_ms
+        parts[0] += f" ({low:.3f} to {high:.3f})"
+    if predicted is not None:
+        parts.append(f"{predicted:.3f} predicted")
+    bound = getattr(artifact.scenario.budget, name)
+    parts.append("no budget" if bound is None else f"budget {bound:.3f}, {measured / bound:.0%} of it used")
+    return ", ".join(parts)

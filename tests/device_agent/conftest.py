@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+def load_conv_chain() -> Callable[..., bytes]:
+    spec = importlib.util.spec_from_file_location("tiny_models", Path(__file__).with_name("tiny_models.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.conv_chain
+
+
+@pytest.fixture(scope="session")
+def small_model() -> bytes:
+    """About 0.2 ms a run, 10 KB; takes (1, 32, 32, 16)."""
+    return load_conv_chain()(size=32, channels=16, depth=4)
+
+
+@pytest.fixture(scope="session")
+def slow_model() -> bytes:
+    """Some tens of ms a run."""
+    return load_conv_chain()(size=128, channels=64, depth=8)
+
+
+@pytest.fixture(scope="session")
+def hungry_model() -> bytes:
+    """A small file whose activations take hundreds of MiB."""
+    return load_conv_chain()(size=1024, channels=64, depth=2, in_channels=1)
