@@ -20,7 +20,7 @@ lint: setup
 # About three quarters of an hour on two cores.
 reproduce: setup
 	$(BIN)/edgewright train numvqa-resnet --out runs/numvqa-resnet
-	$(BIN)/edgewright supernet evaluate --supernet runs/numvqa-resnet
+	$(BIN)/edgewright supernet evaluate --supernet runs/numvqa-resnet --card runs/numvqa-resnet/CARD.md
 
 benchmarks: setup
 	$(BIN)/python -m benchmarks.customize

@@ -67,8 +67,9 @@ def tflite_outputs(content: bytes, inputs: NDArray[Any]) -> NDArray[Any]:
         raise ConversionError(
             f"expected one input and one output, the model file has {len(sources)} and {len(results)}"
         )
-    if tuple(sources[0]["shape"]) != (1, *inputs.shape[1:]):
-        raise ConversionError(f"the model file takes {tuple(sources[0]['shape'])}, the samples have {inputs.shape[1:]}")
+    shape = tuple(sources[0]["shape"].tolist())
+    if shape != (1, *inputs.shape[1:]):
+        raise ConversionError(f"the model file takes {shape}, the samples have {inputs.shape[1:]}")
     outputs = []
     for i in range(len(inputs)):
         interpreter.set_tensor(sources[0]["index"], inputs[i : i + 1])

@@ -50,7 +50,8 @@ def silenced() -> Iterator[None]:
     itself stays, since log handlers that a library installs meanwhile would keep the replacement for ever.
     """
     root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
+    handlers, level, disabled = list(root.handlers), root.level, root.manager.disable
+    logging.disable(logging.WARNING)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), _descriptors_redirected():
         warnings.simplefilter("ignore")
         try:
@@ -58,6 +59,7 @@ def silenced() -> Iterator[None]:
         finally:
             root.handlers[:] = handlers
             root.setLevel(level)
+            logging.disable(disabled)
 
 
 @contextlib.contextmanager

@@ -232,14 +232,13 @@ class Template:
             start += -start % ALIGNMENT
             end = start + source.size(counts)
             places.append((start, end))
-        out = np.empty(end, np.uint8)
-        content = memoryview(out)
+        out: Any = np.empty(end, np.uint8)
         self._write_structure(out, np.array(counts) * self._channels)
         written = len(self._structure)
         for source, (start, end) in zip(self._sources, places):
             out[written:start] = 0
-            _U32.pack_into(content, source.reference, start - 4 - source.reference)
-            _U32.pack_into(content, start - 4, end - start)
+            _U32.pack_into(out, source.reference, start - 4 - source.reference)
+            _U32.pack_into(out, start - 4, end - start)
             source.write(kept, out[start:end])
             written = end
         return out

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 def customize(
     task: str,
     device: str,
-    latency_ms: float | None,
-    memory_mib: float | None,
-    size_mib: float | None,
+    latency_ms: str | None,
+    memory_mib: str | None,
+    size_mib: str | None,
     out: Path,
     push: bool,
     supernet: Path | None,
@@ -30,7 +30,7 @@ def customize(
 ) -> None:
     from ..devices.registry import Registry
 
-    budget = Budget(latency_ms, memory_mib, size_mib)  # before anything slow, so that a typo costs no time
+    budget = Budget.parse(latency_ms, memory_mib, size_mib)  # before anything slow, so that a typo costs no time
     output, place = Output(as_json), Workspace.find(workspace)
     Registry(place.root).get(device)
     flow = _Flow(output, place, device, supernet, task)

@@ -40,7 +40,7 @@ MnistDir = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--mnist-dir", help="torchvision's MNIST files, in place of the 5,000 digits that come along."),
 ]
-Limit = Optional[float]
+Bound = Optional[str]  # text, so that "12 s" gets a sentence
 E_INTERRUPTED = 130
 
 
@@ -62,9 +62,9 @@ def quickstart(
 def customize(
     task: Annotated[str, typer.Option(help='The task\'s attributes, such as "only two, even".')],
     device: Annotated[str, typer.Option(help="Name of the device.")] = "local",
-    latency_ms: Annotated[Limit, typer.Option(help="Upper bound on the median latency.")] = None,
-    memory_mib: Annotated[Limit, typer.Option(help="Upper bound on memory: growth of heap plus model file.")] = None,
-    size_mib: Annotated[Limit, typer.Option(help="Upper bound on the model file.")] = None,
+    latency_ms: Annotated[Bound, typer.Option(help="Upper bound on the median latency.")] = None,
+    memory_mib: Annotated[Bound, typer.Option(help="Upper bound on memory: growth of heap plus model file.")] = None,
+    size_mib: Annotated[Bound, typer.Option(help="Upper bound on the model file.")] = None,
     out: Annotated[Path, typer.Option(help="The model file to write.")] = Path("model.tflite"),
     push: Annotated[bool, typer.Option("--push", help="Leave the model on the device.")] = False,
     supernet: SupernetDir = None,
@@ -214,13 +214,14 @@ def supernet_evaluate(
     supernet: SupernetDir = None,
     images: Annotated[int, typer.Option(help="Test images per task.")] = 500,
     seed: Annotated[int, typer.Option(help="Which test images.")] = 0,
+    card: Annotated[Optional[Path], typer.Option(help="Write a card (Markdown) there.")] = None,  # noqa: UP045
     mnist_dir: MnistDir = None,
     json_: Json = False,
 ) -> None:
     """Accuracy of all tasks at several limits, trained and held-out tasks apart."""
     from .training import evaluate as run
 
-    run(supernet, images, seed, mnist_dir, json_)
+    run(supernet, images, seed, card, mnist_dir, json_)
 
 
 def main() -> None:

@@ -146,7 +146,7 @@ def show_report(output: Output, found: PredictorReport) -> None:
         return
     memory = "" if floor.memory is None else f" and {floor.memory:.3f} % in memory"
     output.say(
-        f"noise floor: the same {floor.n_repeated} subnets measured twice differ by {floor.latency:.2f} % in latency{memory}"
+        f"noise floor: {floor.n_repeated} subnets measured twice differ by {floor.latency:.2f} % in latency{memory}"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ..files import write_atomic
 from .output import Output
 
 LIMITS = (0.03, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -43,8 +44,11 @@ def train(
     output.done({"supernet": str(out), "digest": trained.digest, "train_s": train_s})
 
 
-def evaluate(supernet: Path | None, images: int, seed: int, mnist_dir: Path | None, as_json: bool) -> None:
+def evaluate(
+    supernet: Path | None, images: int, seed: int, card_path: Path | None, mnist_dir: Path | None, as_json: bool
+) -> None:
     from ..assembler.archive import TrainedSupernet
+    from ..report.card import card
     from ..shipped import shipped_supernet
     from ..tasks import numvqa
     from ..tasks.digits import load_digits
@@ -58,6 +62,9 @@ def evaluate(supernet: Path | None, images: int, seed: int, mnist_dir: Path | No
     output.grid(list(summary[0]), [[_cell(value) for value in row.values()] for row in summary])
     worst = sorted((row for row in rows if row.limit == 0.2), key=lambda row: row.accuracy)[:5]
     output.say("lowest at 20 %: " + "; ".join(f"{row.task} {row.accuracy:.1%}" for row in worst))
+    if card_path is not None:
+        write_atomic(card_path, card(trained, rows, summary, images, seed).encode())
+        output.say(f"card: {card_path}")
     tasks = [vars(row) for row in rows]
     output.done({"digest": trained.digest, "images": images, "seed": seed, "summary": summary, "tasks": tasks})
 

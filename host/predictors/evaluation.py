@@ -126,8 +126,8 @@ def _scores(
     space: GateSpace,
     layers: Sequence[Layer],
 ) -> list[Score]:
-    train = table([record for record in known if record.counts not in held_out], quantity)
-    test = table([record for record in known if record.counts in held_out and record.kind == "subnet"], quantity)
+    train = table([record for record in known if record.counts not in held_out], quantity, space)
+    test = table([record for record in known if record.counts in held_out and record.kind == "subnet"], quantity, space)
     if not len(test[1]):
         raise InputError(f"no held-out subnet has a measured {quantity}; measure more with: edgewright profile")
     scores = []

@@ -8,7 +8,7 @@ Shapes: `n` subnets, `L` sites, `F` features.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
@@ -88,8 +88,3 @@ def _joined_sites(space: GateSpace, layers: Iterable[Layer]) -> tuple[tuple[int,
             a, b = sorted(index[site] for site in ends)
             pairs[a, b] = None
     return tuple(pairs)
-
-
-def counts_of(subnets: Sequence[Sequence[int]]) -> FloatArray:
-    """Counts of several subnets as a matrix `(n, L)`."""
-    return np.array(subnets, float)

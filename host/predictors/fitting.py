@@ -46,9 +46,9 @@ def fit_predictors(
         InputError: too few records, or records of another gate space.
     """
     rows = usable(records)
-    latency = LatencyPredictor(space, layers, features).fit(*table(rows, "latency"))
+    latency = LatencyPredictor(space, layers, features).fit(*table(rows, "latency", space))
     with_memory = [record for record in rows if record.memory_mib is not None]
-    memory = MemoryPredictor(space, layers, features).fit(*table(with_memory, "memory")) if with_memory else None
+    memory = MemoryPredictor(space, layers, features).fit(*table(with_memory, "memory", space)) if with_memory else None
     return CostPredictors(latency, memory)
 
 
@@ -61,11 +61,14 @@ def value(record: Record, quantity: Quantity) -> float | None:
     return record.latency_ms if quantity == "latency" else record.memory_mib
 
 
-def table(records: Sequence[Record], quantity: Quantity) -> tuple[FloatArray, FloatArray]:
-    """Counts `(n, L)` and costs `(n,)` of records that have them. Raises `InputError` for records of several spaces."""
-    widths = {len(record.counts) for record in records}
-    if len(widths) > 1:
-        raise InputError(f"these records belong to supernets with different numbers of sites ({sorted(widths)})")
-    n_sites = widths.pop() if widths else 0
+def table(records: Sequence[Record], quantity: Quantity, space: GateSpace) -> tuple[FloatArray, FloatArray]:
+    """Counts `(n, L)` and costs `(n,)` of records that have them. Raises `InputError` for another supernet."""
+    n_sites = len(space.sites)
+    foreign = next((record for record in records if len(record.counts) != n_sites), None)
+    if foreign is not None:
+        raise InputError(
+            f"position {foreign.position} was measured on a supernet of {len(foreign.counts)} sites, this one has "
+            f"{n_sites}; use the records of one supernet"
+        )
     counts = np.array([record.counts for record in records], float).reshape(-1, n_sites)  # (n, L)
     return counts, np.array([value(record, quantity) for record in records], float)  # (n,)

@@ -87,7 +87,9 @@ def test_sizes_outside_the_bounds_are_refused(store: BlobStore, size: int, offse
         store.put("0" * 64, size, offset, chunk)
 
 
-@pytest.mark.parametrize("sha", ["", "0" * 63, "0" * 65, "A" * 64, "../" + "0" * 61, "0" * 63 + "\n", "0" * 64 + "\n", None, 7])
+@pytest.mark.parametrize(
+    "sha", ["", "0" * 63, "0" * 65, "A" * 64, "../" + "0" * 61, "0" * 63 + "\n", "0" * 64 + "\n", None, 7]
+)
 def test_blob_names_are_hex_only(store: BlobStore, sha: object) -> None:
     with pytest.raises(BlobError, match="64 lower-case hex digits"):
         check_sha(sha)
@@ -97,7 +99,24 @@ def test_blob_names_are_hex_only(store: BlobStore, sha: object) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "..", "../m", "/etc/m", "a/b", ".hidden", "-rf", "a b", "a;b", "$(x)", "a\n", "a\0", "é", "x" * 128, None],
+    [
+        "",
+        ".",
+        "..",
+        "../m",
+        "/etc/m",
+        "a/b",
+        ".hidden",
+        "-rf",
+        "a b",
+        "a;b",
+        "$(x)",
+        "a\n",
+        "a\0",
+        "é",
+        "x" * 128,
+        None,
+    ],
 )
 def test_delivery_names_cannot_leave_the_folder(store: BlobStore, tmp_path: Path, name: object) -> None:
     sha = put_whole(store, b"a model")

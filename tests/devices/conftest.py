@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -87,3 +90,21 @@ class Processes:
 @pytest.fixture
 def processes() -> Processes:
     return Processes()
+
+
+@pytest.fixture
+def crash_child(processes: Processes) -> Iterator[Callable[[int], None]]:
+    """Sends SIGSEGV to the next child of a process, from a thread."""
+    threads: list[threading.Thread] = []
+
+    def crash(agent: int, number: signal.Signals = signal.SIGSEGV) -> None:
+        def watch() -> None:
+            processes.wait_for(lambda: _children(agent))
+            os.kill(_children(agent)[0], number)
+
+        threads.append(threading.Thread(target=watch, daemon=True))
+        threads[-1].start()
+
+    yield crash
+    for thread in threads:
+        thread.join(timeout=20)

@@ -104,6 +104,13 @@ def test_the_subnet_is_an_ordinary_smaller_module(case: Case) -> None:
     assert not memory & {tensor.data_ptr() for tensor in subnet.parameters()}
 
 
+def test_a_supernet_in_training_yields_a_subnet_in_eval_mode(make_case: Any) -> None:
+    own = make_case("resnet18", check=False)
+    own.supernet.train()
+    assert not any(module.training for module in own.supernet.extract(random_gates(own, 7)).modules())
+    assert all(module.training for module in own.supernet.modules())
+
+
 def test_a_subnet_trains_on(case: Case) -> None:
     subnet = case.supernet.extract(random_gates(case, 5)).train()
     subnet(case.x).sum().backward()

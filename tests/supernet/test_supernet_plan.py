@@ -11,6 +11,7 @@ import timm
 import torch
 from edgewright.host.errors import InputError
 from edgewright.host.gates import Layer
+from edgewright.host.supernet.analysis import analyse
 from edgewright.host.supernet.plan import SupernetPlan
 from edgewright.host.supernet.supernet import Supernet, modularize, summarise
 from torch import Tensor, nn
@@ -190,6 +191,58 @@ def test_refusals_name_their_reasons() -> None:
         "head": "model output",
     }.items():
         assert part in reasons[producer], (producer, reasons[producer])
+
+
+class Shifted(nn.Conv2d):
+    """Changes its input before it sums over it, after a pre-hook would have gated."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x + 1.0)
+
+
+class ChannelPool(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.max_pool2d(x.transpose(1, 3), (1, 2)).transpose(1, 3)
+
+
+@pytest.mark.parametrize(
+    ("layers", "part"),
+    [
+        ([nn.Conv2d(3, 8, 1), Shifted(8, 6, 1)], "not applied by its own layer"),
+        ([nn.Conv2d(3, 8, 1), ChannelPool(), nn.Conv2d(4, 6, 1)], "spatial axis of a pooling"),
+        ([nn.Conv2d(3, 8, 1), nn.Conv2d(8, 16, 1, groups=4)], "grouped convolution"),
+        ([nn.Conv2d(3, 8, 1), nn.PixelShuffle(2), nn.Conv2d(2, 6, 1)], "no rule for pixel_shuffle"),
+        ([nn.Conv2d(3, 8, 1), nn.ChannelShuffle(2), nn.Conv2d(8, 6, 1)], "no rule for channel_shuffle"),
+        ([nn.Conv2d(3, 8, 1), nn.Softmax2d(), nn.Conv2d(8, 6, 1)], "softmax over the axis"),
+        ([nn.Conv2d(3, 8, 1), nn.Flatten(), nn.Linear(128, 6)], "flattened with another axis"),
+        ([nn.Conv2d(3, 8, 1), nn.utils.parametrizations.weight_norm(nn.Conv2d(8, 6, 1))], "not applied by its own"),
+    ],
+)
+def test_the_graph_alone_refuses(layers: list[nn.Module], part: str) -> None:
+    plan = analyse(nn.Sequential(*layers), torch.randn(2, 3, 4, 4))
+    assert plan.sites == () and plan.refused[0].producers == ("0",)
+    assert part in "; ".join(plan.refused[0].reasons)
+
+
+def test_tied_weights_are_sliced_together() -> None:
+    """One tensor under two names: what one of its uses forbids holds for the other."""
+
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.first, self.second = nn.Linear(3, 6), nn.Linear(6, 8), nn.Linear(6, 8)
+            self.second.weight = self.first.weight
+            self.head = nn.Linear(8, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.stem(x.mean((2, 3)))
+            return self.head(self.first(x).relu() + 1.0) + self.second(x).sum(1, keepdim=True)
+
+    x = torch.randn(2, 3, 4, 4)
+    for check in (False, True):
+        found = modularize(Tied(), x, check=check)
+        assert [site.name for site in found.plan.sites] == ["stem"]
+        assert "sum over the axis" in refusals(found)["first"]
 
 
 def test_a_backbone_without_a_site() -> None:

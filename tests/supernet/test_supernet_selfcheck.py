@@ -68,6 +68,12 @@ def test_a_zero_initialised_norm_does_not_hide_a_branch() -> None:
     assert not backbone.last_norm.weight.any()
 
 
+def test_a_tiny_layer_scale_does_not_hide_a_branch() -> None:
+    backbone = TwoLayers(lambda x, layer: x * x.shape[1] ** -0.5)
+    nn.init.constant_(backbone.last_norm.weight, 1e-12)
+    assert sites(modularize(backbone, X)) == ["hidden"]
+
+
 def test_a_zero_head_does_not_hide_the_whole_model() -> None:
     backbone = TwoLayers(lambda x, layer: x / layer.out_channels)
     nn.init.zeros_(backbone.head.weight)

@@ -1,0 +1,98 @@
+"""Every command as a user runs it, on this machine."""
+
+import json
+
+import numpy as np
+
+
+def test_customize_delivers_a_verified_model(edgewright, profiled, tmp_path):
+    from ai_edge_litert.interpreter import Interpreter
+
+    out = tmp_path / "model.tflite"
+    answer = edgewright(
+        "customize", "--task", "only two even", "--latency-ms", 50, "--memory-mib", 100, "--size-mib", 3,
+        "--out", out, "--push", "--workspace", profiled, "--json",
+    )  # fmt: skip
+    assert answer.exit_code == 0
+    found = answer.json
+    assert found["task"] == "only two, even" and found["verified"] and found["parity_max_abs"] < 1e-4
+    assert found["size_bytes"] == out.stat().st_size <= 3 * 2**20
+    interpreter = Interpreter(str(out))
+    interpreter.allocate_tensors()
+    assert interpreter.get_input_details()[0]["shape"].tolist() == [1, 1, 56, 56]
+    manifest = json.loads((tmp_path / "model.tflite.manifest.json").read_text())
+    assert manifest["hashes"]["model_sha256"] and manifest["request"]["limit"] == found["limit"]
+    assert (profiled / "agent" / "home" / "artifacts" / "model.tflite").read_bytes() == out.read_bytes()
+    assert "accuracy" in answer.err and "parity" in answer.err
+
+
+def test_a_smaller_budget_gives_a_smaller_model(edgewright, profiled, tmp_path):
+    sizes = []
+    for bound in (2.0, 4.0):
+        out = tmp_path / f"{bound}.tflite"
+        answer = edgewright(
+            "customize", "--task", "has 3", "--size-mib", bound, "--out", out, "--workspace", profiled, "--json"
+        )
+        assert answer.json["measured"]["size_mib"] <= bound
+        sizes.append(answer.json["size_bytes"])
+    assert sizes[0] < sizes[1]
+
+
+def test_a_device_without_measurements_gets_a_short_campaign_first(edgewright, template, trained, tmp_path, monkeypatch):
+    from edgewright.host.customize import preparation
+
+    monkeypatch.setattr(preparation, "SHORT_CAMPAIGN", 20)
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / f"{trained.digest}.ewt").write_bytes(template.to_bytes())
+    answer = edgewright(
+        "customize", "--task", "has 3", "--latency-ms", 50, "--out", tmp_path / "m.tflite", "--workspace", tmp_path
+    )
+    assert answer.exit_code == 0 and "a short campaign of 20 subnets first" in answer.err
+
+
+def test_profile_fit_and_report(edgewright, template, trained, tmp_path):
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / f"{trained.digest}.ewt").write_bytes(template.to_bytes())
+    told = edgewright("profile", "local", "--subnets", 25, "--workspace", tmp_path, "--json")
+    assert told.exit_code == 0 and told.json["profile"]["n_failed"] == 0
+    again = edgewright("profile", "local", "--resume", "--workspace", tmp_path, "--json")
+    assert again.json["profile"]["n_measured"] == 0 and again.json["profile"]["total"] == told.json["profile"]["total"]
+    fitted = edgewright("predictor", "fit", "local", "--workspace", tmp_path, "--json")
+    assert json.loads(open(fitted.json["predictors"]).read())["latency"]
+    report = edgewright("predictor", "report", "local", "--workspace", tmp_path, "--json")
+    assert {score["features"] for score in report.json["scores"]} == {"paper", "products"}
+    assert report.json["noise_floor"]["latency"] > 0 and "noise floor" in report.err
+
+
+def test_measure_takes_any_tflite_file(edgewright, workspace, template, trained, tmp_path):
+    path = tmp_path / "any.tflite"
+    path.write_bytes(template.emit(trained.supernet.space.smallest().pack()).tobytes())
+    answer = edgewright("measure", path, "local", "--workspace", workspace, "--json")
+    assert answer.exit_code == 0
+    assert answer.json["median_ms"] == np.median(answer.json["samples_ms"]) and answer.json["memory_mib"] > 0
+
+
+def test_push_leaves_the_model_and_its_hash(edgewright, workspace, tmp_path):
+    import hashlib
+
+    path = tmp_path / "some.tflite"
+    path.write_bytes(b"any bytes")
+    answer = edgewright("push", path, "local", "--workspace", workspace, "--json")
+    assert answer.json["sha256"] == hashlib.sha256(b"any bytes").hexdigest()
+    assert open(answer.json["path"], "rb").read() == b"any bytes"
+
+
+def test_devices_are_added_listed_checked_and_removed(edgewright, tmp_path):
+    assert edgewright("device", "add", "desk", "local:", "--workspace", tmp_path).exit_code == 0
+    listed = edgewright("device", "list", "--workspace", tmp_path, "--json").json["devices"]
+    assert {device["name"] for device in listed} == {"local", "desk"}
+    checked = edgewright("device", "check", "desk", "--workspace", tmp_path, "--json")
+    assert checked.json["facts"] and "health" in checked.json
+    assert edgewright("device", "remove", "desk", "--workspace", tmp_path).exit_code == 0
+    assert edgewright("device", "check", "desk", "--workspace", tmp_path).exit_code == 2
+
+
+def test_evaluate_covers_all_sixty_tasks(edgewright, trained):
+    answer = edgewright("supernet", "evaluate", "--images", 4, "--json")
+    assert len({row["task"] for row in answer.json["tasks"]}) == 60
+    assert all(row["ratio"] <= row["limit"] for row in answer.json["tasks"])

@@ -1,0 +1,45 @@
+"""What many tests share: the shipped supernet, its template, and one workspace with a small campaign in it."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models are tiny: more threads only wait for each other
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def trained():
+    from edgewright.host.assembler.archive import TrainedSupernet
+    from edgewright.host.shipped import shipped_supernet
+
+    return TrainedSupernet.load(shipped_supernet())
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory):
+    """A workspace folder that all tests of the whole flow share: what is made in it is made once."""
+    return tmp_path_factory.mktemp("workspace")
+
+
+@pytest.fixture(scope="session")
+def template(trained, workspace):
+    from edgewright.host.customize.templates import load_or_build
+
+    return load_or_build(trained, workspace / "templates")
+
+
+@pytest.fixture(scope="session")
+def profiled(trained, template, workspace):
+    """The workspace after a campaign of 30 subnets on this machine."""
+    from edgewright.device_agent.timing import TimingProtocol
+    from edgewright.host.customize.preparation import profile_device
+    from edgewright.host.devices.registry import Registry
+    from edgewright.host.devices.session import open_session
+    from edgewright.host.profiling.plan import PlanOptions
+    from edgewright.host.profiling.store import Store
+    from edgewright.host.workspace import Workspace
+
+    device = Registry(workspace).get("local")
+    with Store.open(Workspace(workspace).store) as store, open_session(device, workspace) as session:
+        profile_device(session, store, "local", trained, template, PlanOptions(30), TimingProtocol())
+    return workspace

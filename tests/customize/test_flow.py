@@ -1,0 +1,89 @@
+"""Stepping down when the device says no, and what is left behind. The device's answers are distorted on their way to
+the flow, where no real machine could be made to be slower by a known factor; everything else is real."""
+
+import pytest
+from edgewright.host.customize.flow import Customizer
+from edgewright.host.customize.preparation import campaign_records, cost_model, fit_to
+from edgewright.host.customize.scenario import Scenario
+from edgewright.host.devices.registry import Registry
+from edgewright.host.devices.session import open_session
+from edgewright.host.errors import BudgetError, MeasurementError
+from edgewright.host.profiling.store import Store
+from edgewright.host.search.budget import Budget
+from edgewright.host.tasks import numvqa
+from edgewright.host.tasks.digits import load_digits
+from edgewright.host.workspace import Workspace
+
+TASK = numvqa.SPACE.parse("only two even")
+
+
+@pytest.fixture(scope="module")
+def customizer(trained, template, profiled):
+    with Store.open(Workspace(profiled).store) as store:
+        predictors = fit_to(campaign_records(store, "local", template), trained)
+    digits = load_digits().test
+    return Customizer(trained, template, cost_model(predictors), digits, profiled / "artifacts")
+
+
+class Distorted:
+    """A real session whose measured latencies come back `slower` times as long, and whose outputs are shifted."""
+
+    def __init__(self, session, slower=1.0, shift=0.0):
+        self._session, self._slower, self._shift = session, slower, shift
+
+    def __getattr__(self, name):
+        return getattr(self._session, name)
+
+    def measure(self, job, protocol):
+        reply = self._session.measure(job, protocol)
+        return {**reply, "samples_ms": [self._slower * sample for sample in reply["samples_ms"]]}
+
+    def run(self, job, inputs):
+        return self._session.run(job, inputs) + self._shift
+
+
+@pytest.fixture
+def session(profiled):
+    with open_session(Registry(profiled).get("local"), profiled) as opened:
+        yield opened
+
+
+def budget_for(customizer, ratio):
+    """A latency budget that the predictor thinks a subnet of about this ratio just meets."""
+    gates = customizer.trained.supernet.space.from_counts(
+        [max(1, round(ratio * site.width)) for site in customizer.trained.supernet.space.sites]
+    )
+    return Budget(latency_ms=customizer.predict([gates])[0].latency_ms)
+
+
+def test_a_draft_needs_no_device_and_is_an_ordinary_file(customizer):
+    budget = budget_for(customizer, 0.5)
+    _, draft = customizer.draft(TASK, budget)
+    assert draft.path.read_bytes() == draft.content and draft.content[4:8] == b"TFL3"
+    assert budget.fits(draft.candidate.predicted)
+
+
+def test_a_device_that_says_no_gets_a_smaller_model(customizer, session, tmp_path):
+    budget = budget_for(customizer, 1.0)
+    _, first = customizer.draft(TASK, budget)
+    slow = 1.05 * budget.latency_ms / first.candidate.predicted.latency_ms * 1.5
+    said = []
+    scenario = Scenario(TASK, "local", budget)
+    artifact = customizer.customize(scenario, tmp_path / "m.tflite", Distorted(session, slow), on_status=said.append)
+    assert artifact.tries >= 2 and budget.fits(artifact.measured)
+    assert artifact.size_bytes < len(first.content)
+    assert len(said) == artifact.tries - 1 and "latency_ms by" in said[0]
+
+
+def test_a_device_on_which_nothing_fits_leaves_no_file(customizer, session, tmp_path):
+    scenario = Scenario(TASK, "local", budget_for(customizer, 0.5))
+    with pytest.raises(BudgetError, match="the fastest seen there took"):
+        customizer.customize(scenario, tmp_path / "m.tflite", Distorted(session, slower=1000.0))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_runtime_that_computes_something_else_is_refused(customizer, session, tmp_path):
+    scenario = Scenario(TASK, "local", Budget(latency_ms=1000.0))
+    with pytest.raises(MeasurementError, match="the device's answers differ from torch's by up to"):
+        customizer.customize(scenario, tmp_path / "m.tflite", Distorted(session, shift=0.5))
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,164 @@
+"""Recovery of known costs, and the report on held-out subnets."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from edgewright.host.errors import InputError
+from edgewright.host.gates import GateSpace, Layer, Site
+from edgewright.host.predictors.evaluation import PredictorReport, evaluate, noise_floor
+from edgewright.host.predictors.features import FeatureMap
+from edgewright.host.predictors.fitting import CostPredictors, fit_predictors
+from edgewright.host.predictors.linear import LatencyPredictor
+from edgewright.host.profiling.records import Measurement
+
+Layers = tuple[Layer, ...]
+
+
+def test_features_are_shares_and_products_of_joined_sites(space: GateSpace, layers: Layers) -> None:
+    feature_map = FeatureMap.build(space, layers, "products")
+    assert feature_map.names == ("a", "b", "c", "d", "a x b", "b x c", "c x d")
+    assert feature_map([[16, 8, 12, 64]]).tolist() == [[1, 0.25, 0.5, 1, 0.25, 0.125, 0.5]]
+    assert FeatureMap.build(space, layers, "paper").names == ("a", "b", "c", "d")
+
+
+def test_a_layer_within_one_site_costs_its_square() -> None:
+    space = GateSpace((Site("stream", 8),))
+    feature_map = FeatureMap.build(space, (Layer("conv", "stream", "stream", 8, 8, 100),), "products")
+    assert feature_map([[4]]).tolist() == [[0.5, 0.25]]
+
+
+def test_known_costs_are_recovered(space: GateSpace, layers: Layers, invented: Any) -> None:
+    latency = fit_predictors(invented.records(100), space, layers).latency
+    assert latency.coef_ == pytest.approx([*invented.sites, *invented.pairs], abs=1e-6)
+    assert latency.intercept_ == pytest.approx(invented.static, abs=1e-6)
+
+
+def test_noise_averages_out(space: GateSpace, layers: Layers, invented: Any) -> None:
+    predictors = fit_predictors(invented.records(300, noise=0.05), space, layers)
+    counts = np.array([gates.counts for gates in (space.full(), space.smallest(), space.from_counts([8, 16, 12, 32]))])
+    assert predictors.latency.predict(counts) == pytest.approx(invented.cost(counts), rel=0.03)
+
+
+def test_errors_count_relative_to_the_cost(space: GateSpace) -> None:
+    """With a model that cannot be right, the small half is met as well as the large one."""
+    counts = np.array([[1, 1, 1, width] for width in range(1, 65)])
+    costs = 0.1 + (counts[:, 3] / 64) ** 3
+    predicted = LatencyPredictor(space, features="paper").fit(counts, costs).predict(counts)
+    relative = np.abs(predicted - costs) / costs
+    ordinary = np.polyval(np.polyfit(counts[:, 3], costs, 1), counts[:, 3])
+    assert relative.mean() < 0.8 * (np.abs(ordinary - costs) / costs).mean()
+
+
+def test_failures_and_sentinels_do_not_teach(
+    space: GateSpace, layers: Layers, invented: Any, failure: Measurement
+) -> None:
+    records = invented.records(60)
+    spoilt = [
+        replace(record, measurement=Measurement(samples_ms=(999.0,))) if record.kind == "sentinel" else record
+        for record in records
+    ]
+    failed = replace(records[1], position=9999, measurement=failure)
+    fitted = fit_predictors([*spoilt, failed], space, layers).latency
+    assert fitted.to_json() == fit_predictors(records, space, layers).latency.to_json()
+
+
+def test_without_memory_there_is_no_memory_predictor(space: GateSpace, layers: Layers, invented: Any) -> None:
+    records = invented.records(60, with_memory=False)
+    predictors = fit_predictors(records, space, layers)
+    assert predictors.memory is None
+    assert CostPredictors.from_json(json.loads(json.dumps(predictors.to_json()))).memory is None
+    report = evaluate(records, space, layers)
+    assert report.score("memory", "products") is None and report.noise_floor.memory is None
+
+
+def test_the_pair_survives_json(space: GateSpace, layers: Layers, invented: Any) -> None:
+    predictors = fit_predictors(invented.records(60, noise=0.02), space, layers)
+    again = CostPredictors.from_json(json.loads(json.dumps(predictors.to_json())))
+    full = [space.full().counts]
+    assert again.memory is not None and predictors.memory is not None
+    assert again.latency.predict(full) == predictors.latency.predict(full)
+    assert again.memory.predict(full) == predictors.memory.predict(full)
+    with pytest.raises(InputError, match="not a saved pair of predictors"):
+        CostPredictors.from_json({"latency": predictors.latency.to_json()})
+
+
+def test_too_few_records_are_refused(space: GateSpace, layers: Layers, invented: Any) -> None:
+    with pytest.raises(InputError, match="a latency predictor needs at least 10 measured subnets, got 0"):
+        fit_predictors([], space, layers)
+    with pytest.raises(InputError, match="12 measured subnets are too few .*at least 10 to fit and 5 to test"):
+        evaluate(invented.records(12), space, layers)
+    with pytest.raises(InputError, match="0 measured subnets are too few"):
+        evaluate([], space, layers)
+
+
+def test_records_of_another_supernet_are_refused(space: GateSpace, layers: Layers, invented: Any) -> None:
+    records = invented.records(40)
+    with pytest.raises(InputError, match="supernet of 2 sites, this one has 4"):
+        fit_predictors([*records, replace(records[1], counts=(1, 2))], space, layers)
+
+
+def report_of(space: GateSpace, layers: Layers, invented: Any, noise: float, **options: Any) -> PredictorReport:
+    return evaluate(invented.records(200, noise=noise), space, layers, **options)
+
+
+def test_the_report_on_clean_costs(space: GateSpace, layers: Layers, invented: Any) -> None:
+    report = report_of(space, layers, invented, noise=0.0)
+    products, paper = report.score("latency", "products"), report.score("latency", "paper")
+    assert products is not None and paper is not None
+    assert products.accuracy == pytest.approx(100, abs=1e-4) and products.spearman == pytest.approx(1)
+    assert (products.within_5, products.within_10, products.n_test) == (100, 100, 50)
+    assert paper.mape > 1 and paper.accuracy == 100 - paper.mape
+    assert report.noise_floor.latency == 0 and report.noise_floor.n_repeated == 20
+    assert report.n_subnets == 200 and report.n_failed == 0
+    assert {(score.quantity, score.features) for score in report.scores} == {
+        (quantity, features) for quantity in ("latency", "memory") for features in ("paper", "products")
+    }
+
+
+def test_the_report_shows_noise_as_noise(space: GateSpace, layers: Layers, invented: Any) -> None:
+    report = report_of(space, layers, invented, noise=0.04)
+    products = report.score("latency", "products")
+    assert products is not None and report.noise_floor.latency is not None
+    assert 2.5 < report.noise_floor.latency < 7  # two noisy values: 0.04 * sqrt(2) * sqrt(2 / pi) = 4.5 %
+    assert 2 < products.mape < 1.3 * report.noise_floor.latency
+    assert 60 < products.within_5 < products.within_10
+    assert report.noise_floor.memory == 0
+
+
+def test_the_report_is_deterministic_from_its_seed(space: GateSpace, layers: Layers, invented: Any) -> None:
+    np.random.seed(0)
+    first = report_of(space, layers, invented, noise=0.04, seed=1)
+    np.random.seed(1)
+    assert report_of(space, layers, invented, noise=0.04, seed=1) == first
+    assert report_of(space, layers, invented, noise=0.04, seed=2) != first
+    assert json.loads(json.dumps(first.to_json(), allow_nan=False))["scores"][0]["quantity"] == "latency"
+
+
+def test_held_out_subnets_do_not_train(space: GateSpace, layers: Layers, invented: Any) -> None:
+    """Costs that no model explains: whoever had seen the held-out subnets' repeats would do better on them."""
+    records = invented.records(60)
+    report = evaluate(records, space, layers, test_share=0.5)
+    score = report.score("latency", "products")
+    assert score is not None and score.n_test == 30
+    repeats_of_training = score.n_train - 30
+    assert 0 <= repeats_of_training <= 10
+    held_out_twice = 10 - repeats_of_training
+    assert held_out_twice > 0 and score.n_train + score.n_test + held_out_twice == 70
+
+
+def test_no_repeats_no_noise_floor(space: GateSpace, layers: Layers, invented: Any, failure: Measurement) -> None:
+    records = [record for record in invented.records(40, noise=0.1) if record.kind != "repeat"]
+    assert noise_floor(records).latency is None
+    report = evaluate([*records, replace(records[1], measurement=failure)], space, layers)
+    assert report.to_json()["noise_floor"] == {"latency": None, "memory": None, "n_repeated": 0}
+    assert report.n_failed == 1
+
+
+def test_the_share_of_the_test_is_checked(space: GateSpace, layers: Layers, invented: Any) -> None:
+    with pytest.raises(InputError, match="test_share=1"):
+        evaluate(invented.records(40), space, layers, test_share=1)
