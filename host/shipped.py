@@ -10,4 +10,4 @@ DEFAULT = "numvqa-resnet"
 
 def shipped_supernet(name: str = DEFAULT) -> Path:
     """Its folder. The package is always installed as files, never as a zip."""
-    return Path(str(resources.files("edgewright.host").joinpath("shipped", name)))
+    return Path(str(resources.files("edgewright.host").joinpath("zoo", name)))

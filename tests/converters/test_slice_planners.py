@@ -99,9 +99,9 @@ def test_probes_tell_all_sites_apart_with_as_few_conversions_as_possible() -> No
 
 
 class Stubborn(nn.Module):
-    """Channels of every site but the last reach something that cannot be sliced."""
+    """Channels of every site but `free` and `alike` reach something that cannot be sliced."""
 
-    sites = ("joined", "flattened", "normalised", "reduced", "grouped", "across", "free")
+    sites = ("joined", "flattened", "normalised", "reduced", "grouped", "across")
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,7 +111,8 @@ class Stubborn(nn.Module):
         self.after_flattened = nn.Linear(12 * 36, 2)
         self.after_grouped = nn.Sequential(nn.Conv2d(24, 24, 3, groups=6), nn.Conv2d(24, 2, 1))
         self.over_channels = nn.Conv2d(1, 2, 3)
-        self.after_free = nn.Conv2d(32, 2, 1)
+        self.free, self.after_free = nn.Conv2d(3, 32, 3, bias=False), nn.Conv2d(32, 2, 1)
+        self.alike, self.after_alike = nn.Conv2d(3, 32, 3, bias=False), nn.Conv2d(32, 2, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         joined = self.after_joined(torch.cat([self.joined(x), x[:, :, 1:-1, 1:-1]], 1))
@@ -123,6 +124,7 @@ class Stubborn(nn.Module):
             self.after_grouped(self.grouped(x)),
             across,
             self.after_free(self.free(x)),
+            self.after_alike(self.alike(x)),
         ]
         return self.after_flattened(self.flattened(x).flatten(1)) + sum(item.sum() for item in sums)
 
@@ -159,6 +161,16 @@ def test_what_can_be_sliced_beside_it_is_not(stubborn: tuple[nn.Module, Graph]) 
     for site in (TemplateSite("free", 32), TemplateSite("grouped", 6, 4)):
         plan = plan_by_union(graph, [site], find_producers(graph, module, [site]))
         assert set(plan.axes.values()) == {site.name}
+
+
+def test_constants_that_the_converter_merged_tie_no_sites(stubborn: tuple[nn.Module, Graph]) -> None:
+    """Convolutions without bias get one of zeros, and all of a width share it."""
+    module, graph = stubborn
+    sites = [TemplateSite("free", 32), TemplateSite("alike", 32)]
+    plan = plan_by_union(graph, sites, find_producers(graph, module, sites))
+    for site in sites:
+        shapes = sorted((graph.shape(tensor), axis) for (tensor, axis), name in plan.axes.items() if name == site.name)
+        assert shapes == [((1, 6, 6, 32), 3), ((2, 1, 1, 32), 3), ((32,), 0), ((32, 3, 3, 3), 0)]
 
 
 def test_a_site_of_another_width_or_twice_the_same_is_refused(stubborn: tuple[nn.Module, Graph]) -> None:

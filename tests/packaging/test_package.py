@@ -48,7 +48,7 @@ def test_the_wheel_holds_every_source_file_and_nothing_else(wheel):
 
 
 def test_the_shipped_supernet_is_in_the_wheel_and_small(wheel):
-    sizes = {i.filename: i.file_size for i in zipfile.ZipFile(wheel).infolist() if "/shipped/" in i.filename}
+    sizes = {i.filename: i.file_size for i in zipfile.ZipFile(wheel).infolist() if "/zoo/" in i.filename}
     assert {Path(name).name for name in sizes} == {
         "supernet.json", "backbone.safetensors", "assembler.safetensors", "CARD.md"
     }  # fmt: skip

@@ -224,6 +224,40 @@ def test_the_graph_alone_refuses(layers: list[nn.Module], part: str) -> None:
     assert part in "; ".join(plan.refused[0].reasons)
 
 
+class Scaled(nn.Module):
+    """Squeeze-and-excite, written in either order of the product."""
+
+    def __init__(self, scale_first: bool) -> None:
+        super().__init__()
+        self.stem, self.squeeze, self.excite = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 4, 1), nn.Conv2d(4, 8, 1)
+        self.out, self.scale_first = nn.Conv2d(8, 2, 1), scale_first
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        scale = self.excite(self.squeeze(x.mean((2, 3), keepdim=True)).relu()).sigmoid()
+        return self.out(scale * x if self.scale_first else x * scale)
+
+
+@pytest.mark.parametrize("scale_first", [False, True])
+def test_a_layer_that_only_scales_is_no_second_producer(scale_first: bool) -> None:
+    found = modularize(Scaled(scale_first), torch.randn(2, 3, 4, 4))
+    assert [site.producers for site in found.plan.sites] == [("stem", "excite"), ("squeeze",)]
+    assert [consumer.module for consumer in found.plan.sites[0].consumers] == ["squeeze", "out"]
+
+
+def test_a_token_expanded_to_the_batch_can_be_gated_per_sample() -> None:
+    class Query(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.token, self.hidden, self.out = nn.Parameter(torch.randn(1, 1, 6)), nn.Linear(6, 8), nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            token = self.token.expand(x.shape[0], -1, -1)
+            return self.out(self.hidden(token).relu()) + x.mean((2, 3)).unsqueeze(1)
+
+    assert [site.name for site in modularize(Query(), torch.randn(2, 3, 4, 4)).plan.sites] == ["hidden"]
+
+
 def test_tied_weights_are_sliced_together() -> None:
     """One tensor under two names: what one of its uses forbids holds for the other."""
 
