@@ -73,8 +73,6 @@ class _Walk:
         self.batch_size = batch_size
         self.batch = self.classes.new(batch_size)
         self.contractions = Contractions(backbone, self._tensor_names)
-        self._tensors = tensors_of(backbone)
-        self._axes_of_tensor: dict[int, Axes] = {}
         self._axes_of: dict[Node, Result] = {}
         for order, node in enumerate(program.graph.nodes):
             self._visit(node, order)
@@ -97,10 +95,7 @@ class _Walk:
         shape = node.meta["val"].shape
         name = self._tensor_names.get(node.name)
         if name is not None:
-            tensor = id(self._tensors[name])
-            if tensor not in self._axes_of_tensor:  # a tied weight is one tensor, whatever its names
-                self._axes_of_tensor[tensor] = self.classes.of_tensor(name, shape)
-            return self._axes_of_tensor[tensor]
+            return self.classes.of_tensor(name, shape)
         if node.name in self._inputs:
             return [(self.batch,), *self.classes.fresh(shape[1:], "model input")]
         return self.classes.fresh(shape, "constant tensor")

@@ -54,6 +54,7 @@ def test_hidden_sizes_are_refused(name: str) -> None:
     assert sites(supernet) == ["hidden"]
     assert "self-check" in reason(supernet, "first") and sentence in reason(supernet, "first")
     assert {layer.out_site for layer in supernet.plan.layers} == {None, "hidden"}, "layers follow the refusal"
+    assert {layer.in_site for layer in supernet.plan.layers} == {None, "hidden"}
 
 
 def test_an_honest_model_passes() -> None:
