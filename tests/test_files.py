@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import pytest
-
 from edgewright.host.errors import StorageError
 from edgewright.host.files import atomic_path, write_atomic
 from edgewright.host.workspace import Workspace

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-
 from edgewright.host.errors import InputError
 from edgewright.host.gates import Gates, GateSpace, Site
 
