@@ -6,7 +6,14 @@ from edgewright.host.tasks.numvqa import SPACE
 
 @pytest.mark.parametrize(
     "text",
-    ["only two, even", "only two even", "even, only two", " Only  TWO even", "exactly two even digits", "only two evens"],
+    [
+        "only two, even",
+        "only two even",
+        "even, only two",
+        " Only  TWO even",
+        "exactly two even digits",
+        "only two evens",
+    ],
 )
 def test_spellings_of_one_task(text):
     assert str(SPACE.parse(text)) == "only two, even"
