@@ -5,7 +5,8 @@ EdgewrightError
 ├── StorageError      2  a file or folder that cannot be written: full disk, no permission
 ├── BudgetError       3  no subnet meets the budget
 ├── DeviceError       4  device unreachable, or it refused
-└── MeasurementError  5  a measurement or a verification failed
+├── MeasurementError  5  a measurement or a verification failed
+└── Interrupted     130  Ctrl-C; what is finished is kept, and the message says how to go on
 """
 
 from __future__ import annotations
@@ -35,3 +36,7 @@ class DeviceError(EdgewrightError):
 
 class MeasurementError(EdgewrightError):
     exit_code = 5
+
+
+class Interrupted(EdgewrightError):
+    exit_code = 130

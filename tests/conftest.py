@@ -7,6 +7,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models are tiny: more threa
 import pytest
 
 
+def pytest_collection_modifyitems(items):
+    """The device side first: its tests fork, which is only safe before a conversion has started JAX's threads."""
+    items.sort(key=lambda item: "device_agent" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def trained():
     from edgewright.host.assembler.archive import TrainedSupernet

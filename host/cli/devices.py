@@ -99,9 +99,12 @@ def _session(device: str, workspace: Path | None) -> AgentSession:
 
 def _read(model: Path) -> bytes:
     try:
-        return model.read_bytes()
+        content = model.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read model {model}: {error.strerror or error}; check the path") from error
+    if not content:
+        raise InputError(f"model {model} is empty; make or copy it again")
+    return content
 
 
 def _flat(data: Any, prefix: str = "") -> dict[str, str]:

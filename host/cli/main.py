@@ -41,7 +41,6 @@ MnistDir = Annotated[
     typer.Option("--mnist-dir", help="torchvision's MNIST files, in place of the 5,000 digits that come along."),
 ]
 Bound = str | None  # text, so that "12 s" gets a sentence
-E_INTERRUPTED = 130
 
 
 @app.command()
@@ -230,8 +229,6 @@ def main() -> None:
         app()
     except EdgewrightError as error:
         _fail(str(error), error.exit_code)
-    except KeyboardInterrupt as stop:
-        _fail(str(stop) or "stopped", E_INTERRUPTED)
 
 
 def _fail(sentence: str, exit_code: int) -> None:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
+from ..errors import InputError, Interrupted
 from ..files import write_atomic
 from ..workspace import Workspace
 from .output import Output
@@ -59,7 +59,7 @@ def run_profile(
     from edgewright.device_agent.timing import TimingProtocol
 
     from ..customize.preparation import profile_device
-    from ..profiling.campaign import Progress
+    from ..profiling.campaign import CampaignInterrupted, Progress
     from ..profiling.plan import PlanOptions
 
     try:
@@ -73,9 +73,12 @@ def run_profile(
             failed = f", {at.last.error.kind}" if at.last.error else ""
             bar.update(at.done, at.total, f"{at.rate_per_s:.1f}/s{failed}")
 
-        profiled = profile_device(
-            session, store, device, trained, template, options, protocol, resume=resume, on_progress=show
-        )
+        try:
+            profiled = profile_device(
+                session, store, device, trained, template, options, protocol, resume=resume, on_progress=show
+            )
+        except CampaignInterrupted as stop:
+            raise Interrupted(str(stop)) from stop
     summary = profiled.summary
     added = f", {summary.overhead_ms:.1f} ms a subnet added by host and agent" if summary.overhead_ms else ""
     output.say(

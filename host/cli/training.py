@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ..errors import Interrupted
 from ..files import write_atomic
 from .output import Output
 
@@ -38,7 +39,7 @@ def train(
 
             trained = run(recipe, out, load_digits(mnist_dir), resume=resume, on_progress=show)
     except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(f"stopped; `edgewright train {recipe_name} --out {out} --resume` goes on") from stop
+        raise Interrupted(f"stopped; `edgewright train {recipe_name} --out {out} --resume` goes on") from stop
     train_s = trained.facts["train_s"]
     output.say(f"{out}: supernet {trained.digest}, {train_s:.0f} s; metrics.csv and curve.html beside it")
     output.done({"supernet": str(out), "digest": trained.digest, "train_s": train_s})

@@ -140,7 +140,7 @@ class Registry:
         try:
             content = json.loads(self.path.read_text())
             return _devices_of(content)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(

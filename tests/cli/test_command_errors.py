@@ -107,7 +107,15 @@ def test_a_damaged_store(edgewright, template, trained, tmp_path):
     assert answer.exit_code == 2 and "measurements.sqlite is not a readable store" in answer.err
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage" * 100, b"\x1c\x00\x00\x00TFL3" + bytes(200)])
+def test_an_empty_model_file(edgewright, workspace, tmp_path):
+    path = tmp_path / "model.tflite"
+    path.touch()
+    for command in ("measure", "push"):
+        answer = edgewright(command, path, "local", "--workspace", workspace)
+        assert answer.exit_code == 2 and f"model {path} is empty" in answer.err
+
+
+@pytest.mark.parametrize("content", [b"garbage" * 100, b"\x1c\x00\x00\x00TFL3" + bytes(200)])
 def test_a_model_file_that_is_none(edgewright, workspace, tmp_path, content):
     path = tmp_path / "model.tflite"
     path.write_bytes(content)
@@ -130,7 +138,7 @@ def test_an_output_folder_that_cannot_be_written(edgewright, profiled, tmp_path)
     (tmp_path / "file").write_text("in the way")
     out = tmp_path / "file" / "model.tflite"
     answer = edgewright("customize", "--task", "has 3", "--latency-ms", 50, "--out", out, "--workspace", profiled)
-    assert answer.exit_code == 2 and f"cannot write {out}" in answer.err
+    assert answer.exit_code == 2 and f"cannot write {out.parent}" in answer.err
 
 
 def test_a_full_disk_leaves_nothing_behind(edgewright, profiled, tmp_path):

@@ -1,10 +1,26 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Where an earlier test has started JAX's threads in this process, run the test in a process of its own.
+
+    These tests fork, as the agent does; the agent itself never loads JAX, and a fork beside its threads can hang.
+    """
+    if "jax" not in sys.modules:
+        return None
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", pyfuncitem.nodeid]
+    done = subprocess.run(command, cwd=pyfuncitem.config.rootpath, capture_output=True, text=True)
+    if done.returncode:
+        pytest.fail(done.stdout, pytrace=False)
+    return True
 
 
 def load_conv_chain() -> Callable[..., bytes]:

@@ -1,0 +1,6 @@
+"""`python -m edgewright.host.cli`: the same as `edgewright`."""
+
+from .main import main
+
+if __name__ == "__main__":
+    main()
