@@ -25,7 +25,8 @@ class Output:
         if self._console is None:
             from rich.console import Console
 
-            self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+            width = None if sys.stderr.isatty() else 120  # a log has no edge to wrap at
+            self._console = Console(stderr=True, highlight=False, soft_wrap=True, width=width)
         return self._console
 
     def say(self, sentence: str) -> None:
