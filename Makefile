@@ -17,7 +17,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p edgewright.host -p edgewright.converters -p edgewright.device_agent
 
-# About three quarters of an hour on two cores.
+# About an hour on two cores.
 reproduce: setup
 	$(BIN)/edgewright train numvqa-resnet --out runs/numvqa-resnet
 	$(BIN)/edgewright supernet evaluate --supernet runs/numvqa-resnet --card runs/numvqa-resnet/CARD.md

@@ -91,10 +91,10 @@ class Customizer:
             seen.append((draft, verify(session, draft.content, subnet, examples)))
             if scenario.budget.fits(seen[-1][1].cost):
                 break
-            on_status(_miss_sentence(scenario.budget, draft, seen[-1][1]))
             following = _step_down(candidates, scenario.budget, seen)
             if following is None or len(seen) == MAX_TRIES:
                 raise self._impossible(scenario, candidates, seen, session)
+            on_status(_miss_sentence(scenario.budget, draft, seen[-1][1]))
             draft = self._write(following)
         write_atomic(out, draft.content)
         artifact = Artifact(
