@@ -61,12 +61,16 @@ def measure_model(session: VerifyingSession, content: bytes) -> tuple[str, list[
     return sha, measurements
 
 
+def median_latency_ms(measurements: list[Measurement]) -> float:
+    """Median over the processes, of each process's median."""
+    return float(np.median([m.latency_ms for m in measurements if m.latency_ms is not None]))
+
+
 def cost_of(measurements: list[Measurement], size_bytes: int) -> Cost:
     """Medians over the processes; the memory is None where the device cannot tell it."""
-    latencies = [m.latency_ms for m in measurements if m.latency_ms is not None]
     memories = [m.memory_mib for m in measurements if m.memory_mib is not None]
     memory = float(np.median(memories)) if memories else None
-    return Cost(float(np.median(latencies)), memory, size_bytes / 2**20)
+    return Cost(median_latency_ms(measurements), memory, size_bytes / 2**20)
 
 
 def verify(session: VerifyingSession, content: bytes, subnet: nn.Module, examples: Examples) -> Verification:
