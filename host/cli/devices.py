@@ -64,7 +64,9 @@ def measure(model: Path, device: str, threads: int, workspace: Path | None, as_j
         reply = session.measure(MeasureJob(model_sha=session.put_blob(content)), protocol)
     measurement = Measurement.from_reply(reply)
     if measurement.error is not None:
-        raise MeasurementError(f"{model} could not be measured on {device!r}: {measurement.error}")
+        unreadable = measurement.error.kind == "load_failed"
+        remedy = "; is it a whole .tflite file? make or copy it again" if unreadable else ""
+        raise MeasurementError(f"{model} could not be measured on {device!r}: {measurement.error}{remedy}")
     output = Output(as_json)
     runs = f"{len(measurement.samples_ms or ())} runs"
     memory = "unknown"
