@@ -25,6 +25,7 @@ reproduce: setup
 benchmarks: setup
 	$(BIN)/python -m benchmarks.customize
 	$(BIN)/python -m benchmarks.campaign
+	$(BIN)/python -m benchmarks.devices
 
 setup: $(VENV)/ready
 

@@ -15,8 +15,8 @@ from edgewright.device_agent.timing import TimingProtocol
 from edgewright.host.assembler.archive import TrainedSupernet
 from edgewright.host.customize.preparation import campaign_records, profile_device
 from edgewright.host.customize.templates import load_or_build
+from edgewright.host.devices.connect import open_session
 from edgewright.host.devices.registry import Registry
-from edgewright.host.devices.session import open_session
 from edgewright.host.profiling.plan import PlanOptions
 from edgewright.host.profiling.store import Store
 from edgewright.host.shipped import shipped_supernet

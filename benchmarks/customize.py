@@ -19,8 +19,8 @@ from edgewright.host.assembler.archive import TrainedSupernet
 from edgewright.host.customize.flow import Customizer
 from edgewright.host.customize.preparation import campaign_records, cost_model, fit_to, profile_device
 from edgewright.host.customize.templates import load_or_build
+from edgewright.host.devices.connect import open_session
 from edgewright.host.devices.registry import Registry
-from edgewright.host.devices.session import open_session
 from edgewright.host.profiling.plan import PlanOptions
 from edgewright.host.profiling.store import Store
 from edgewright.host.search.budget import Budget

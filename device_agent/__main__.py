@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -16,17 +17,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--quota-mib", type=int, default=4096, help="disk space for blobs; the least recently used go first"
     )
+    parser.add_argument("--runtime", help="which one executes .tflite files; default: the first that works")
     options = parser.parse_args(arguments)
+    # A broken link is noticed on the streams; the signal that comes with it must not cut a measurement short.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     in_fd, out_fd = _take_streams()
     # One thread of our own, and no idle ones to copy into every child; before numpy is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from .blobs import BlobError
     from .link import HostLink
+    from .runtimes import TFLITE_RUNTIMES
     from .server import Agent
 
+    if options.runtime not in (None, *TFLITE_RUNTIMES):
+        parser.error(f"--runtime must be one of {', '.join(TFLITE_RUNTIMES)}, got {options.runtime!r}")
     link = HostLink(in_fd, out_fd)
     try:
-        return Agent(link, options.home, options.quota_mib << 20).serve()
+        return Agent(link, options.home, options.quota_mib << 20, options.runtime).serve()
     except (BlobError, OSError) as error:
         print(f"edgewright agent: cannot start in {options.home}: {error}", file=sys.stderr)
         return 1

@@ -149,7 +149,7 @@ class BlobStore:
 
     def _publish(self, sha: str) -> None:
         partial = self._partial(sha)
-        digest = _sha256_of_file(partial)
+        digest = sha256_of_file(partial)
         if digest != sha:
             partial.unlink()
             raise BlobError(f"content pushed as {sha} has the sha256 {digest}; it was discarded, push it again")
@@ -172,7 +172,7 @@ class BlobStore:
                 yield facts.st_mtime_ns, facts.st_size, path
 
 
-def _sha256_of_file(path: Path) -> str:
+def sha256_of_file(path: Path) -> str:
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
         for block in iter(lambda: stream.read(1 << 20), b""):

@@ -18,7 +18,7 @@ _POWER = Path("/sys/class/power_supply")
 _DEVICE_TREE = Path("/proc/device-tree")
 
 
-def facts(runtime_name: str | None, runtime_version: str | None) -> dict[str, Any]:
+def facts() -> dict[str, Any]:
     """Facts that stay while the device runs. `device_id` is a hash and gives away no host name or serial."""
     identity, source = _identity()
     return {
@@ -39,8 +39,6 @@ def facts(runtime_name: str | None, runtime_version: str | None) -> dict[str, An
         "glibc": _glibc(),
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "runtime": runtime_name,
-        "runtime_version": runtime_version,
     }
 
 

@@ -13,13 +13,13 @@ from .facts import health
 from .frames import MAX_PAYLOAD_BYTES
 from .isolation import Outcome, Wait, WorkFailed, plain_wait, run_isolated
 from .memory import exhaustion_named, memory_gauge
-from .runtimes import ModelLoadError, ModelRunError, TensorSpec, TfliteModel, TfliteRuntime
+from .runtimes import LoadedModel, ModelLoadError, Runtime, TensorSpec
 from .timing import TimingProtocol, time_runs
 
 _MIB = float(1 << 20)
 
 
-def measure(model: Any, runtime: TfliteRuntime, protocol: TimingProtocol, wait: Wait = plain_wait) -> dict[str, Any]:
+def measure(model: Any, runtime: Runtime, protocol: TimingProtocol, wait: Wait = plain_wait) -> dict[str, Any]:
     """Time one model and weigh its memory.
 
     `model` is bytes or an array of uint8. Never raises for what the model does: a failure is a value.
@@ -27,9 +27,10 @@ def measure(model: Any, runtime: TfliteRuntime, protocol: TimingProtocol, wait: 
     Returns: `size_bytes`, `health_before`, `health_after`, `fork_ms` and either `error` {"kind", "message"}, whose
         kind is one of `isolation.ERROR_KINDS`, or:
         `samples_ms` in run order, `median_ms`, `mad_ms`, `p90_ms`, `n_warmup`, `settled` (whether warm-up settled);
-        `load_ms` from bytes to allocated tensors;
-        `memory_mib` = growth of heap and anonymous memory from before loading to after the runs, plus the model file;
-        None where the system has no gauge; `memory_method` names the gauge;
+        `timing_method` names the clock; `device` is "cpu" or "cuda"; `load_ms` from bytes to a model ready to run;
+        `memory_mib` = growth of heap and anonymous memory from before loading to after the runs, plus the model file
+        where the runtime goes on using it, plus the peak on the GPU where there is one; None where the system has no
+        gauge; `memory_method` names the gauges;
         `child_ms` from the start of loading to the end of the last run.
     """
     before = health()
@@ -46,7 +47,7 @@ def measure(model: Any, runtime: TfliteRuntime, protocol: TimingProtocol, wait: 
 
 
 def run_batch(
-    model: Any, runtime: TfliteRuntime, inputs: np.ndarray, protocol: TimingProtocol, wait: Wait = plain_wait
+    model: Any, runtime: Runtime, inputs: np.ndarray, protocol: TimingProtocol, wait: Wait = plain_wait
 ) -> Outcome:
     """The model's output for `inputs` (N, ...), in a child limited as `protocol` says.
 
@@ -58,7 +59,7 @@ def run_batch(
     )
 
 
-def _measure_here(model: bytes, runtime: TfliteRuntime, protocol: TimingProtocol) -> dict[str, Any]:
+def _measure_here(model: bytes, runtime: Runtime, protocol: TimingProtocol) -> dict[str, Any]:
     _pin(protocol.affinity)
     method, gauge = memory_gauge()
     grown_from = gauge()
@@ -67,21 +68,29 @@ def _measure_here(model: bytes, runtime: TfliteRuntime, protocol: TimingProtocol
     load_ms = (time.perf_counter_ns() - start_ns) / 1e6
     with _run_failures_named():
         _fill_inputs(loaded)
-        timing = time_runs(loaded.invoke, protocol)
+        accelerator = loaded.accelerator
+        timing = time_runs(loaded.invoke, protocol, stopwatch=None if accelerator is None else accelerator.run_ms)
     child_ms = (time.perf_counter_ns() - start_ns) / 1e6
     return {
         **timing.to_json(),
+        "timing_method": "perf_counter" if accelerator is None else accelerator.clock_name,
+        "device": loaded.device,
         "load_ms": load_ms,
-        "memory_mib": _memory_mib(grown_from, gauge(), len(model)),
-        "memory_method": method,
+        **_memory(grown_from, gauge(), method, loaded, len(model)),
         "child_ms": child_ms,
     }
 
 
-def _memory_mib(before: int | None, after: int | None, model_bytes: int) -> float | None:
+def _memory(
+    before: int | None, after: int | None, method: str | None, loaded: LoadedModel, model_bytes: int
+) -> dict[str, Any]:
     if before is None or after is None:
-        return None
-    return (after - before + model_bytes) / _MIB
+        return {"memory_mib": None, "memory_method": None}
+    taken = after - before + (model_bytes if loaded.keeps_content else 0)
+    if loaded.accelerator is not None:
+        taken += loaded.accelerator.peak_bytes()
+        method = f"{method}+{loaded.accelerator.memory_name}"
+    return {"memory_mib": taken / _MIB, "memory_method": method}
 
 
 def _pin(affinity: tuple[int, ...] | None) -> None:
@@ -96,7 +105,7 @@ def _pin(affinity: tuple[int, ...] | None) -> None:
         ) from error
 
 
-def _load(model: bytes, runtime: TfliteRuntime, threads: int) -> TfliteModel:
+def _load(model: bytes, runtime: Runtime, threads: int) -> LoadedModel:
     try:
         with exhaustion_named():
             return runtime.load(model, threads)
@@ -109,11 +118,13 @@ def _run_failures_named() -> Iterator[None]:
     try:
         with exhaustion_named():
             yield
-    except (ModelRunError, RuntimeError, ValueError) as error:
+    except (MemoryError, WorkFailed):
+        raise
+    except Exception as error:  # runtimes raise whatever they stumble over in a model
         raise WorkFailed("run_failed", f"the model was loaded but does not run: {error}") from error
 
 
-def _fill_inputs(model: TfliteModel) -> None:
+def _fill_inputs(model: LoadedModel) -> None:
     """The same random inputs for every model of a shape: floats in [0, 1), 8-bit integers, zero for indices."""
     rng = np.random.default_rng(0)
     for position, spec in enumerate(model.inputs):
@@ -130,7 +141,7 @@ def _example(spec: TensorSpec, rng: np.random.Generator) -> np.ndarray:
 
 
 def _run_here(
-    model: bytes, runtime: TfliteRuntime, inputs: np.ndarray, protocol: TimingProtocol
+    model: bytes, runtime: Runtime, inputs: np.ndarray, protocol: TimingProtocol
 ) -> tuple[dict[str, Any], bytes]:
     loaded = _load(model, runtime, protocol.threads)
     if len(loaded.inputs) != 1 or len(loaded.outputs) != 1:

@@ -4,19 +4,27 @@ A request is {"op", "id", ...}; its reply {"re": id, "ok": {...}} or {"re": id, 
 request must be `hello`. The host sends {"op": "heartbeat"} now and then, which has no reply; while busy the agent sends
 {"heartbeat": true}.
 
-    hello      protocol, heartbeat_s, silence_s -> protocol, agent, runtime, runtime_version, runtime_error
+    hello      protocol, heartbeat_s, silence_s -> protocol, agent, and what `Runtimes.summary` returns
     ping       [payload] -> the payload
-    facts      -> facts of `facts.facts`
+    facts      -> facts of `facts.facts`, and what `Runtimes.summary` returns
     health     -> readings of `facts.health`
     blob_stat  sha -> complete, bytes
     blob_put   sha, size, offset, payload = chunk -> complete, bytes (where to go on)
     measure    a model, timing -> the result of `measure.measure`, and emit_ms, agent_ms
     run        a model, timing, shape, dtype, payload -> shape, dtype, payload
     deliver    sha, name -> path, sha256
+    measure_each  key, template_sha, timing, places, gates_bytes, stored, payload = packed gates one after the other
+                  -> a frame for each place {"re", "record": a measurement, position, attempt, started_unix_s}; then n
+    spool_list    key -> places
+    spool_read    key, place -> record, or null
+    spool_drop    key, places -> nothing
     bye        -> nothing; the agent ends
 
-A model is named by `model_sha` (a pushed .tflite), or by `template_sha` (a pushed template) with the packed gates: in
-`measure` they are the payload, in `run` the first `gates_bytes` of it.
+A place is [position, attempt]. A record of `measure_each` is in the spool before it is sent, and leaves it when the
+host names its place in `stored` or `spool_drop`. When the host is lost, the measurement at hand is finished and kept.
+
+A model is named by `model_sha` (a pushed .tflite, .pt2 or TorchScript file), or by `template_sha` (a pushed template)
+with the packed gates: in `measure` they are the payload, in `run` the first `gates_bytes` of it.
 """
 
 from __future__ import annotations
@@ -26,31 +34,32 @@ import sys
 import time
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, Callable, Dict, NamedTuple, Tuple
-
-import numpy as np
+from typing import Any, Callable, Dict, NamedTuple, Sequence, Tuple
 
 from . import AGENT_VERSION, PROTOCOL_VERSION
-from .blobs import DEFAULT_QUOTA_BYTES, BlobError, BlobStore, check_sha
+from .blobs import DEFAULT_QUOTA_BYTES, BlobError, BlobStore, check_sha, sha256_of_file
 from .facts import facts, health
+from .fields import (
+    RequestError,
+    array_field,
+    integer_field,
+    number_field,
+    places_field,
+    text_field,
+    timing_field,
+)
 from .frames import Frame, FrameError, LinkClosed
+from .isolation import Wait, plain_wait
 from .link import HostLink, request_id
 from .measure import measure, run_batch
-from .runtimes import RuntimeMissing, TfliteRuntime, find_runtime
+from .runtimes import Runtime, RuntimeMissing, Runtimes
+from .spool import Place, Spool, SpoolError, check_place
 from .timing import TimingProtocol
+from .turns import Turns, TurnTaken
 
 _TEMPLATES_KEPT = 2
-_DTYPES = ("float32", "float16", "int8", "uint8", "int32", "int64", "bool")
 
 Reply = Tuple[Dict[str, Any], bytes]
-
-
-class RequestError(ValueError):
-    """A request that is refused; `kind` tells the host why."""
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
 
 
 class _Emitted(NamedTuple):
@@ -61,12 +70,16 @@ class _Emitted(NamedTuple):
 class Agent:
     """Serves one host on one link. `home` is the private folder for blobs and deliveries."""
 
-    def __init__(self, link: HostLink, home: Path, quota_bytes: int = DEFAULT_QUOTA_BYTES) -> None:
+    def __init__(
+        self, link: HostLink, home: Path, quota_bytes: int = DEFAULT_QUOTA_BYTES, tflite_runtime: str | None = None
+    ) -> None:
         self._link = link
         self._store = BlobStore(home, quota_bytes)
+        self._spool = Spool(home)
+        self._turns = Turns(home)
         self._templates: OrderedDict[str, Any] = OrderedDict()
         self._greeted = False
-        self._runtime, self._runtime_error = _import_runtime()
+        self._runtimes = Runtimes(tflite_runtime)
         self._operations: dict[str, Callable[[Frame], Reply]] = {
             "hello": self._hello,
             "ping": lambda frame: ({}, frame.payload),
@@ -77,6 +90,10 @@ class Agent:
             "measure": self._measure,
             "run": self._run,
             "deliver": self._deliver,
+            "measure_each": self._measure_each,
+            "spool_list": self._spool_list,
+            "spool_read": self._spool_read,
+            "spool_drop": self._spool_drop,
         }
 
     def serve(self) -> int:
@@ -115,6 +132,10 @@ class Agent:
             self._refuse(identity, error.kind, str(error))
         except BlobError as error:
             self._refuse(identity, "blob", str(error))
+        except SpoolError as error:
+            self._refuse(identity, "bad_request", str(error))
+        except TurnTaken as error:
+            self._refuse(identity, "busy", str(error))
         except MemoryError:
             self._refuse(identity, "out_of_memory", "the device has no memory left for this request")
         except OSError as error:
@@ -126,7 +147,7 @@ class Agent:
         self._link.send({"re": identity, "error": {"kind": kind, "message": message}})
 
     def _dispatch(self, frame: Frame) -> Reply:
-        name = _text(frame, "op")
+        name = text_field(frame, "op")
         operation = self._operations.get(name)
         if operation is None:
             raise RequestError(
@@ -138,66 +159,101 @@ class Agent:
         return operation(frame)
 
     def _hello(self, frame: Frame) -> Reply:
-        heartbeat_s = _number(frame, "heartbeat_s", 0.01, 60.0)
-        silence_s = _number(frame, "silence_s", 0.05, 3600.0)
-        self._greeted = _integer(frame, "protocol", 0, 1 << 30) == PROTOCOL_VERSION
+        heartbeat_s = number_field(frame, "heartbeat_s", 0.01, 60.0)
+        silence_s = number_field(frame, "silence_s", 0.05, 3600.0)
+        self._greeted = integer_field(frame, "protocol", 0, 1 << 30) == PROTOCOL_VERSION
         self._link.heartbeat_s, self._link.silence_s = heartbeat_s, silence_s
-        return {
-            "protocol": PROTOCOL_VERSION,
-            "agent": AGENT_VERSION,
-            "runtime": None if self._runtime is None else self._runtime.name,
-            "runtime_version": None if self._runtime is None else self._runtime.version,
-            "runtime_error": self._runtime_error,
-        }, b""
+        return {"protocol": PROTOCOL_VERSION, "agent": AGENT_VERSION, **self._runtimes.summary()}, b""
 
     def _facts(self) -> dict[str, Any]:
-        runtime = self._runtime
-        return facts(None if runtime is None else runtime.name, None if runtime is None else runtime.version)
+        return {**facts(), **self._runtimes.summary()}
 
     def _blob_stat(self, frame: Frame) -> Reply:
-        complete, size = self._store.have(_text(frame, "sha"))
+        complete, size = self._store.have(text_field(frame, "sha"))
         return {"complete": complete, "bytes": size}, b""
 
     def _blob_put(self, frame: Frame) -> Reply:
-        size, offset = _integer(frame, "size", 0, 1 << 40), _integer(frame, "offset", 0, 1 << 40)
-        complete, length = self._store.put(check_sha(_text(frame, "sha")), size, offset, frame.payload)
+        size, offset = integer_field(frame, "size", 0, 1 << 40), integer_field(frame, "offset", 0, 1 << 40)
+        complete, length = self._store.put(check_sha(text_field(frame, "sha")), size, offset, frame.payload)
         return {"complete": complete, "bytes": length}, b""
 
     def _deliver(self, frame: Frame) -> Reply:
-        sha = check_sha(_text(frame, "sha"))
-        return {"path": str(self._store.deliver(sha, _text(frame, "name"))), "sha256": sha}, b""
+        sha = check_sha(text_field(frame, "sha"))
+        path = self._store.deliver(sha, text_field(frame, "name"))
+        return {"path": str(path), "sha256": sha256_of_file(path)}, b""
 
     def _measure(self, frame: Frame) -> Reply:
+        return self._measured(frame, frame.payload, timing_field(frame), self._link.wait), b""
+
+    def _measured(self, frame: Frame, gates: bytes, protocol: TimingProtocol, wait: Wait) -> dict[str, Any]:
         start = time.perf_counter()
-        runtime, protocol = self._need_runtime(), _timing(frame)
-        emitted = self._model(frame, frame.payload)
-        result = measure(emitted.model, runtime, protocol, self._link.wait)
+        emitted = self._model(frame, gates)
+        runtime = self._need_runtime(emitted.model, wait)
+        with self._turns.one(wait, protocol.timeout_s):
+            result = measure(emitted.model, runtime, protocol, wait)
         result["emit_ms"] = emitted.emit_ms
         result["agent_ms"] = (time.perf_counter() - start) * 1e3
-        return result, b""
+        return result
+
+    def _measure_each(self, frame: Frame) -> Reply:
+        protocol, key = timing_field(frame), text_field(frame, "key")
+        places, size = places_field(frame, "places"), integer_field(frame, "gates_bytes", 0, len(frame.payload))
+        if size * len(places) != len(frame.payload):
+            raise RequestError(
+                "bad_request", f"{len(places)} places of {size} bytes do not fill {len(frame.payload)} bytes"
+            )
+        self._spool.drop(key, places_field(frame, "stored"))
+        for index, place in enumerate(places):
+            gates = frame.payload[index * size : (index + 1) * size]
+            self._finish_one(frame, key, place, gates, protocol)
+        return {"n": len(places)}, b""
+
+    def _finish_one(self, frame: Frame, key: str, place: Place, gates: bytes, protocol: TimingProtocol) -> None:
+        """Measure, keep, send. A host that is lost meanwhile ends the agent, but only once the record is kept."""
+        wait = _WaitToTheEnd(self._link)
+        started_unix_s = time.time()
+        result = self._measured(frame, gates, protocol, wait)
+        record = {**result, "position": place[0], "attempt": place[1], "started_unix_s": started_unix_s}
+        self._spool.keep(key, place, record)
+        if wait.lost is not None:
+            raise wait.lost
+        self._link.send({"re": request_id(frame), "record": record})
+
+    def _spool_list(self, frame: Frame) -> Reply:
+        return {"places": [list(place) for place in self._spool.places(text_field(frame, "key"))]}, b""
+
+    def _spool_read(self, frame: Frame) -> Reply:
+        place = check_place(frame.header.get("place"))
+        return {"record": self._spool.read(text_field(frame, "key"), place)}, b""
+
+    def _spool_drop(self, frame: Frame) -> Reply:
+        self._spool.drop(text_field(frame, "key"), places_field(frame, "places"))
+        return {}, b""
 
     def _run(self, frame: Frame) -> Reply:
-        runtime, protocol = self._need_runtime(), _timing(frame)
-        gates_bytes = _integer(frame, "gates_bytes", 0, len(frame.payload))
-        inputs = _array(frame, frame.payload[gates_bytes:])
+        protocol = timing_field(frame)
+        gates_bytes = integer_field(frame, "gates_bytes", 0, len(frame.payload))
+        inputs = array_field(frame, frame.payload[gates_bytes:])
         emitted = self._model(frame, frame.payload[:gates_bytes])
+        runtime = self._need_runtime(emitted.model, self._link.wait)
         outcome = run_batch(emitted.model, runtime, inputs, protocol, self._link.wait)
         if outcome.error is not None:
             raise RequestError(outcome.error["kind"], outcome.error["message"])
         return outcome.header, outcome.payload
 
-    def _need_runtime(self) -> TfliteRuntime:
-        if self._runtime is None:
-            raise RequestError("no_runtime", str(self._runtime_error))
-        return self._runtime
+    def _need_runtime(self, model: Any, wait: Wait) -> Runtime:
+        try:
+            return self._runtimes.for_model(model, wait)
+        except RuntimeMissing as error:
+            raise RequestError("no_runtime", str(error)) from error
 
     def _model(self, frame: Frame, gates: bytes) -> _Emitted:
         """The model a request names, with the milliseconds its emission took (0 for a pushed model)."""
         if ("model_sha" in frame.header) == ("template_sha" in frame.header):
             raise RequestError("bad_request", "a model is named by either model_sha or template_sha")
         if "model_sha" in frame.header:
-            return _Emitted(self._store.read(_text(frame, "model_sha")), 0.0)
-        return self._emit(check_sha(_text(frame, "template_sha")), gates)
+            return _Emitted(self._store.read(text_field(frame, "model_sha")), 0.0)
+        return self._emit(check_sha(text_field(frame, "template_sha")), gates)
 
     def _emit(self, sha: str, gates: bytes) -> _Emitted:
         from .template import TemplateError
@@ -223,54 +279,17 @@ class Agent:
         return self._templates[sha]
 
 
-def _import_runtime() -> tuple[TfliteRuntime | None, str | None]:
-    try:
-        return find_runtime(), None
-    except RuntimeMissing as error:
-        return None, str(error)
+class _WaitToTheEnd:
+    """Waits through the link; once the host is lost, without it: what is being measured is finished all the same."""
 
+    def __init__(self, link: HostLink) -> None:
+        self._link = link
+        self.lost: LinkClosed | FrameError | None = None
 
-def _text(frame: Frame, name: str) -> str:
-    value = frame.header.get(name)
-    if not isinstance(value, str):
-        raise RequestError("bad_request", f"{name} must be a string, got {value!r:.100}")
-    return value
-
-
-def _integer(frame: Frame, name: str, low: int, high: int) -> int:
-    value = frame.header.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise RequestError("bad_request", f"{name} must be an integer in [{low}, {high}], got {value!r:.100}")
-    return value
-
-
-def _number(frame: Frame, name: str, low: float, high: float) -> float:
-    value = frame.header.get(name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-        raise RequestError("bad_request", f"{name} must be a number in [{low:g}, {high:g}], got {value!r:.100}")
-    return float(value)
-
-
-def _timing(frame: Frame) -> TimingProtocol:
-    try:
-        return TimingProtocol.from_json(frame.header.get("timing"))
-    except ValueError as error:
-        raise RequestError("bad_request", str(error)) from error
-
-
-def _array(frame: Frame, data: bytes) -> np.ndarray:
-    shape, dtype = frame.header.get("shape"), _text(frame, "dtype")
-    if dtype not in _DTYPES:
-        raise RequestError("bad_request", f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r:.100}")
-    if (
-        not isinstance(shape, list)
-        or not all(isinstance(size, int) and 0 < size <= 1 << 30 for size in shape)
-        or len(shape) > 8
-    ):
-        raise RequestError("bad_request", f"shape must be a list of at most 8 positive integers, got {shape!r:.100}")
-    elements = 1
-    for size in shape:
-        elements *= size
-    if elements * np.dtype(dtype).itemsize != len(data):
-        raise RequestError("bad_request", f"inputs of shape {shape} and dtype {dtype} do not fill {len(data)} bytes")
-    return np.frombuffer(data, dtype).reshape(shape)
+    def __call__(self, descriptors: Sequence[int], timeout_s: float) -> list[int]:
+        if self.lost is None:
+            try:
+                return self._link.wait(descriptors, timeout_s)
+            except (LinkClosed, FrameError) as error:
+                self.lost = error
+        return plain_wait(descriptors, timeout_s)

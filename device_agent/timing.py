@@ -10,6 +10,8 @@ from typing import Any, Callable, Sequence
 # Keeps the raw samples of one record well inside a frame header, however fast the model is.
 MAX_RUNS = 20_000
 _WINDOW = 4
+# Runs once what it is given, and returns the milliseconds that took.
+Stopwatch = Callable[[Callable[[], Any]], float]
 _SETTLED = 0.03
 
 
@@ -64,7 +66,7 @@ class TimingProtocol:
             raise ValueError(f"a timing protocol is an object, got {type(values).__name__}")
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
         if unknown:
-            raise ValueError(f"a timing protocol has no field {', '.join(map(repr, unknown))}")
+            raise ValueError(f"a timing protocol has no field {', '.join(map(repr, unknown)):.200}")
         known = dict(values)
         if isinstance(known.get("affinity"), list):
             known["affinity"] = tuple(known["affinity"])
@@ -73,18 +75,18 @@ class TimingProtocol:
 
 def _check_int(name: str, value: Any, low: int, high: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{name} must be an integer in [{low}, {high}], got {name}={value!r}")
+        raise ValueError(f"{name} must be an integer in [{low}, {high}], got {name}={value!r:.100}")
 
 
 def _check_number(name: str, value: Any, low: float, high: float) -> None:
     """A finite number in (low, high]; NaN fails the comparison."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low < value <= high:
-        raise ValueError(f"{name} must be a number in ({low:g}, {high:g}], got {name}={value!r}")
+        raise ValueError(f"{name} must be a number in ({low:g}, {high:g}], got {name}={value!r:.100}")
 
 
 def _check_affinity(affinity: Any) -> None:
     if not isinstance(affinity, tuple) or not affinity:
-        raise ValueError(f"affinity must be None or a non-empty tuple of CPU numbers, got affinity={affinity!r}")
+        raise ValueError(f"affinity must be None or a non-empty tuple of CPU numbers, got affinity={affinity!r:.100}")
     for cpu in affinity:
         _check_int("affinity", cpu, 0, 4095)
 
@@ -119,27 +121,39 @@ def percentile(samples: Sequence[float], share: float) -> float:
 
 
 def time_runs(
-    run: Callable[[], Any], protocol: TimingProtocol, clock_ns: Callable[[], int] = time.perf_counter_ns
+    run: Callable[[], Any],
+    protocol: TimingProtocol,
+    clock_ns: Callable[[], int] = time.perf_counter_ns,
+    stopwatch: Stopwatch | None = None,
 ) -> Timing:
-    """Warm `run` up and time it as `protocol` says. `clock_ns` is monotonic."""
-    warmup, settled = _warm_up(run, protocol, clock_ns)
-    samples = _timed(run, protocol, clock_ns)
+    """Warm `run` up and time it as `protocol` says.
+
+    `clock_ns` is monotonic; it bounds the whole, and times each run unless `stopwatch` does.
+    """
+    run_ms = _wall_clock(clock_ns) if stopwatch is None else stopwatch
+    warmup, settled = _warm_up(lambda: run_ms(run), protocol, clock_ns)
+    samples = _timed(lambda: run_ms(run), protocol, clock_ns)
     return Timing(tuple(samples), len(warmup), settled)
 
 
-def _run_once_ms(run: Callable[[], Any], clock_ns: Callable[[], int]) -> float:
-    start = clock_ns()
-    run()
-    return (clock_ns() - start) / 1e6
+def _wall_clock(clock_ns: Callable[[], int]) -> Stopwatch:
+    def run_ms(run: Callable[[], Any]) -> float:
+        start = clock_ns()
+        run()
+        return (clock_ns() - start) / 1e6
+
+    return run_ms
 
 
-def _warm_up(run: Callable[[], Any], protocol: TimingProtocol, clock_ns: Callable[[], int]) -> tuple[list[float], bool]:
+def _warm_up(
+    run_ms: Callable[[], float], protocol: TimingProtocol, clock_ns: Callable[[], int]
+) -> tuple[list[float], bool]:
     start = clock_ns()
-    times = [_run_once_ms(run, clock_ns)]
+    times = [run_ms()]
     while (clock_ns() - start) / 1e6 < protocol.warmup_max_ms and len(times) < MAX_RUNS:
         if len(times) >= protocol.n_warmup_min and _has_settled(times):
             return times, True
-        times.append(_run_once_ms(run, clock_ns))
+        times.append(run_ms())
     return times, _has_settled(times)
 
 
@@ -150,7 +164,7 @@ def _has_settled(times: list[float]) -> bool:
     return abs(last - before) <= _SETTLED * before
 
 
-def _timed(run: Callable[[], Any], protocol: TimingProtocol, clock_ns: Callable[[], int]) -> list[float]:
+def _timed(run_ms: Callable[[], float], protocol: TimingProtocol, clock_ns: Callable[[], int]) -> list[float]:
     samples: list[float] = []
     start = clock_ns()
     elapsed_ms = 0.0
@@ -159,6 +173,6 @@ def _timed(run: Callable[[], Any], protocol: TimingProtocol, clock_ns: Callable[
         and elapsed_ms < protocol.max_time_ms
         and len(samples) < MAX_RUNS
     ):
-        samples.append(_run_once_ms(run, clock_ns))
+        samples.append(run_ms())
         elapsed_ms = (clock_ns() - start) / 1e6
     return samples

@@ -39,7 +39,7 @@ def make_dir(path: Path) -> Path:
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, mode: int = 0o644) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on a clean exit it is synced and becomes `path`, else it is removed.
 
     Raises `StorageError` when the disk is full or the folder is not writable; `path` is then as it was before.
@@ -55,7 +55,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except OSError as error:
         raise storage_error(path, error) from error

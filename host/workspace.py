@@ -39,3 +39,7 @@ class Workspace:
     @property
     def predictors(self) -> Path:
         return self.root / "predictors"
+
+    @property
+    def bundles(self) -> Path:
+        return self.root / "bundles"

@@ -6,6 +6,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models are tiny: more threa
 
 import pytest
 
+pytest_plugins = ["tests.rigs.fixtures"]
+
 
 def pytest_collection_modifyitems(items):
     """The device side first: its tests fork, which is only safe before a conversion has started JAX's threads."""
@@ -38,8 +40,8 @@ def profiled(trained, template, workspace):
     """The workspace after a campaign of 30 subnets on this machine."""
     from edgewright.device_agent.timing import TimingProtocol
     from edgewright.host.customize.preparation import profile_device
+    from edgewright.host.devices.connect import open_session
     from edgewright.host.devices.registry import Registry
-    from edgewright.host.devices.session import open_session
     from edgewright.host.profiling.plan import PlanOptions
     from edgewright.host.profiling.store import Store
     from edgewright.host.workspace import Workspace

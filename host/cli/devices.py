@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..workspace import Workspace
@@ -11,15 +11,25 @@ from .output import Output
 
 if TYPE_CHECKING:
     from ..devices.session import AgentSession
+    from .backend import Backend
 
 
 def add(name: str, uri: str, workspace: Path | None, as_json: bool) -> None:
     from ..devices.registry import Registry
 
-    device = Registry(Workspace.find(workspace).root).add(name, uri)
+    device = Registry(Workspace.find(workspace).root).add(name, _with_serial(uri))
     output = Output(as_json)
     output.say(f"added {device.name}: {device.uri}; `edgewright device check {device.name}` says what is there")
     output.done({"name": device.name, "uri": device.uri})
+
+
+def _with_serial(uri: str) -> str:
+    """`adb://` alone means the only phone there is: its serial is written down, so that it stays this one."""
+    if uri != "adb://":
+        return uri
+    from ..devices.phones import choose_serial
+
+    return f"adb://{choose_serial()}"
 
 
 def list_devices(workspace: Path | None, as_json: bool) -> None:
@@ -41,16 +51,41 @@ def remove(name: str, workspace: Path | None, as_json: bool) -> None:
 
 
 def check(name: str, workspace: Path | None, as_json: bool) -> None:
-    with _session(name, workspace) as session:
-        facts, health = session.facts(), session.health()
-    output = Output(as_json)
-    output.table(name, {**_flat(facts), **{f"health.{key}": value for key, value in _flat(health).items()}})
-    output.done({"device": name, "facts": facts, "health": health})
+    from ..devices.deployment import agent_status
+    from ..devices.device_report import missing
+    from ..devices.probe import probe_device
+    from ..devices.pythons import find_pythons
+    from ..devices.registry import Registry
+    from .agent import reached, status_json, status_rows
+
+    output, place = Output(as_json), Workspace.find(workspace)
+    with reached(name, place) as transport:
+        report, pythons = probe_device(transport), find_pythons(transport)
+        agent = agent_status(transport, name)
+    local = Registry(place.root).get(name).address.scheme == "local"  # its agent comes by itself
+    deployed = local or (agent.deployment is not None and agent.current)
+    needs = missing(report, pythons, name, deployed)
+    rows = {**report.rows(), **{f"python {one.path}": one.summary() for one in pythons}}
+    output.table(name, {**rows, **{f"agent: {key}": value for key, value in status_rows(agent, name).items()}})
+    for need in needs:
+        output.say(f"! {need}")
+    output.done(
+        {
+            "device": name,
+            "report": report.to_json(),
+            "pythons": [one.to_json() for one in pythons],
+            "agent": status_json(agent, name),
+            "missing": [{"what": need.what, "command": need.command} for need in needs],
+        }
+    )
 
 
-def measure(model: Path, device: str, threads: int, workspace: Path | None, as_json: bool) -> None:
+def measure(
+    model: Path, device: str, threads: int, backend: Backend, workspace: Path | None, as_json: bool
+) -> None:
     from edgewright.device_agent.timing import TimingProtocol
 
+    from ..devices.registry import Registry
     from ..devices.session import MeasureJob
     from ..errors import MeasurementError
     from ..profiling.records import Measurement
@@ -60,7 +95,8 @@ def measure(model: Path, device: str, threads: int, workspace: Path | None, as_j
         protocol = TimingProtocol(n_runs=100, min_time_ms=250.0, threads=threads)
     except ValueError as error:
         raise InputError(str(error)) from error
-    with _session(device, workspace) as session:
+    place = Workspace.find(workspace)
+    with backend.open(Registry(place.root).get(device), place) as session:
         reply = session.measure(MeasureJob(model_sha=session.put_blob(content)), protocol)
     measurement = Measurement.from_reply(reply)
     if measurement.error is not None:
@@ -73,9 +109,10 @@ def measure(model: Path, device: str, threads: int, workspace: Path | None, as_j
     if measurement.memory_mib is not None:
         memory = f"{measurement.memory_mib:.2f} MiB ({measurement.memory_method})"
     rows = {
-        "latency": f"{reply['median_ms']:.3f} ms median, MAD {reply['mad_ms']:.3f}, p90 {reply['p90_ms']:.3f} ({runs})",
+        "latency": f"{_ms(measurement.latency_ms)} median, MAD {_ms(reply['mad_ms'])}, "
+        f"p90 {_ms(reply['p90_ms'])} ({runs})",
         "memory": memory,
-        "load": f"{measurement.load_ms:.2f} ms",
+        "load": _ms(measurement.load_ms),
         "size": f"{len(content) / 2**20:.2f} MiB",
     }
     output.table(f"{model} on {device}", rows)
@@ -92,8 +129,8 @@ def push(model: Path, device: str, workspace: Path | None, as_json: bool) -> Non
 
 
 def _session(device: str, workspace: Path | None) -> AgentSession:
+    from ..devices.connect import open_session
     from ..devices.registry import Registry
-    from ..devices.session import open_session
 
     place = Workspace.find(workspace).root
     return open_session(Registry(place).get(device), place)
@@ -109,11 +146,6 @@ def _read(model: Path) -> bytes:
     return content
 
 
-def _flat(data: Any, prefix: str = "") -> dict[str, str]:
-    """Nested facts as dotted names."""
-    if not isinstance(data, dict):
-        return {prefix: "unknown" if data is None else str(data)}
-    rows: dict[str, str] = {}
-    for key, value in data.items():
-        rows |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    return rows
+def _ms(value: float | None) -> str:
+    """benchmark_model does not tell everything."""
+    return "unknown" if value is None else f"{value:.3f} ms"

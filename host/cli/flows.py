@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..search.budget import Budget
 from ..workspace import Workspace
 from .output import Output
-from .profiling import evaluate_records, run_profile, show_report, summary_json
+from .profiling import ProfileOptions, evaluate_records, run_profile, show_report, summary_json
 
 if TYPE_CHECKING:
     from ..customize.artifact import Artifact
@@ -24,6 +24,7 @@ def customize(
     size_mib: str | None,
     out: Path,
     push: bool,
+    test_images: int,
     supernet: Path | None,
     workspace: Path | None,
     as_json: bool,
@@ -33,7 +34,7 @@ def customize(
     budget = Budget.parse(latency_ms, memory_mib, size_mib)  # before anything slow, so that a typo costs no time
     output, place = Output(as_json), Workspace.find(workspace)
     Registry(place.root).get(device)
-    flow = _Flow(output, place, device, supernet, task)
+    flow = _Flow(output, place, device, supernet, task, test_images)
     with flow.opened():
         flow.ensure_records()
         artifact = flow.customize(budget, out, push)
@@ -64,12 +65,14 @@ def quickstart(task: str, subnets: int, out: Path, workspace: Path | None, as_js
 class _Flow:
     """One run on one device: supernet, template, store and session, opened once."""
 
-    def __init__(self, output: Output, place: Workspace, device: str, supernet: Path | None, task: str) -> None:
+    def __init__(
+        self, output: Output, place: Workspace, device: str, supernet: Path | None, task: str, test_images: int = 500
+    ) -> None:
         from ..assembler.archive import TrainedSupernet
         from ..customize.templates import load_or_build
         from ..shipped import shipped_supernet
 
-        self.output, self.place, self.device = output, place, device
+        self.output, self.place, self.device, self.test_images = output, place, device, test_images
         self.trained = TrainedSupernet.load(supernet or shipped_supernet())
         self.task: Task = self.trained.tasks.parse(task)  # before the conversion, which takes its time
         self.template = load_or_build(self.trained, place.templates, output.say)
@@ -77,8 +80,8 @@ class _Flow:
     def opened(self) -> Any:
         from contextlib import ExitStack
 
+        from ..devices.connect import open_session
         from ..devices.registry import Registry
-        from ..devices.session import open_session
         from ..profiling.store import Store
 
         stack = ExitStack()
@@ -92,9 +95,8 @@ class _Flow:
         return campaign_records(self.store, self.device, self.template)
 
     def profile(self, subnets: int) -> Any:
-        return run_profile(
-            self.output, self.session, self.store, self.device, self.trained, self.template, subnets
-        )
+        options = ProfileOptions(subnets)
+        return run_profile(self.output, self.session, self.place, self.device, self.trained, self.template, options)
 
     def ensure_records(self) -> None:
         """A device that was never profiled gets a short campaign first."""
@@ -127,6 +129,7 @@ class _Flow:
             predict=cost_model(fit_to(self.records(), self.trained)),
             digits=load_digits().test,
             artifacts=self.place.artifacts,
+            n_test_images=self.test_images,
         )
         scenario = Scenario(self.task, self.device, budget)
         return customizer.customize(scenario, out, self.session, push=push, on_status=self.output.say)

@@ -23,7 +23,9 @@ app = typer.Typer(
 device_app = typer.Typer(help="The devices models are made for.", no_args_is_help=True, rich_markup_mode=None)
 predictor_app = typer.Typer(help="Latency and memory predictors.", no_args_is_help=True, rich_markup_mode=None)
 supernet_app = typer.Typer(help="Trained supernets.", no_args_is_help=True, rich_markup_mode=None)
+agent_app = typer.Typer(help="The agent on a device: it measures.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(device_app, name="device")
+app.add_typer(agent_app, name="agent")
 app.add_typer(predictor_app, name="predictor")
 app.add_typer(supernet_app, name="supernet")
 
@@ -66,6 +68,7 @@ def customize(
     size_mib: Annotated[Bound, typer.Option(help="Upper bound on the model file.")] = None,
     out: Annotated[Path, typer.Option(help="The model file to write.")] = Path("model.tflite"),
     push: Annotated[bool, typer.Option("--push", help="Leave the model on the device.")] = False,
+    test_images: Annotated[int, typer.Option(help="Images it is tested on, on the device.")] = 500,
     supernet: SupernetDir = None,
     workspace: WorkspaceDir = None,
     json_: Json = False,
@@ -73,24 +76,32 @@ def customize(
     """Build the model that fits a task, a device and a budget."""
     from .flows import customize as run
 
-    run(task, device, latency_ms, memory_mib, size_mib, out, push, supernet, workspace, json_)
+    run(task, device, latency_ms, memory_mib, size_mib, out, push, test_images, supernet, workspace, json_)
 
 
 @app.command()
 def profile(
-    device: Annotated[str, typer.Argument(help="Name of the device.")],
+    devices: Annotated[list[str], typer.Argument(metavar="DEVICE...", help="One device, or several at once.")],
     subnets: Annotated[int, typer.Option(help="How many random subnets.")] = 200,
     seed: Annotated[int, typer.Option(help="Which random subnets.")] = 0,
     threads: Annotated[int, typer.Option(help="Threads of the runtime.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted campaign.")] = False,
+    spread: Annotated[bool, typer.Option("--spread", help="One campaign spread over identical devices.")] = False,
+    patience_s: Annotated[float, typer.Option(help="How long to try to reach a lost device again.")] = 120.0,
+    backend: Annotated[str, typer.Option(help="agent, or benchmark-model: Google's tool, which you supply.")] = "agent",
+    binary: Annotated[Path | None, typer.Option(help="The benchmark_model built for the device.")] = None,
+    delegate: Annotated[str, typer.Option(help="With benchmark-model: cpu, xnnpack, gpu or nnapi.")] = "xnnpack",
     supernet: SupernetDir = None,
     workspace: WorkspaceDir = None,
     json_: Json = False,
 ) -> None:
-    """Measure random subnets on a device."""
+    """Measure random subnets on devices."""
+    from .backend import Backend
+    from .profiling import ProfileOptions
     from .profiling import profile as run
 
-    run(device, subnets, seed, threads, resume, supernet, workspace, json_)
+    options = ProfileOptions(subnets, seed, threads, resume, patience_s)
+    run(devices, options, spread, Backend(backend, binary, delegate), supernet, workspace, json_)
 
 
 @predictor_app.command("fit")
@@ -121,16 +132,20 @@ def predictor_report(
 
 @app.command()
 def measure(
-    model: Annotated[Path, typer.Argument(help="Any .tflite file.")],
+    model: Annotated[Path, typer.Argument(help="Any .tflite file; on desktops and Jetsons .pt2 and TorchScript too.")],
     device: Annotated[str, typer.Argument(help="Name of the device.")] = "local",
     threads: Annotated[int, typer.Option(help="Threads of the runtime.")] = 1,
+    backend: Annotated[str, typer.Option(help="agent, or benchmark-model: Google's tool, which you supply.")] = "agent",
+    binary: Annotated[Path | None, typer.Option(help="The benchmark_model built for the device.")] = None,
+    delegate: Annotated[str, typer.Option(help="With benchmark-model: cpu, xnnpack, gpu or nnapi.")] = "xnnpack",
     workspace: WorkspaceDir = None,
     json_: Json = False,
 ) -> None:
-    """Measure any TFLite file on a device: latency and memory."""
+    """Measure any model file on a device: latency and memory."""
+    from .backend import Backend
     from .devices import measure as run
 
-    run(model, device, threads, workspace, json_)
+    run(model, device, threads, Backend(backend, binary, delegate), workspace, json_)
 
 
 @app.command()
@@ -173,7 +188,7 @@ def device_check(
     workspace: WorkspaceDir = None,
     json_: Json = False,
 ) -> None:
-    """Start the agent on a device and say what it finds."""
+    """What a device is, what state it is in, and what is missing with the command that mends it."""
     from .devices import check as run
 
     run(name, workspace, json_)
@@ -189,6 +204,45 @@ def device_remove(
     from .devices import remove as run
 
     run(name, workspace, json_)
+
+
+@agent_app.command("deploy")
+def agent_deploy(
+    device: Annotated[str, typer.Argument(help="Name of the device.")],
+    python: Annotated[str | None, typer.Option(help="A Python of the device. Default: the first that works.")] = None,
+    runtime: Annotated[str | None, typer.Option(help="ai-edge-litert, tflite-runtime or tensorflow.")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="A runtime bundle that was built elsewhere.")] = None,
+    workspace: WorkspaceDir = None,
+    json_: Json = False,
+) -> None:
+    """Put the agent on a device, with a runtime where there is none; only what is missing is sent."""
+    from .agent import deploy as run
+
+    run(device, python, runtime, bundle, workspace, json_)
+
+
+@agent_app.command("status")
+def agent_status(
+    device: Annotated[str, typer.Argument(help="Name of the device.")],
+    workspace: WorkspaceDir = None,
+    json_: Json = False,
+) -> None:
+    """What of ours is on a device."""
+    from .agent import status as run
+
+    run(device, workspace, json_)
+
+
+@agent_app.command("remove")
+def agent_remove(
+    device: Annotated[str, typer.Argument(help="Name of the device.")],
+    workspace: WorkspaceDir = None,
+    json_: Json = False,
+) -> None:
+    """Take everything of ours off a device, delivered models included."""
+    from .agent import remove as run
+
+    run(device, workspace, json_)
 
 
 @app.command()

@@ -52,11 +52,17 @@ class Output:
     @contextmanager
     def bar(self, title: str) -> Iterator[Bar]:
         """A progress bar with rate and time left; on a terminal it moves, in a log it is a few lines."""
+        with self.bars([title]) as (bar,):
+            yield bar
+
+    @contextmanager
+    def bars(self, titles: Sequence[str]) -> Iterator[list[Bar]]:
+        """One bar below the other; each may be updated from a thread of its own."""
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
         with Progress(*columns, TimeRemainingColumn(), console=self.console) as progress:
-            yield Bar(progress, progress.add_task(title, total=None, note=""))
+            yield [Bar(progress, progress.add_task(title, total=None, note="")) for title in titles]
 
     def done(self, result: Mapping[str, Any]) -> None:
         if self.as_json:

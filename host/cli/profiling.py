@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,79 +16,127 @@ from .output import Output
 
 if TYPE_CHECKING:
     from edgewright.device_agent.template import Template
+    from edgewright.device_agent.timing import TimingProtocol
 
     from ..assembler.archive import TrainedSupernet
     from ..customize.preparation import Profiled
-    from ..devices.session import AgentSession
     from ..predictors.evaluation import PredictorReport
-    from ..profiling.store import Store
+    from .backend import Backend
+    from .output import Bar
+
+
+@dataclass(frozen=True)
+class ProfileOptions:
+    """What `edgewright profile` was asked for."""
+
+    subnets: int
+    seed: int = 0
+    threads: int = 1
+    resume: bool = False
+    patience_s: float = 120.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.patience_s) and self.patience_s >= 0):
+            raise InputError(f"--patience-s must be a number of seconds, 0 or more; got {self.patience_s}")
+
+    def protocol(self) -> TimingProtocol:
+        from edgewright.device_agent.timing import TimingProtocol
+
+        try:
+            return TimingProtocol(threads=self.threads)
+        except ValueError as error:
+            raise InputError(str(error)) from error
 
 
 def profile(
-    device: str,
-    subnets: int,
-    seed: int,
-    threads: int,
-    resume: bool,
+    devices: list[str],
+    options: ProfileOptions,
+    spread: bool,
+    backend: Backend,
     supernet: Path | None,
     workspace: Path | None,
     as_json: bool,
 ) -> None:
     from ..devices.registry import Registry
-    from ..devices.session import open_session
-    from ..profiling.store import Store
+    from ..profiling.fleet import check_names
 
     output, place = Output(as_json), Workspace.find(workspace)
-    target = Registry(place.root).get(device)
+    check_names(devices, spread)
+    targets = [Registry(place.root).get(name) for name in devices]
     trained, template = load_supernet(supernet, place, output)
-    with Store.open(place.store) as store, open_session(target, place.root) as session:
-        profiled = run_profile(output, session, store, device, trained, template, subnets, seed, threads, resume)
-    output.done({"device": device, "campaign": profiled.campaign.id, "profile": summary_json(profiled)})
+    if len(targets) == 1:
+        with backend.open(targets[0], place) as session:
+            profiled = run_profile(output, session, place, devices[0], trained, template, options)
+        output.done(profiled_json(devices[0], profiled))
+        return
+    from .several import profile_several
+
+    results = profile_several(output, place, targets, backend, trained, template, options, spread)
+    output.done({"devices": [profiled_json(name, profiled) for name, profiled in results.items()]})
 
 
 def run_profile(
     output: Output,
-    session: AgentSession,
-    store: Store,
+    session: Any,
+    place: Workspace,
     device: str,
     trained: TrainedSupernet,
     template: Template,
-    subnets: int,
-    seed: int = 0,
-    threads: int = 1,
-    resume: bool = False,
+    options: ProfileOptions,
 ) -> Profiled:
     """A campaign with a progress bar, and one sentence at its end."""
-    from edgewright.device_agent.timing import TimingProtocol
+    with output.bar(f"profiling {device}") as bar:
+        profiled = measure_campaign(output, session, place, device, trained, template, options, bar)
+    output.say(profiled_sentence(profiled))
+    return profiled
 
+
+def measure_campaign(
+    output: Output,
+    session: Any,
+    place: Workspace,
+    device: str,
+    trained: TrainedSupernet,
+    template: Template,
+    options: ProfileOptions,
+    bar: Bar,
+    fleet: tuple[str, ...] = (),
+    stop: threading.Event | None = None,
+) -> Profiled:
+    """A campaign of one device, or its share of one that is spread over a fleet. Opens a store of its own."""
     from ..customize.preparation import profile_device
     from ..profiling.campaign import CampaignInterrupted, Progress
     from ..profiling.plan import PlanOptions
+    from ..profiling.store import Store
+
+    share = fleet.index(device) if fleet else 0
+    plan = PlanOptions(options.subnets, seed=options.seed, fleet=fleet, share=share)
+
+    def show(at: Progress) -> None:
+        failed = f", {at.last.error.kind}" if at.last.error else ""
+        bar.update(at.done, at.total, f"{at.rate_per_s:.1f}/s{failed}")
 
     try:
-        protocol = TimingProtocol(threads=threads)
-    except ValueError as error:
-        raise InputError(str(error)) from error
-    options = PlanOptions(subnets, seed=seed)
-    with output.bar(f"profiling {device}") as bar:
+        with Store.open(place.store) as store:
+            return profile_device(
+                session, store, device, trained, template, plan, options.protocol(), resume=options.resume,
+                on_progress=show, on_status=output.say, patience_s=options.patience_s, stop=stop,
+            )  # fmt: skip
+    except CampaignInterrupted as interrupt:
+        raise Interrupted(str(interrupt)) from interrupt
 
-        def show(at: Progress) -> None:
-            failed = f", {at.last.error.kind}" if at.last.error else ""
-            bar.update(at.done, at.total, f"{at.rate_per_s:.1f}/s{failed}")
 
-        try:
-            profiled = profile_device(
-                session, store, device, trained, template, options, protocol, resume=resume, on_progress=show
-            )
-        except CampaignInterrupted as stop:
-            raise Interrupted(str(stop)) from stop
+def profiled_sentence(profiled: Profiled) -> str:
     summary = profiled.summary
     added = f", {summary.overhead_ms:.1f} ms a subnet added by host and agent" if summary.overhead_ms else ""
-    output.say(
+    return (
         f"{summary.n_measured} measurements in {summary.wall_s:.1f} s, {summary.n_failed} failed{added}; "
         f"campaign {profiled.campaign.id} holds {summary.total}"
     )
-    return profiled
+
+
+def profiled_json(device: str, profiled: Profiled) -> dict[str, Any]:
+    return {"device": device, "campaign": profiled.campaign.id, "profile": summary_json(profiled)}
 
 
 def summary_json(profiled: Profiled) -> dict[str, Any]:

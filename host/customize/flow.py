@@ -14,7 +14,7 @@ import numpy as np
 from edgewright.device_agent.template import Template
 
 from ..assembler.archive import TrainedSupernet
-from ..errors import BudgetError
+from ..errors import BudgetError, InputError
 from ..files import write_atomic
 from ..gates import Gates
 from ..search.algorithm1 import Candidate, Candidates, CostModel, ask_all_limits
@@ -56,6 +56,11 @@ class Customizer:
     digits: Digits  # what accuracy is tested on
     artifacts: Path
     seed: int = 0
+    n_test_images: int = N_TEST_IMAGES
+
+    def __post_init__(self) -> None:
+        if self.n_test_images < 1:
+            raise InputError(f"a model is tested on at least one image, got {self.n_test_images}")
 
     def draft(self, task: Task, budget: Budget) -> tuple[Candidates, Draft]:
         """The largest subnet predicted to fit, as a file. No device takes part: this is the time a user waits.
@@ -84,7 +89,7 @@ class Customizer:
         started = time.perf_counter()
         candidates, draft = self.draft(scenario.task, scenario.budget)
         customize_s = time.perf_counter() - started
-        examples = numvqa.examples(scenario.task, self.digits, N_TEST_IMAGES, np.random.default_rng(self.seed))
+        examples = numvqa.examples(scenario.task, self.digits, self.n_test_images, np.random.default_rng(self.seed))
         seen: list[tuple[Draft, Verification]] = []
         while True:
             subnet = self.trained.supernet.extract(draft.candidate.gates)

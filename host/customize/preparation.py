@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from ..errors import InputError
 from ..gates import Gates
 from ..predictors.fitting import CostPredictors, fit_predictors
 from ..profiling.campaign import CampaignSession, CampaignSummary, Progress, begin_campaign, run_campaign
+from ..profiling.fleet import fleet_records
 from ..profiling.plan import Campaign, PlanOptions
 from ..profiling.records import Record
 from ..profiling.store import Store
@@ -46,6 +48,9 @@ def profile_device(
     *,
     resume: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
+    on_status: Callable[[str], None] = lambda sentence: None,
+    patience_s: float = 0.0,
+    stop: threading.Event | None = None,
 ) -> Profiled:
     """Run a campaign, or with `resume` go on with the newest one of this device and supernet.
 
@@ -61,13 +66,19 @@ def profile_device(
         campaign = begin_campaign(
             store, device=device, space=space, template_sha=sha, protocol=protocol, options=options
         )
-    return Profiled(campaign, run_campaign(session, store, campaign, space, content, on_progress))
+    summary = run_campaign(
+        session, store, campaign, space, content, on_progress, patience_s=patience_s, on_status=on_status, stop=stop
+    )
+    return Profiled(campaign, summary)
 
 
 def campaign_records(store: Store, device: str, template: Template) -> list[Record]:
-    """The records of the newest campaign of a device with this template; empty when there is none."""
+    """The records of the newest campaign of a device with this template; empty when there is none.
+
+    Of a campaign that was spread over identical devices, the records of all of them.
+    """
     campaign = store.find_campaign(device, template_sha256(template))
-    return [] if campaign is None else store.records(campaign)
+    return [] if campaign is None else fleet_records(store, campaign)
 
 
 def fit_to(records: Sequence[Record], trained: TrainedSupernet) -> CostPredictors:

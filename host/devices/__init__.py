@@ -1,17 +1,21 @@
 """Devices: which there are (`Registry`), and how to talk to the agent on one (`open_session`)."""
 
 from .agent_link import SessionLimits
+from .connect import connect, open_session
 from .registry import LOCAL, Address, Device, Registry, parse_uri
-from .session import AgentSession, MeasureJob, open_session
+from .session import AgentSession, CampaignJob, CampaignReply, MeasureJob
 
 __all__ = [
     "LOCAL",
     "Address",
     "AgentSession",
+    "CampaignJob",
+    "CampaignReply",
     "Device",
     "MeasureJob",
     "Registry",
     "SessionLimits",
+    "connect",
     "open_session",
     "parse_uri",
 ]

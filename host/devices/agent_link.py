@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,13 +56,24 @@ class AgentLink:
 
     def request(self, header: dict[str, Any], payload: bytes, reply_s: float, silence_s: float) -> Frame:
         """Send a request and return its reply, which has either `ok` (an object) or `error` (an object)."""
+        *records, reply = self.stream(header, payload, reply_s, silence_s)
+        if records:
+            raise self._fail(f"its agent sent something else than a reply to {header['op']}: {len(records)} records")
+        return reply
+
+    def stream(self, header: dict[str, Any], payload: bytes, reply_s: float, silence_s: float) -> Iterator[Frame]:
+        """Send a request whose reply follows after any number of frames with `record` (an object); yields them all.
+
+        `reply_s` bounds the wait for each frame. Who stops listening half-way ends the session.
+        """
         if self._broken is not None:
             raise DeviceError(f"the session with device {self._device_name!r} is over ({self._broken}); open a new one")
         self._last_id += 1
         operation = header["op"]
         try:
             self._write({**header, "id": self._last_id}, payload)
-            return self._await_reply(_Reader(self._stream, reply_s, silence_s))
+            while "record" in (frame := self._await_frame(_Reader(self._stream, reply_s, silence_s))).header:
+                yield frame
         except LinkClosed:
             raise self._fail(f"its agent ended during {operation}: {self._stream.ending()}") from None
         except FrameError as error:
@@ -75,6 +87,7 @@ class AgentLink:
         except BaseException:  # interrupted in mid-conversation: the next reply would be this request's
             self.abandon()
             raise
+        yield frame
 
     def start_heartbeats(self) -> None:
         self._heartbeats = threading.Thread(target=self._beat, name="edgewright-heartbeat", daemon=True)
@@ -120,14 +133,14 @@ class AgentLink:
         with self._write_lock:
             self._stream.write(data, self._limits.silence_s)
 
-    def _await_reply(self, reader: _Reader) -> Frame:
+    def _await_frame(self, reader: _Reader) -> Frame:
         while True:
             frame = read_frame(reader)
             if frame.header.get("heartbeat"):
                 continue
             if frame.header.get("re") not in (self._last_id, None):
                 raise FrameError(f"a reply to request {frame.header['re']!r} instead of {self._last_id}")
-            if not isinstance(frame.header.get("ok"), dict) and not isinstance(frame.header.get("error"), dict):
+            if not any(isinstance(frame.header.get(name), dict) for name in ("ok", "error", "record")):
                 raise FrameError(f"a reply without ok or error: {str(frame.header):.200}")
             return frame
 

@@ -23,6 +23,10 @@ _TAIL_BYTES = 8192
 class LocalTransport:
     """Commands of this machine, started without a shell."""
 
+    def __init__(self, agent_dir: Path) -> None:
+        self.agent_dir = str(agent_dir.resolve())
+        self._streams: list[LocalStream] = []
+
     def run(self, argv: Sequence[str], timeout_s: float) -> Completed:
         try:
             done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False)
@@ -34,22 +38,26 @@ class LocalTransport:
             raise _cannot_start(argv, error) from error
         return Completed(done.returncode, done.stdout, done.stderr)
 
-    def push(self, source: Path, target: str) -> None:
-        _copy(source, Path(target))
-        os.chmod(target, 0o600)
+    def push(self, source: Path, target: str, mode: int = 0o600) -> None:
+        _copy(source, Path(target), mode)
 
     def pull(self, source: str, target: Path) -> None:
         _copy(Path(source), target)
 
     def open_stream(self, argv: Sequence[str]) -> LocalStream:
-        return LocalStream(argv)
+        self._streams.append(LocalStream(argv))
+        return self._streams[-1]
+
+    def close(self) -> None:
+        for stream in self._streams:
+            stream.kill()
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path, mode: int = 0o600) -> None:
     """Raises `StorageError` when `target` cannot be written, `DeviceError` when `source` cannot be read."""
     if not source.is_file():
         raise DeviceError(f"cannot read {source}: there is no such file; check the path")
-    with atomic_path(target) as temporary:
+    with atomic_path(target, mode) as temporary:
         shutil.copyfile(source, temporary)
 
 

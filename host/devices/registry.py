@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..files import write_atomic
 
 _SCHEMA = 1
-_FORMS = "local: · ssh://user@host:port · adb://SERIAL"
+_FORMS = "local: · ssh://[user@]host[:port] · adb://[SERIAL]"
 # None of these can be taken for an option, a path or a word of a shell.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z")
@@ -25,7 +25,10 @@ _SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\Z")
 
 @dataclass(frozen=True)
 class Address:
-    """A parsed URI: `scheme` is local, ssh or adb; what a scheme does not have is None."""
+    """A parsed URI: `scheme` is local, ssh or adb; what a scheme does not have, or a URI leaves open, is None.
+
+    An ssh `host` may be an alias of `~/.ssh/config`. Without a `serial`, adb means the only phone attached.
+    """
 
     scheme: str
     host: str | None = None
@@ -36,11 +39,13 @@ class Address:
 
 def parse_uri(uri: str) -> Address:
     """Raises `InputError` for anything but the three forms, saying which part is wrong."""
+    if not uri.isprintable():  # urlsplit would drop such characters in silence
+        raise InputError(f"a device URI has no control characters; got {uri!r}, and it is one of {_FORMS}")
     scheme, separator, rest = uri.partition(":")
     if separator and scheme == "local" and not rest:
         return Address("local")
     if scheme == "adb" and rest.startswith("//"):
-        return Address("adb", serial=_checked("serial", rest[2:], _SERIAL, uri))
+        return Address("adb", serial=_checked("serial", rest[2:], _SERIAL, uri) if rest != "//" else None)
     if scheme == "ssh" and rest.startswith("//"):
         return _parse_ssh(uri)
     raise InputError(f"a device URI is one of {_FORMS}; got {uri!r}")
@@ -51,11 +56,17 @@ def _parse_ssh(uri: str) -> Address:
         parts = urlsplit(uri)
         port = parts.port
     except ValueError as error:
-        raise InputError(f"{uri!r} is no ssh URI ({error}); write ssh://user@host:port") from error
+        raise InputError(f"{uri!r} is no ssh URI ({error}); write ssh://[user@]host[:port]") from error
     if port == 0 or parts.path or parts.query or parts.fragment or parts.password is not None:
         raise InputError(f"an ssh URI has a user, a host and a port from 1 to 65535, and nothing else; got {uri!r}")
     user = None if parts.username is None else _checked("user", parts.username, _USER, uri)
-    return Address("ssh", host=_checked("host", parts.hostname or "", _HOST, uri), user=user, port=port)
+    return Address("ssh", host=_checked("host", _host_as_written(parts.netloc), _HOST, uri), user=user, port=port)
+
+
+def _host_as_written(netloc: str) -> str:
+    """In upper and lower case as it stands in the URI: the aliases of `~/.ssh/config` tell them apart."""
+    host = netloc.rpartition("@")[2]
+    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
 
 
 def _checked(part: str, value: str, pattern: re.Pattern[str], uri: str) -> str:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from edgewright.device_agent import PROTOCOL_VERSION
+from edgewright.device_agent.frames import Frame
 from edgewright.device_agent.isolation import ERROR_KINDS
 from edgewright.device_agent.timing import TimingProtocol
 
 from ..errors import DeviceError, InputError, MeasurementError
-from ..files import make_dir, sha256_of, storage_error
+from ..files import sha256_of
 from .agent_link import AgentLink, SessionLimits
-from .bundle import cached_agent
-from .local import LocalTransport
-from .registry import Device
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,6 +23,7 @@ if TYPE_CHECKING:
 
 _CHUNK_BYTES = 4 << 20
 _BATCH_BYTES = 16 << 20
+_BATCH_INPUTS = 50  # a slow device is done with so many within the time limit of one child
 
 
 @dataclass(frozen=True)
@@ -51,17 +48,70 @@ class MeasureJob:
         return {"template_sha": self.template_sha} if self.model_sha is None else {"model_sha": self.model_sha}
 
 
+class CampaignJob(NamedTuple):
+    """One subnet of a campaign: its place in the plan, which try this is, and its packed gates."""
+
+    position: int
+    attempt: int
+    packed_gates: bytes
+
+
+class CampaignReply(NamedTuple):
+    """The agent's record of one job, as `AgentSession.measure` gives it, and the device's clock when it was begun."""
+
+    position: int
+    attempt: int
+    started_unix_s: float
+    reply: dict[str, Any]
+
+
+class Connection(Protocol):
+    """What keeps the way to a device open while a session lasts."""
+
+    def open(self) -> Stream:
+        """Start the agent, over a new connection where the old one is gone. Raises `DeviceError`."""
+
+    def close(self) -> None:
+        """Never raises."""
+
+
 class AgentSession:
     """Requests to one agent, from the handshake on; use it as a context manager.
 
     Every method raises `DeviceError` when the agent dies, falls silent, sends garbage or refuses. After the first three
-    the session is closed, and a new one must be opened. Not thread-safe.
+    the session is over until `reopen`. Not thread-safe.
     """
 
-    def __init__(self, stream: Stream, device_name: str, limits: SessionLimits | None = None) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        device_name: str,
+        limits: SessionLimits | None = None,
+        connection: Connection | None = None,
+    ) -> None:
         self.device_name = device_name
         self._limits = limits or SessionLimits()
-        self._link = AgentLink(stream, device_name, self._limits)
+        self._connection = connection
+        self._begin(stream)
+
+    @classmethod
+    def over(cls, connection: Connection, device_name: str, limits: SessionLimits | None = None) -> AgentSession:
+        """A session that owns its connection, and so can be opened again."""
+        try:
+            return cls(connection.open(), device_name, limits, connection)
+        except BaseException:
+            connection.close()
+            raise
+
+    def reopen(self) -> None:
+        """Start a new agent after the old one was lost. Raises `DeviceError`, and may be tried again."""
+        if self._connection is None:
+            raise DeviceError(f"the session with device {self.device_name!r} cannot be opened again; open a new one")
+        self._link.abandon()
+        self._begin(self._connection.open())
+
+    def _begin(self, stream: Stream) -> None:
+        self._link = AgentLink(stream, self.device_name, self._limits)
         try:
             self.agent: dict[str, Any] = self._greet()
         except BaseException:
@@ -77,8 +127,10 @@ class AgentSession:
         self.close()
 
     def close(self) -> None:
-        """Say bye and end the agent. Never raises."""
+        """Say bye, end the agent and the connection. Never raises."""
         self._link.close()
+        if self._connection is not None:
+            self._connection.close()
 
     def ping(self, payload: bytes = b"") -> bytes:
         """One round trip; returns the payload."""
@@ -119,6 +171,58 @@ class AgentSession:
         header = {"op": "measure", "timing": protocol.to_json(), **job.header()}
         return self._ask(header, job.packed_gates or b"", self._reply_s(protocol))[0]
 
+    def measure_each(
+        self,
+        key: str,
+        template_sha: str,
+        jobs: Sequence[CampaignJob],
+        protocol: TimingProtocol,
+        stored: Sequence[tuple[int, int]] = (),
+    ) -> Iterator[CampaignReply]:
+        """Measure many subnets of one template in turn; each is in the device's spool before it is sent.
+
+        `key` (32 hexadecimal digits) names the campaign, `stored` the (position, attempt) that may leave the spool.
+        Raises: `InputError` when the template refuses the gates. Who stops half-way ends the session.
+        """
+        gates_bytes = len(jobs[0].packed_gates)
+        header = {
+            "op": "measure_each", "key": key, "template_sha": template_sha, "timing": protocol.to_json(),
+            "gates_bytes": gates_bytes, "places": [[job.position, job.attempt] for job in jobs],
+            "stored": [list(place) for place in stored],
+        }  # fmt: skip
+        payload = b"".join(job.packed_gates for job in jobs)
+        wanted = {(job.position, job.attempt) for job in jobs}
+        for frame in self._link.stream(header, payload, self._reply_s(protocol), self._limits.silence_s):
+            if "record" not in frame.header:
+                self._checked(header, frame)
+                return
+            reply = self._campaign_reply(frame.header["record"])
+            if (reply.position, reply.attempt) not in wanted:
+                raise DeviceError(f"device {self.device_name!r} sent a record nobody asked for: {str(reply):.200}")
+            yield reply
+
+    def spooled(self, key: str) -> Iterator[CampaignReply]:
+        """The finished records of campaign `key` that are still on the device, in the order of its plan."""
+        for place in self._ask({"op": "spool_list", "key": key})[0]["places"]:
+            record = self._ask({"op": "spool_read", "key": key, "place": place})[0]["record"]
+            if record is not None:
+                yield self._campaign_reply(record)
+
+    def drop_spooled(self, key: str, places: Sequence[tuple[int, int]]) -> None:
+        """Let the device forget records that are stored here."""
+        self._ask({"op": "spool_drop", "key": key, "places": [list(place) for place in places]})
+
+    def _campaign_reply(self, record: dict[str, Any]) -> CampaignReply:
+        try:
+            return CampaignReply(
+                int(record["position"]), int(record["attempt"]), float(record["started_unix_s"]), record
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise DeviceError(
+                f"device {self.device_name!r} sent no record of a campaign ({error}); "
+                f"put this version's agent there with: edgewright agent deploy {self.device_name}"
+            ) from error
+
     def run(
         self, job: MeasureJob, inputs: np.ndarray[Any, Any], protocol: TimingProtocol | None = None
     ) -> np.ndarray[Any, Any]:
@@ -129,7 +233,7 @@ class AgentSession:
         """
         if inputs.ndim < 1 or len(inputs) == 0:
             raise InputError(f"running needs at least one input, got an array of shape {inputs.shape}")
-        step = max(1, _BATCH_BYTES // max(1, inputs[:1].nbytes))
+        step = min(_BATCH_INPUTS, max(1, _BATCH_BYTES // max(1, inputs[:1].nbytes)))
         parts = [
             self._run_part(job, inputs[start : start + step], protocol or TimingProtocol())
             for start in range(0, len(inputs), step)
@@ -176,6 +280,9 @@ class AgentSession:
         frame = self._link.request(
             header, payload, reply_s or self._limits.reply_s, silence_s or self._limits.silence_s
         )
+        return self._checked(header, frame)
+
+    def _checked(self, header: dict[str, Any], frame: Frame) -> tuple[dict[str, Any], bytes]:
         error = frame.header.get("error")
         if error is None:
             return frame.header["ok"], frame.payload
@@ -187,28 +294,3 @@ class AgentSession:
         if kind in ERROR_KINDS:
             return MeasurementError(f"the model does not run on device {self.device_name!r} ({kind}): {message}")
         return DeviceError(f"device {self.device_name!r} refused {operation} ({kind}): {message}")
-
-
-def open_session(device: Device, workspace_dir: Path, limits: SessionLimits | None = None) -> AgentSession:
-    """Start the agent on `device` and greet it.
-
-    The local agent lives in `<workspace>/agent`, a folder for this user only; deliveries are in `home/artifacts` there.
-    Raises: `DeviceError`; `StorageError` when the folder cannot be written.
-    """
-    if device.address.scheme != "local":
-        raise DeviceError(
-            f"device {device.name!r} is {device.uri}, and this version reaches only local devices; "
-            "use one with the URI local:"
-        )
-    folder = _private_folder(workspace_dir / "agent")
-    argv = [sys.executable, str(cached_agent(folder)), "--home", str(folder / "home")]
-    return AgentSession(LocalTransport().open_stream(argv), device.name, limits)
-
-
-def _private_folder(path: Path) -> Path:
-    make_dir(path)
-    try:
-        os.chmod(path, 0o700)
-    except OSError as error:
-        raise storage_error(path, error) from error
-    return path.resolve()

@@ -45,14 +45,21 @@ class Stream(Protocol):
 class Transport(Protocol):
     """A way to one device. Every method raises `DeviceError` when the device is unreachable or refuses."""
 
-    def run(self, argv: Sequence[str], timeout_s: float) -> Completed:
-        """Run a command to its end; a non-zero exit code is a result, not an error."""
+    @property
+    def agent_dir(self) -> str:
+        """Absolute path of the private folder on the device that everything of ours lives in; it may not exist yet."""
 
-    def push(self, source: Path, target: str) -> None:
-        """Copy a file to the device, whole or not at all, for its user only."""
+    def run(self, argv: Sequence[str], timeout_s: float) -> Completed:
+        """Run a command to its end; a non-zero exit code is a result, not an error. Its stdin is empty."""
+
+    def push(self, source: Path, target: str, mode: int = 0o600) -> None:
+        """Copy a file to the device, whole or not at all; `target` is an absolute path in an existing folder."""
 
     def pull(self, source: str, target: Path) -> None:
         """Copy a file from the device, whole or not at all."""
 
     def open_stream(self, argv: Sequence[str]) -> Stream:
         """Start a command and talk to it."""
+
+    def close(self) -> None:
+        """End the connection and the streams opened through it. Never raises, and may be called again."""

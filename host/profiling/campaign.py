@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import itertools
+import json
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from statistics import median
@@ -11,7 +17,7 @@ from typing import Any, Protocol
 
 from edgewright.device_agent.timing import TimingProtocol
 
-from ..devices.session import MeasureJob
+from ..devices.session import CampaignJob, CampaignReply
 from ..errors import DeviceError, InputError, MeasurementError
 from ..gates import GateSpace
 from .plan import Campaign, CampaignPlan, PlanItem, PlanOptions, make_plan
@@ -19,21 +25,43 @@ from .records import Measurement, Record
 from .store import Store
 
 _MAX_FAILURES_IN_A_ROW = 10
+_BATCH = 16  # subnets a request: enough that the link's delay does not show
+_MAX_LOSSES = 2  # a subnet at which the device was lost that often waits until all others are measured
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 10.0
+
+Place = tuple[int, int]
+"""Position in the plan, and which try."""
 
 
 class CampaignSession(Protocol):
-    """What a campaign needs of a device: its facts, a place for the template, and measurements of its subnets."""
+    """What a campaign needs of a device: its facts, a place for the template, and measurements of its subnets.
+
+    Every method raises `DeviceError` when the device is gone.
+    """
 
     def facts(self) -> Mapping[str, Any]: ...
 
     def put_blob(self, data: bytes) -> str:
         """Push once; returns the content's sha256."""
 
-    def measure(self, job: MeasureJob, protocol: TimingProtocol) -> Mapping[str, Any]:
-        """The agent's answer: samples and what belongs to them, or an "error" with "kind" and "message".
+    def measure_each(
+        self,
+        key: str,
+        template_sha: str,
+        jobs: Sequence[CampaignJob],
+        protocol: TimingProtocol,
+        stored: Sequence[Place],
+    ) -> Iterator[CampaignReply]:
+        """The agent's answers in the order of `jobs`; what is in `stored` may leave the device's spool."""
 
-        Raises `DeviceError` when the device is gone.
-        """
+    def spooled(self, key: str) -> Iterator[CampaignReply]:
+        """What the device finished and could not hand over."""
+
+    def drop_spooled(self, key: str, places: Sequence[Place]) -> None: ...
+
+    def reopen(self) -> None:
+        """Reach the device again after it was lost."""
 
 
 class CampaignInterrupted(KeyboardInterrupt):
@@ -79,6 +107,12 @@ def begin_campaign(
     )
 
 
+def campaign_key(campaign: Campaign) -> str:
+    """What the device files this campaign's records under: 32 hexadecimal digits."""
+    parts = [campaign.id, campaign.created_at, campaign.plan_digest, campaign.template_sha, campaign.protocol.to_json()]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
 def run_campaign(
     session: CampaignSession,
     store: Store,
@@ -87,26 +121,34 @@ def run_campaign(
     template: bytes,
     on_progress: Callable[[Progress], None] | None = None,
     max_attempts: int = 3,
+    *,
+    patience_s: float = 0.0,
+    on_status: Callable[[str], None] = lambda sentence: None,
+    stop: threading.Event | None = None,
 ) -> CampaignSummary:
     """Measure every position of a campaign that is not stored yet.
 
-    A failed measurement is tried again after all others, at most `max_attempts` times in all; then its error is the
-    record. Whatever ends a run early, the stored records stay, and calling this again goes on after them.
+    Records the device finished and could not hand over are fetched first. A failed measurement is tried again after all
+    others, at most `max_attempts` times in all; then its error is the record. A device that is lost is tried to be
+    reached again for `patience_s`; a subnet that loses it time and again becomes a record with the error device_lost.
+    Whatever ends a run early, the stored records stay, and calling this again goes on after them.
 
     Raises:
         InputError: the gate space or template is not the campaign's, or the plan cannot be drawn again.
         MeasurementError: nothing but failures at the start or anywhere in a row; these are not stored.
         DeviceError: the device is gone.
-        CampaignInterrupted: Ctrl-C.
+        CampaignInterrupted: Ctrl-C, or `stop` was set.
     """
     plan = _same_plan(campaign, space)
-    run = _Run(session, store, campaign, len(plan), on_progress)
+    run = _Run(session, store, campaign, plan, on_progress, on_status, patience_s, stop or threading.Event())
     try:
         run.prepare(template)
-        waiting = run.first_tries(item for item in plan if item.position not in run.stored)
-        run.further_tries(waiting, max_attempts)
-    except KeyboardInterrupt as stop:
-        raise CampaignInterrupted(f"stopped; {run.how_to_resume()}") from stop
+        waiting = run.tries([item for item in plan if item.position not in run.stored], attempt=1)
+        for attempt in range(2, max_attempts + 1):
+            waiting = run.tries([item for item, _ in waiting], attempt)
+        run.finish(waiting)
+    except KeyboardInterrupt as interrupt:
+        raise CampaignInterrupted(f"stopped; {run.how_to_resume()}") from interrupt
     except DeviceError as error:
         raise DeviceError(f"{error}; {run.how_to_resume()}") from error
     return run.summary()
@@ -120,18 +162,28 @@ class _Run:
         session: CampaignSession,
         store: Store,
         campaign: Campaign,
-        total: int,
+        plan: CampaignPlan,
         on_progress: Callable[[Progress], None] | None,
+        on_status: Callable[[str], None],
+        patience_s: float,
+        stop: threading.Event,
     ) -> None:
-        self._session, self._store, self._campaign, self._total = session, store, campaign, total
-        self._on_progress = on_progress
+        self._session, self._store, self._campaign, self._plan = session, store, campaign, plan
+        self._on_progress, self._on_status = on_progress, on_status
+        self._patience_s, self._stop = patience_s, stop
+        self._key = campaign_key(campaign)
         self._started = time.monotonic()
         self._n_measured = 0
+        self._in_a_row = 0
         self._overheads_ms: list[float] = []
         self._facts_digest = ""
+        self._settled: list[Place] = []  # places whose records the device may forget
+        self._template = b""
         self.stored = store.positions(campaign)
 
     def prepare(self, template: bytes) -> None:
+        """Bring the template, and home what an earlier run left on the device."""
+        self._template = template
         sha = self._session.put_blob(template)
         if sha != self._campaign.template_sha:
             raise InputError(
@@ -139,61 +191,113 @@ class _Run:
                 f"this one is {sha[:12]}; start a new campaign for it (without --resume)"
             )
         self._facts_digest = self._store.add_facts(self._session.facts())
+        self._fetch_spooled()
         self._started = time.monotonic()
 
-    def first_tries(self, items: Iterable[PlanItem]) -> list[tuple[PlanItem, Record]]:
+    def tries(self, items: Iterable[PlanItem], attempt: int) -> list[tuple[PlanItem, Record]]:
         """Measure each item once; returns those that failed. A device on which everything fails is given up."""
         failed: list[tuple[PlanItem, Record]] = []
-        in_a_row = 0
-        for item in items:
-            record = self._measure(item, attempts=1)
-            if record.error is None:
-                in_a_row = 0
-                continue
-            in_a_row += 1
-            failed.append((item, record))
-            if in_a_row == _MAX_FAILURES_IN_A_ROW:
-                raise MeasurementError(
-                    f"{in_a_row} measurements in a row failed on {self._campaign.device!r}, the last one with "
-                    f"{record.error}; see to the device; {self.how_to_resume()}"
-                )
+        waiting = deque(items)
+        losses: Counter[int] = Counter()
+        while waiting:
+            try:
+                self._measure_next(waiting, attempt, failed)
+            except DeviceError as lost:
+                self._recover(lost)
+                waiting = deque(item for item in waiting if item.position not in self.stored)
+                if waiting:
+                    losses[waiting[0].position] += 1
+                    if losses[waiting[0].position] >= (_MAX_LOSSES if attempt == 1 else 1):
+                        item = waiting.popleft()
+                        self._note(item, self._lost_record(item, attempt, lost), failed)
         return failed
 
-    def further_tries(self, waiting: list[tuple[PlanItem, Record]], max_attempts: int) -> None:
-        for attempt in range(2, max_attempts + 1):
-            again = [(item, self._measure(item, attempt)) for item, _ in waiting]
-            waiting = [(item, record) for item, record in again if record.error is not None]
-        for _, record in waiting:
+    def finish(self, failed: Iterable[tuple[PlanItem, Record]]) -> None:
+        """Store the errors of what failed to the last; let the device forget the rest."""
+        for _, record in failed:
             self._keep(record)
+        with contextlib.suppress(DeviceError):  # everything is stored: what stays on the device is waste, no loss
+            self._session.drop_spooled(self._key, self._settled)
 
     def how_to_resume(self) -> str:
-        return f"{len(self.stored)} of {self._total} records are stored, the same command with --resume goes on"
+        return f"{len(self.stored)} of {len(self._plan)} records are stored, the same command with --resume goes on"
 
     def summary(self) -> CampaignSummary:
         return CampaignSummary(
-            total=self._total,
+            total=len(self._plan),
             n_measured=self._n_measured,
             n_failed=sum(record.error is not None for record in self._store.records(self._campaign)),
             wall_s=time.monotonic() - self._started,
             overhead_ms=median(self._overheads_ms) if self._overheads_ms else None,
         )
 
-    def _measure(self, item: PlanItem, attempts: int) -> Record:
-        """One try; stored at once when it succeeded."""
-        job = MeasureJob(template_sha=self._campaign.template_sha, packed_gates=item.gates.pack())
-        started_at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-        start = time.perf_counter()
-        reply = self._session.measure(job, self._campaign.protocol)
-        wall_ms = 1e3 * (time.perf_counter() - start)
-        record = self._record(item, Measurement.from_reply(reply), started_at, wall_ms, attempts)
+    def _measure_next(
+        self, waiting: deque[PlanItem], attempt: int, failed: list[tuple[PlanItem, Record]]
+    ) -> None:
+        """Some items in one request; each leaves `waiting` when its record has come."""
+        batch = list(itertools.islice(waiting, _BATCH))
+        jobs = [CampaignJob(item.position, attempt, item.gates.pack()) for item in batch]
+        settled, self._settled = self._settled, []
+        asked_at = time.perf_counter()
+        replies = self._session.measure_each(
+            self._key, self._campaign.template_sha, jobs, self._campaign.protocol, settled
+        )
+        for reply in replies:
+            wall_ms, asked_at = 1e3 * (time.perf_counter() - asked_at), time.perf_counter()
+            item = waiting.popleft()
+            if (reply.position, reply.attempt) != (item.position, attempt):
+                raise DeviceError(f"a record of position {reply.position} came in place of {item.position}")
+            self._note(item, self._record(item, reply, wall_ms), failed)
+            if self._stop.is_set():
+                raise KeyboardInterrupt
+
+    def _note(self, item: PlanItem, record: Record, failed: list[tuple[PlanItem, Record]]) -> None:
+        self._settled.append((item.position, record.attempts))
         if record.error is None:
             self._keep(record)
+            self._in_a_row = 0
+        else:
+            failed.append((item, record))
+            self._in_a_row += 1
         self._tell(record)
-        return record
+        if self._in_a_row == _MAX_FAILURES_IN_A_ROW and record.attempts == 1:
+            raise MeasurementError(
+                f"{self._in_a_row} measurements in a row failed on {self._campaign.device!r}, the last one with "
+                f"{record.error}; see to the device; {self.how_to_resume()}"
+            )
 
-    def _record(
-        self, item: PlanItem, measurement: Measurement, started_at: str, wall_ms: float, attempts: int
-    ) -> Record:
+    def _recover(self, lost: DeviceError) -> None:
+        """Reach the device again within the patience, or raise what lost it."""
+        if self._patience_s <= 0:
+            raise lost
+        self._on_status(f"{lost}; trying to reach it again for {self._patience_s:g} s")
+        deadline, pause_s = time.monotonic() + self._patience_s, _FIRST_PAUSE_S
+        while True:
+            try:
+                self._session.reopen()
+                return self.prepare(self._template)
+            except DeviceError as error:
+                if time.monotonic() + pause_s > deadline:
+                    raise DeviceError(f"{lost}; it did not come back within {self._patience_s:g} s: {error}") from error
+            if self._stop.wait(pause_s):
+                raise KeyboardInterrupt
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _fetch_spooled(self) -> None:
+        places = []
+        for reply in self._session.spooled(self._key):
+            places.append((reply.position, reply.attempt))
+            wanted = reply.position not in self.stored and 0 <= reply.position < len(self._plan)
+            if wanted and reply.reply.get("error") is None:
+                record = self._record(self._plan.items[reply.position], reply, None)
+                self._keep(record)
+                self._tell(record)
+        if places:
+            self._session.drop_spooled(self._key, places)
+
+    def _record(self, item: PlanItem, reply: CampaignReply, wall_ms: float | None) -> Record:
+        measurement = Measurement.from_reply(reply.reply)
+        known = wall_ms is not None and measurement.child_ms is not None
         return Record(
             position=item.position,
             kind=item.kind,
@@ -203,11 +307,15 @@ class _Run:
             device=self._campaign.device,
             protocol=self._campaign.protocol,
             facts_digest=self._facts_digest,
-            started_at=started_at,
+            started_at=datetime.fromtimestamp(reply.started_unix_s, timezone.utc).isoformat(timespec="milliseconds"),
             measurement=measurement,
-            overhead_ms=None if measurement.child_ms is None else wall_ms - measurement.child_ms,
-            attempts=attempts,
+            overhead_ms=wall_ms - measurement.child_ms if known else None,  # type: ignore[operator]
+            attempts=reply.attempt,
         )
+
+    def _lost_record(self, item: PlanItem, attempt: int, lost: DeviceError) -> Record:
+        error = {"kind": "device_lost", "message": f"the device was lost while it measured this subnet: {lost}"}
+        return self._record(item, CampaignReply(item.position, attempt, time.time(), {"error": error}), None)
 
     def _keep(self, record: Record) -> None:
         start = time.perf_counter()
@@ -222,8 +330,8 @@ class _Run:
         if self._on_progress is None:
             return
         rate_per_s = max(self._n_measured, 1) / max(time.monotonic() - self._started, 1e-9)
-        left = self._total - len(self.stored)
-        self._on_progress(Progress(len(self.stored), self._total, rate_per_s, left / rate_per_s, record))
+        left = len(self._plan) - len(self.stored)
+        self._on_progress(Progress(len(self.stored), len(self._plan), rate_per_s, left / rate_per_s, record))
 
 
 def _same_plan(campaign: Campaign, space: GateSpace) -> CampaignPlan:

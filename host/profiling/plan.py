@@ -31,6 +31,9 @@ class PlanOptions:
     `n_subnets` different subnets, the full and the smallest among them; `repeat_share` of them (at least 10, or all)
     measured a second time later on; the sentinel before the first, after the last and every `sentinel_every` records.
     `spread` is how far a site's share of open modules strays from the subnet's, as a standard deviation in logits.
+
+    A campaign spread over identical devices names them all in `fleet`; the plan of the one at `share` holds every
+    n-th of the subnets, whole with its repeat, between sentinels of its own.
     """
 
     n_subnets: int
@@ -38,6 +41,8 @@ class PlanOptions:
     sentinel_every: int = 20
     repeat_share: float = 0.1
     spread: float = 1.0
+    fleet: tuple[str, ...] = ()
+    share: int = 0
 
     def __post_init__(self) -> None:
         if self.n_subnets < 2:
@@ -50,6 +55,8 @@ class PlanOptions:
             raise InputError(f"`0 <= repeat_share <= 1` must hold, but got repeat_share={self.repeat_share}")
         if not (math.isfinite(self.spread) and self.spread >= 0):
             raise InputError(f"`spread >= 0` must hold, but got spread={self.spread}")
+        if not 0 <= self.share < max(1, len(self.fleet)) or len(set(self.fleet)) != len(self.fleet):
+            raise InputError(f"`share` must be a place in `fleet`, but got share={self.share} and fleet={self.fleet}")
 
     @property
     def n_repeats(self) -> int:
@@ -59,11 +66,11 @@ class PlanOptions:
         return min(self.n_subnets, max(_MIN_REPEATS, round(self.repeat_share * self.n_subnets)))
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "fleet": list(self.fleet)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> PlanOptions:
-        return cls(**data)
+        return cls(**{**data, "fleet": tuple(data.get("fleet", ()))})
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,7 @@ def make_plan(space: GateSpace, options: PlanOptions) -> CampaignPlan:
     rng = np.random.default_rng(options.seed)
     sentinel = space.from_counts([(site.width + 1) // 2 for site in space.sites])
     subnets = _draw_subnets(space, options, {sentinel.counts}, rng)
-    order = _with_repeats(subnets, options.n_repeats, rng)
+    order = _share_of(_with_repeats(subnets, options.n_repeats, rng), subnets, options)
     ordered = _with_sentinels(order, sentinel, options.sentinel_every)
     items = tuple(PlanItem(position, kind, gates) for position, (kind, gates) in enumerate(ordered))
     return CampaignPlan(options, items)
@@ -181,6 +188,15 @@ def _with_repeats(subnets: Sequence[Gates], n_repeats: int, rng: np.random.Gener
     for index in rng.choice(len(subnets), n_repeats, replace=False):
         keyed.append((float(rng.uniform(first[index], 1.0)), "repeat", subnets[index]))
     return [(kind, gates) for _, kind, gates in sorted(keyed, key=lambda entry: entry[0])]
+
+
+def _share_of(
+    order: list[tuple[Kind, Gates]], subnets: Sequence[Gates], options: PlanOptions
+) -> list[tuple[Kind, Gates]]:
+    """One device's part of the order; a repeat goes where its subnet went, or it would compare two devices."""
+    n_shares = max(1, len(options.fleet))
+    mine = {gates.digest for gates in subnets[options.share :: n_shares]}
+    return [(kind, gates) for kind, gates in order if gates.digest in mine]
 
 
 def _with_sentinels(order: Sequence[tuple[Kind, Gates]], sentinel: Gates, every: int) -> list[tuple[Kind, Gates]]:

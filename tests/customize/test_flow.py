@@ -5,8 +5,8 @@ import pytest
 from edgewright.host.customize.flow import Customizer
 from edgewright.host.customize.preparation import campaign_records, cost_model, fit_to
 from edgewright.host.customize.scenario import Scenario
+from edgewright.host.devices.connect import open_session
 from edgewright.host.devices.registry import Registry
-from edgewright.host.devices.session import open_session
 from edgewright.host.errors import BudgetError, MeasurementError
 from edgewright.host.profiling.store import Store
 from edgewright.host.search.budget import Budget

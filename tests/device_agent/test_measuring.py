@@ -10,23 +10,26 @@ import pytest
 from edgewright.device_agent.isolation import run_isolated
 from edgewright.device_agent.measure import measure, run_batch
 from edgewright.device_agent.memory import exhaustion_named, heap_bytes, memory_gauge, status_bytes
-from edgewright.device_agent.runtimes import ModelLoadError, ModelRunError, TfliteRuntime, find_runtime
+from edgewright.device_agent.runtime_tflite import TfliteModel
+from edgewright.device_agent.runtimes import ModelLoadError, ModelRunError, Runtime, Runtimes
 from edgewright.device_agent.timing import TimingProtocol
 
 QUICK = TimingProtocol(n_warmup_min=1, warmup_max_ms=20, n_runs=5, min_time_ms=1)
 
 
 @pytest.fixture(scope="module")
-def runtime() -> TfliteRuntime:
-    return find_runtime()
+def runtime() -> Runtime:
+    found = Runtimes().tflite
+    assert found is not None
+    return found
 
 
-def test_runtime_is_named_with_its_version(runtime: TfliteRuntime) -> None:
+def test_runtime_is_named_with_its_version(runtime: Runtime) -> None:
     assert runtime.name in ("ai-edge-litert", "tflite-runtime")
     assert runtime.version is not None and runtime.version[0].isdigit()
 
 
-def test_a_record_has_everything(runtime: TfliteRuntime, small_model: bytes) -> None:
+def test_a_record_has_everything(runtime: Runtime, small_model: bytes) -> None:
     record = measure(small_model, runtime, TimingProtocol())
     assert "error" not in record
     samples = record["samples_ms"]
@@ -40,19 +43,27 @@ def test_a_record_has_everything(runtime: TfliteRuntime, small_model: bytes) -> 
         assert record[moment]["load_1m"] is not None
 
 
-def test_memory_repeats_and_grows_with_the_model(runtime: TfliteRuntime, small_model: bytes, slow_model: bytes) -> None:
+def test_memory_repeats_and_grows_with_the_model(runtime: Runtime, small_model: bytes, slow_model: bytes) -> None:
     small = [measure(small_model, runtime, QUICK)["memory_mib"] for _ in range(3)]
     assert max(small) - min(small) < 0.05
     activations_mib = 2 * 128 * 128 * 64 * 4 / 2**20  # what one layer of the slow model reads and writes
     assert measure(slow_model, runtime, QUICK)["memory_mib"] > activations_mib
 
 
-def test_an_array_is_a_model_too(runtime: TfliteRuntime, small_model: bytes) -> None:
+def test_memory_counts_the_file_that_stays_in_use(
+    runtime: Runtime, slow_model: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = measure(slow_model, runtime, QUICK)["memory_mib"]
+    monkeypatch.setattr(TfliteModel, "keeps_content", False)
+    assert counted - measure(slow_model, runtime, QUICK)["memory_mib"] == pytest.approx(0.14, abs=0.05)
+
+
+def test_an_array_is_a_model_too(runtime: Runtime, small_model: bytes) -> None:
     assert "error" not in measure(np.frombuffer(small_model, np.uint8), runtime, QUICK)
 
 
 @pytest.mark.parametrize("damage", ["text", "empty", "truncated", "head"])
-def test_corrupt_files_fail_to_load(runtime: TfliteRuntime, small_model: bytes, damage: str) -> None:
+def test_corrupt_files_fail_to_load(runtime: Runtime, small_model: bytes, damage: str) -> None:
     corrupt = {
         "text": b"no model at all" * 50,
         "empty": b"",
@@ -63,21 +74,21 @@ def test_corrupt_files_fail_to_load(runtime: TfliteRuntime, small_model: bytes, 
     assert error["kind"] == "load_failed" and len(error["message"]) > 20
 
 
-def test_too_long_is_a_timeout(runtime: TfliteRuntime, slow_model: bytes) -> None:
+def test_too_long_is_a_timeout(runtime: Runtime, slow_model: bytes) -> None:
     protocol = TimingProtocol(timeout_s=0.3, min_time_ms=60_000, max_time_ms=60_000)
     assert measure(slow_model, runtime, protocol)["error"]["kind"] == "timeout"
 
 
 @pytest.mark.parametrize("limit_mib", [1, 100, 400])
 def test_too_large_is_out_of_memory_and_the_next_one_works(
-    runtime: TfliteRuntime, hungry_model: bytes, small_model: bytes, limit_mib: float
+    runtime: Runtime, hungry_model: bytes, small_model: bytes, limit_mib: float
 ) -> None:
     error = measure(hungry_model, runtime, TimingProtocol(memory_limit_mib=limit_mib))["error"]
     assert error["kind"] == "out_of_memory" and f"{limit_mib} MiB" in error["message"]
     assert "error" not in measure(small_model, runtime, QUICK)
 
 
-def test_affinity_pins_and_an_absent_cpu_is_named(runtime: TfliteRuntime, small_model: bytes) -> None:
+def test_affinity_pins_and_an_absent_cpu_is_named(runtime: Runtime, small_model: bytes) -> None:
     cpu = min(os.sched_getaffinity(0))
     before = os.sched_getaffinity(0)
     assert "error" not in measure(small_model, runtime, TimingProtocol(affinity=(cpu,)))
@@ -86,7 +97,7 @@ def test_affinity_pins_and_an_absent_cpu_is_named(runtime: TfliteRuntime, small_
     assert error["kind"] == "bad_affinity" and "4000" in error["message"]
 
 
-def test_outputs_of_a_batch_equal_those_of_a_plain_interpreter(runtime: TfliteRuntime, small_model: bytes) -> None:
+def test_outputs_of_a_batch_equal_those_of_a_plain_interpreter(runtime: Runtime, small_model: bytes) -> None:
     inputs = np.random.default_rng(1).random((3, 32, 32, 16), dtype=np.float32)  # (N, H, W, C)
     outcome = run_batch(small_model, runtime, inputs, QUICK)
     assert outcome.error is None
@@ -104,7 +115,7 @@ def test_outputs_of_a_batch_equal_those_of_a_plain_interpreter(runtime: TfliteRu
 
 
 @pytest.mark.parametrize("inputs", [np.zeros((1, 8, 8, 16), np.float32), np.zeros((1, 32, 32, 16), np.int8)])
-def test_wrong_inputs_are_named(runtime: TfliteRuntime, small_model: bytes, inputs: np.ndarray) -> None:
+def test_wrong_inputs_are_named(runtime: Runtime, small_model: bytes, inputs: np.ndarray) -> None:
     error = run_batch(small_model, runtime, inputs, QUICK).error
     assert error is not None and error["kind"] == "run_failed"
     assert str(inputs.shape) in error["message"] and inputs.dtype.name in error["message"]
@@ -138,7 +149,7 @@ def test_small_blocks_are_seen_by_the_heap_gauge() -> None:
     assert 1_000_000 <= run_isolated(grow, 30, 512).header["grown"] < 1_200_000
 
 
-def test_only_a_failed_allocation_counts_as_exhaustion(runtime: TfliteRuntime) -> None:
+def test_only_a_failed_allocation_counts_as_exhaustion(runtime: Runtime) -> None:
     with pytest.raises(ModelLoadError), exhaustion_named():
         runtime.load(b"no model" * 100, 1)
     with pytest.raises(ModelRunError), exhaustion_named():

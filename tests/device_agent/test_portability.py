@@ -61,8 +61,8 @@ def test_facts_say_none_for_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp
     readings = facts.health()
     assert readings["freq_khz"] is None and readings["temperatures_c"] is None
     assert readings["battery_percent"] is None and readings["battery_status"] is None
-    known = facts.facts(None, None)
-    assert known["max_freq_khz"] is None and known["governor"] is None and known["runtime"] is None
+    known = facts.facts()
+    assert known["max_freq_khz"] is None and known["governor"] is None
 
 
 def test_facts_read_what_a_phone_shows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -88,14 +88,14 @@ def test_facts_read_what_a_phone_shows(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert readings["freq_khz"][0] == 1_800_000 and set(readings["freq_khz"][1:]) <= {None}
     assert readings["temperatures_c"] == {"0:cpu-big": 41.25}
     assert readings["battery_percent"] == 0 and readings["battery_status"] == "Discharging"
-    known = facts.facts("ai-edge-litert", "2.3.0")
+    known = facts.facts()
     assert known["governor"] == "schedutil" and known["model"] == "A Board"
 
 
 def test_device_id_is_stable_and_gives_nothing_away() -> None:
     from edgewright.device_agent import facts
 
-    first, second = facts.facts(None, None), facts.facts(None, None)
+    first, second = facts.facts(), facts.facts()
     assert first["device_id"] == second["device_id"] and len(first["device_id"]) == 16
     machine_id = Path("/etc/machine-id")
     if machine_id.is_file():

@@ -47,7 +47,7 @@ def start_agent(tmp_path: Path) -> Iterator[Callable[..., tuple[AgentSession, Lo
 
     def start(*options: str, limits: SessionLimits | None = None) -> tuple[AgentSession, LocalStream]:
         argv = [sys.executable, str(cached_agent(tmp_path)), "--home", str(tmp_path / "home"), *options]
-        streams.append(LocalTransport().open_stream(argv))
+        streams.append(LocalTransport(tmp_path).open_stream(argv))
         return AgentSession(streams[-1], "bench", limits), streams[-1]
 
     yield start

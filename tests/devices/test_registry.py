@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from edgewright.host.devices import LOCAL, Address, Device, Registry, open_session, parse_uri
-from edgewright.host.errors import DeviceError, InputError
+from edgewright.host.devices import LOCAL, Address, Device, Registry, parse_uri
+from edgewright.host.errors import InputError
 
 
 def test_local_always_exists(tmp_path: Path) -> None:
@@ -54,9 +54,11 @@ def test_unknown_device_names_the_nearest_and_the_command(tmp_path: Path) -> Non
     [
         ("local:", Address("local")),
         ("ssh://board", Address("ssh", host="board")),
+        ("ssh://MyBoard:2222", Address("ssh", host="MyBoard", port=2222)),
         ("ssh://jet@[fe80::1]:22", Address("ssh", host="fe80::1", user="jet", port=22)),
         ("adb://192.168.1.7:5555", Address("adb", serial="192.168.1.7:5555")),
         ("adb://emulator-5554", Address("adb", serial="emulator-5554")),
+        ("adb://", Address("adb")),
     ],
 )
 def test_good_uris(uri: str, address: Address) -> None:
@@ -68,7 +70,7 @@ def test_good_uris(uri: str, address: Address) -> None:
     [
         "", "local", "local:x", "http://board", "ssh:board", "ssh://", "ssh://jet@", "ssh://jet:secret@board", "ssh://board/path",
         "ssh://board:0", "ssh://board:99999", "ssh://board:x", "ssh://-oProxyCommand=x", "ssh://-l@board", "ssh://a b",
-        "adb:", "adb://",
+        "ssh://bo\nard", "ssh://[fe80::1", "adb:",
         "adb://a b", "adb://a;b", "adb://$(x)", "adb://../x", "adb://a\nb", "adb://-s", 'adb://"', "ssh://board?x=1",
     ],
 )  # fmt: skip
@@ -90,10 +92,3 @@ def test_foreign_or_corrupt_registry_is_an_input_error(tmp_path: Path, content: 
     (tmp_path / "devices.json").write_text(content)
     with pytest.raises(InputError, match=r"devices\.json is no device registry"):
         Registry(tmp_path).list()
-
-
-@pytest.mark.parametrize("uri", ["ssh://jet@board", "adb://ABC"])
-def test_remote_devices_are_stored_but_not_reached_yet(tmp_path: Path, uri: str) -> None:
-    device = Registry(tmp_path).add("far", uri)
-    with pytest.raises(DeviceError, match="this version reaches only local devices"):
-        open_session(device, tmp_path)

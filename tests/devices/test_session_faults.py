@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from edgewright.device_agent.timing import TimingProtocol
 from edgewright.host.devices import AgentSession, MeasureJob, SessionLimits
-from edgewright.host.devices.local import LocalStream, LocalTransport
+from edgewright.host.devices.local import LocalStream
 from edgewright.host.errors import DeviceError
 
 LONG = TimingProtocol(min_time_ms=120_000, max_time_ms=120_000, timeout_s=200)
@@ -136,7 +136,7 @@ def test_dead_host_takes_agent_and_child_with_it(tmp_path: Path, slow_model: byt
 
 
 def fake_agent(code: str) -> LocalStream:
-    return LocalTransport().open_stream([sys.executable, "-c", code])
+    return LocalStream([sys.executable, "-c", code])
 
 
 REPLY = """

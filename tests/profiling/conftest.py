@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from edgewright.device_agent.timing import TimingProtocol
-from edgewright.host.devices.session import MeasureJob
+from edgewright.host.devices.session import CampaignJob, CampaignReply
 from edgewright.host.files import sha256_of
 from edgewright.host.gates import GateSpace, Site
 from edgewright.host.profiling.campaign import begin_campaign
@@ -27,6 +27,8 @@ class SimulatedSession:
     def __init__(self, fault: Callable[[int, bytes], dict[str, str] | None] = lambda n, gates: None) -> None:
         self._fault = fault
         self.jobs: list[bytes] = []
+        self.spool: dict[tuple[int, int], CampaignReply] = {}
+        self.reopened = 0
 
     def facts(self) -> dict[str, Any]:
         return {"machine": "simulated", "cpus": 1}
@@ -34,8 +36,31 @@ class SimulatedSession:
     def put_blob(self, data: bytes) -> str:
         return sha256_of(data)
 
-    def measure(self, job: MeasureJob, protocol: TimingProtocol) -> Mapping[str, Any]:
-        packed = job.packed_gates or b""
+    def measure_each(
+        self,
+        key: str,
+        template_sha: str,
+        jobs: Sequence[CampaignJob],
+        protocol: TimingProtocol,
+        stored: Sequence[tuple[int, int]],
+    ) -> Iterator[CampaignReply]:
+        self.drop_spooled(key, stored)
+        for job in jobs:
+            reply = self._measure(job.packed_gates)
+            self.spool[job.position, job.attempt] = CampaignReply(job.position, job.attempt, 1.7e9, reply)
+            yield self.spool[job.position, job.attempt]
+
+    def spooled(self, key: str) -> Iterator[CampaignReply]:
+        yield from list(self.spool.values())
+
+    def drop_spooled(self, key: str, places: Sequence[tuple[int, int]]) -> None:
+        for place in places:
+            self.spool.pop(place, None)
+
+    def reopen(self) -> None:
+        self.reopened += 1
+
+    def _measure(self, packed: bytes) -> dict[str, Any]:
         self.jobs.append(packed)
         shared = {"size_bytes": 1000, "emit_ms": 0.1, "health_before": {"load": 0.5}, "health_after": {"load": 0.6}}
         error = self._fault(len(self.jobs) - 1, packed)

@@ -1,0 +1,181 @@
+"""What the way to a device costs, per rig and in one run: round trips, pushes, deployments, and the link's part of a
+campaign.
+
+    python -m benchmarks.devices [--rigs ssh,phone,board] [--rounds 5]
+
+The rigs are those of the tests: a real sshd on loopback, an arm64 board behind one, a real adbd. Under emulation only
+the transport's own figures mean anything; latencies of models are never shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from edgewright.device_agent.timing import TimingProtocol
+from edgewright.host.customize.templates import load_or_build
+from edgewright.host.devices import Device, connect, open_session
+from edgewright.host.devices.deployment import deploy, remove_agent
+from edgewright.host.profiling.campaign import begin_campaign, run_campaign
+from edgewright.host.profiling.plan import PlanOptions
+from edgewright.host.profiling.store import Store
+
+_PUSH_BYTES = 64 << 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rigs", default="ssh,phone,board")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
+        client = stack.enter_context(_client())
+        for name in options.rigs.split(","):
+            with _rig(name, client) as rig:
+                _measure(name, rig, client, Path(scratch) / name, options.rounds)
+
+
+@contextmanager
+def _client() -> Iterator[Any]:
+    from tests.rigs.client import ClientHome
+
+    with ClientHome() as client:
+        os.environ.update(client.env)
+        os.environ.pop("SSH_AUTH_SOCK", None)
+        yield client
+
+
+@contextmanager
+def _rig(name: str, client: Any) -> Iterator[Any]:
+    with ExitStack() as stack:
+        if name == "ssh":
+            from tests.rigs.sshd import SshdRig
+
+            rig: Any = SshdRig(client)
+        elif name == "board":
+            from tests.rigs.board import BoardRig
+
+            rig = BoardRig(client)
+        else:
+            from tests.rigs.phone import AdbServer, PhoneRig
+
+            server = AdbServer(client)
+            stack.callback(server.stop)
+            rig = PhoneRig(server, "EMU0001")
+        stack.callback(rig.stop)
+        yield rig
+
+
+def _measure(name: str, rig: Any, client: Any, workspace: Path, rounds: int) -> None:
+    device = Device("bench", rig.uri)
+    print(f"\n{name}: {rig.uri}")
+    first, second = _deployments(device, workspace)
+    print(f"  deploy: first {first:.2f} s, second {second:.2f} s (canary included)")
+    trips = _round_trips(device, workspace)
+    p90 = trips[int(0.9 * len(trips))]
+    print(f"  request round trip, 64 B: median {statistics.median(trips):.3f} ms, p90 {p90:.3f} ms of {len(trips)}")
+    _pushes(name, rig, client, device, workspace, rounds)
+    _campaign_overhead(device, workspace)
+
+
+def _deployments(device: Device, workspace: Path) -> tuple[float, float]:
+    """Seconds of a first and a second deployment; the bundle, where one is needed, was built before."""
+    seconds = []
+    for attempt in range(3):
+        transport = connect(device, workspace)
+        if attempt == 1:
+            remove_agent(transport, device.name)
+        transport.close()
+        started = time.monotonic()
+        transport = connect(device, workspace)
+        deploy(transport, device.name, Path("edgewright-workspace/bundles").absolute())
+        transport.close()
+        seconds.append(time.monotonic() - started)
+    return seconds[1], seconds[2]
+
+
+def _round_trips(device: Device, workspace: Path) -> list[float]:
+    with open_session(device, workspace) as session:
+        trips = []
+        for _ in range(500):
+            start = time.perf_counter()
+            session.ping(bytes(64))
+            trips.append(1e3 * (time.perf_counter() - start))
+    return sorted(trips[20:])
+
+
+def _pushes(name: str, rig: Any, client: Any, device: Device, workspace: Path, rounds: int) -> None:
+    """Our push and the plain tool's, alternating."""
+    workspace.mkdir(parents=True, exist_ok=True)
+    source = workspace / "push.bin"
+    source.write_bytes(os.urandom(_PUSH_BYTES))
+    transport = connect(device, workspace)
+    target = f"{transport.agent_dir}/push.bin"
+    plain = _sftp(rig, client, source, target) if name != "phone" else _adb_push(rig, client, source, target)
+    ours_s, plain_s = [], []
+    for _ in range(rounds):
+        ours_s.append(_seconds(lambda: transport.push(source, target)))
+        plain_s.append(_seconds(plain))
+    transport.run(["rm", "-f", target], 30)
+    transport.close()
+    ours, theirs = (_PUSH_BYTES / 2**20 / statistics.median(seconds) for seconds in (ours_s, plain_s))
+    tool = "adb push" if name == "phone" else "sftp"
+    print(f"  push of 64 MiB: {ours:.0f} MiB/s, plain {tool} {theirs:.0f} MiB/s: {ours / theirs:.2f} of it")
+
+
+def _sftp(rig: Any, client: Any, source: Path, target: str) -> Callable[[], None]:
+    user, _, port = rig.uri.removeprefix("ssh://").partition(":")
+    argv = ["sftp", *client.ssh_options, "-q", "-b", "-", "-P", port, user]
+    batch = f"put {source} {target}\n".encode()
+    return lambda: _quiet(argv, batch)
+
+
+def _adb_push(rig: Any, client: Any, source: Path, target: str) -> Callable[[], None]:
+    argv = [client.adb_program, "-s", rig.uri.removeprefix("adb://"), "push", str(source), target]
+    return lambda: _quiet(argv, b"")
+
+
+def _quiet(argv: list[str], text: bytes) -> None:
+    subprocess.run(argv, input=text, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def _campaign_overhead(device: Device, workspace: Path) -> None:
+    """Added per subnet on the rig and on this machine itself, one after the other: the difference is the link's."""
+    from edgewright.host.assembler.archive import TrainedSupernet
+    from edgewright.host.shipped import shipped_supernet
+
+    trained = TrainedSupernet.load(shipped_supernet())
+    content = load_or_build(trained, Path("edgewright-workspace/templates").absolute()).to_bytes()
+    added = {}
+    for target in (Device("local", "local:"), device):
+        with Store.open(workspace / f"{target.name}.sqlite") as store, open_session(target, workspace) as session:
+            campaign = begin_campaign(
+                store, device=target.name, space=trained.supernet.space, template_sha=session.put_blob(content),
+                protocol=TimingProtocol(timeout_s=120), options=PlanOptions(100),
+            )  # fmt: skip
+            summary = run_campaign(session, store, campaign, trained.supernet.space, content)
+        added[target.name] = summary.overhead_ms or float("nan")
+    link = added[device.name] - added["local"]
+    print(
+        f"  added per subnet by host, link and agent: {added[device.name]:.1f} ms, without the link (local) "
+        f"{added['local']:.1f} ms: the link adds {link:.1f} ms"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""The fields of a request, checked: what does not have the type, the range or the size it should is refused by name."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .frames import Frame
+from .spool import Place, SpoolError, check_place
+from .timing import TimingProtocol
+
+_DTYPES = ("float32", "float16", "int8", "uint8", "int32", "int64", "bool")
+_MAX_PLACES = 4096
+
+
+class RequestError(ValueError):
+    """A request that is refused; `kind` tells the host why."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def text_field(frame: Frame, name: str) -> str:
+    value = frame.header.get(name)
+    if not isinstance(value, str):
+        raise RequestError("bad_request", f"{name} must be a string, got {value!r:.100}")
+    return value
+
+
+def integer_field(frame: Frame, name: str, low: int, high: int) -> int:
+    value = frame.header.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise RequestError("bad_request", f"{name} must be an integer in [{low}, {high}], got {value!r:.100}")
+    return value
+
+
+def number_field(frame: Frame, name: str, low: float, high: float) -> float:
+    value = frame.header.get(name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+        raise RequestError("bad_request", f"{name} must be a number in [{low:g}, {high:g}], got {value!r:.100}")
+    return float(value)
+
+
+def timing_field(frame: Frame) -> TimingProtocol:
+    try:
+        return TimingProtocol.from_json(frame.header.get("timing"))
+    except ValueError as error:
+        raise RequestError("bad_request", str(error)) from error
+
+
+def array_field(frame: Frame, data: bytes) -> np.ndarray:
+    shape, dtype = frame.header.get("shape"), text_field(frame, "dtype")
+    if dtype not in _DTYPES:
+        raise RequestError("bad_request", f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r:.100}")
+    if (
+        not isinstance(shape, list)
+        or not all(isinstance(size, int) and 0 < size <= 1 << 30 for size in shape)
+        or len(shape) > 8
+    ):
+        raise RequestError("bad_request", f"shape must be a list of at most 8 positive integers, got {shape!r:.100}")
+    elements = 1
+    for size in shape:
+        elements *= size
+    if elements * np.dtype(dtype).itemsize != len(data):
+        raise RequestError("bad_request", f"inputs of shape {shape} and dtype {dtype} do not fill {len(data)} bytes")
+    return np.frombuffer(data, dtype).reshape(shape)
+
+
+def places_field(frame: Frame, name: str) -> list[Place]:
+    """A list of [position, attempt]."""
+    value = frame.header.get(name)
+    if not isinstance(value, list) or len(value) > _MAX_PLACES:
+        raise RequestError("bad_request", f"{name} must be a list of at most {_MAX_PLACES} places, got {value!r:.100}")
+    try:
+        return [check_place(entry) for entry in value]
+    except SpoolError as error:
+        raise RequestError("bad_request", f"{name}: {error}") from error

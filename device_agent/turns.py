@@ -1,0 +1,49 @@
+"""One measurement at a time on a device, however many agents run on it: a lock that goes with its holder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator
+
+from .isolation import Wait
+
+_RETRY_S = 0.02
+
+
+class TurnTaken(RuntimeError):
+    """Another agent has been measuring for too long."""
+
+
+class Turns:
+    """The lock is a file in the agent's home; agents of one home take turns."""
+
+    def __init__(self, home: Path) -> None:
+        self._path = home / "measuring.lock"
+
+    @contextmanager
+    def one(self, wait: Wait, timeout_s: float) -> Iterator[None]:
+        """Hold the lock. Waits with `wait`, so that heartbeats go on. Raises `TurnTaken` after `timeout_s`."""
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _lock(descriptor, wait, timeout_s)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _lock(descriptor: int, wait: Wait, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            # Of this process alone: a lock taken with flock would live on in a forked child.
+            return fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() >= deadline:
+                raise TurnTaken(
+                    f"another agent on this device has been measuring for {timeout_s:g} s; wait for it, or stop it"
+                ) from None
+        wait([], _RETRY_S)

@@ -1,0 +1,84 @@
+"""From a device's name to a transport, and to a session with the agent that is deployed there."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import DeviceError
+from ..files import make_dir, storage_error
+from .agent_link import SessionLimits
+from .bundle import cached_agent
+from .local import LocalTransport
+from .registry import Device
+from .session import AgentSession
+
+if TYPE_CHECKING:
+    from .transport import Stream, Transport
+
+
+def connect(device: Device, workspace_dir: Path) -> Transport:
+    """A transport to `device`; close it. Raises `DeviceError` when it cannot be reached or does not let us in."""
+    address = device.address
+    if address.scheme == "ssh":
+        from .ssh import connect_ssh
+
+        return connect_ssh(address, device.name)
+    if address.scheme == "adb":
+        from .adb import connect_adb
+
+        return connect_adb(address, device.name)
+    return LocalTransport(_private_folder(workspace_dir / "agent"))
+
+
+def open_session(device: Device, workspace_dir: Path, limits: SessionLimits | None = None) -> AgentSession:
+    """Start the agent on `device` and greet it.
+
+    The local agent lives in `<workspace>/agent`, a folder for this user only, and is put there when it is missing;
+    on other devices it has to be deployed first. Deliveries are in `home/artifacts` of the agent's folder.
+    Raises: `DeviceError`; `StorageError` when the local folder cannot be written.
+    """
+    return AgentSession.over(_AgentConnection(device, workspace_dir), device.name, limits)
+
+
+class _AgentConnection:
+    """Starts the deployed agent, over a new transport each time: of one that failed nothing is known."""
+
+    def __init__(self, device: Device, workspace_dir: Path) -> None:
+        self._device = device
+        self._workspace_dir = workspace_dir
+        self._transport: Transport | None = None
+
+    def open(self) -> Stream:
+        self.close()
+        self._transport = connect(self._device, self._workspace_dir)
+        return self._transport.open_stream(self._argv(self._transport))
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def _argv(self, transport: Transport) -> list[str]:
+        if isinstance(transport, LocalTransport):
+            agent = cached_agent(Path(transport.agent_dir))
+            return [sys.executable, str(agent), "--home", f"{transport.agent_dir}/home"]
+        from .deployment import agent_argv, read_deployment
+
+        deployment = read_deployment(transport, self._device.name)
+        if deployment is None:
+            raise DeviceError(
+                f"there is no agent on device {self._device.name!r} yet; put it there once with: "
+                f"edgewright agent deploy {self._device.name}"
+            )
+        return agent_argv(transport, deployment, self._device.name)
+
+
+def _private_folder(path: Path) -> Path:
+    make_dir(path)
+    try:
+        os.chmod(path, 0o700)
+    except OSError as error:
+        raise storage_error(path, error) from error
+    return path.resolve()

@@ -1,0 +1,316 @@
+"""The agent on a device: put there once, by content hash, into one private folder; looked at; taken away again."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgewright.device_agent import AGENT_VERSION, PROTOCOL_VERSION
+
+from ..errors import DeviceError, InputError
+from ..files import sha256_of, write_atomic
+from .bundle import build_agent_zipapp
+from .canary import send_canary
+from .runtime_choice import Choice, choose_runtime
+from .session import AgentSession
+
+if TYPE_CHECKING:
+    from .agent_link import SessionLimits
+    from .transport import Completed, Transport
+
+_FILE = "deployed.json"
+_SCHEMA = 1
+_COMMAND_S = 60.0
+_UNPACK_S = 600.0
+_SAFE = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+
+Say = Callable[[str], None]
+
+# Made private in the same step as it is made; a link put there by somebody else is not followed.
+_MAKE_FOLDER = 'umask 077; [ ! -L "$1" ] && mkdir -p "$1" && chmod 700 "$1"'
+# What is neither wanted nor the agent's home goes: files of earlier versions, halves of cut-off deployments.
+_TIDY = (
+    'cd "$1" || exit 1; shift; for entry in agent-* bundle-* .agent-* .bundle-*; do keep=; '
+    'for wanted in "$@"; do [ "$entry" = "$wanted" ] && keep=1; done; [ "$keep" ] || rm -rf "./$entry"; done'
+)
+_UNPACK = 'rm -rf "$2" && mkdir "$2" && tar -xzf "$1" -C "$2" && mv "$2" "$3" && rm -f "$1"'
+_DISK = 'du -sk "$1" | cut -f1; df -k "$1" | tail -n 1'
+
+
+@dataclass(frozen=True)
+class DeployOptions:
+    """What the user asked for; the rest is chosen. `python` and `bundle` exclude each other."""
+
+    python: str | None = None
+    runtime: str | None = None
+    bundle: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.python is not None and self.bundle is not None:
+            raise InputError("--python and --bundle exclude each other: the bundle brings a Python of its own")
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What lies on a device, as its deployed.json says. `argv` starts the Python; `bundle` is a folder's name."""
+
+    agent: str
+    agent_sha256: str
+    agent_version: str
+    protocol: int
+    argv: tuple[str, ...]
+    runtime: str | None
+    runtime_version: str | None
+    reason: str
+    bundle: str | None = None
+    forced_runtime: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"schema": _SCHEMA, **asdict(self), "argv": list(self.argv)}
+
+    @classmethod
+    def from_json(cls, data: Any) -> Deployment:
+        """Raises `ValueError` for what this version did not write."""
+        if not isinstance(data, dict) or data.get("schema") != _SCHEMA:
+            raise ValueError(f"it has schema {data.get('schema') if isinstance(data, dict) else data!r}")
+        fields = {name: value for name, value in data.items() if name != "schema"}
+        try:
+            deployment = cls(**{**fields, "argv": tuple(str(word) for word in fields["argv"])})
+        except (TypeError, KeyError) as error:
+            raise ValueError(str(error)) from error
+        for name in (deployment.agent, deployment.bundle or ""):
+            if set(name) - set(_SAFE) or name.startswith("."):
+                raise ValueError(f"{name!r} is no name of a file here")
+        return deployment
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What `deploy` did: the deployment, what was sent, and what the canary measured."""
+
+    deployment: Deployment
+    sent: tuple[str, ...]
+    sent_bytes: int
+    canary_ms: float
+
+
+@dataclass(frozen=True)
+class AgentStatus:
+    """What is on a device. `current` tells whether it is this version's agent."""
+
+    agent_dir: str
+    deployment: Deployment | None
+    current: bool
+    used_kib: int | None
+    free_kib: int | None
+
+
+def read_deployment(transport: Transport, device_name: str) -> Deployment | None:
+    """What is deployed; None where nothing is. Raises `DeviceError` when it cannot be understood."""
+    path = f"{transport.agent_dir}/{_FILE}"
+    done = transport.run(["cat", path], _COMMAND_S)
+    if done.returncode != 0:
+        return None
+    try:
+        return Deployment.from_json(json.loads(done.stdout))
+    except ValueError as error:
+        raise DeviceError(
+            f"{path} on device {device_name!r} was written by another version ({error}); deploy this version with: "
+            f"edgewright agent remove {device_name} && edgewright agent deploy {device_name}"
+        ) from error
+
+
+def agent_argv(transport: Transport, deployment: Deployment, device_name: str) -> list[str]:
+    """The command that starts the deployed agent. Raises `DeviceError` when it is another version's."""
+    if deployment.agent_sha256 != sha256_of(build_agent_zipapp()):
+        raise DeviceError(
+            f"the agent on device {device_name!r} is another version's ({deployment.agent_version}, protocol "
+            f"{deployment.protocol}); bring it up to date with: edgewright agent deploy {device_name}"
+        )
+    return _argv(transport, deployment)
+
+
+def _argv(transport: Transport, deployment: Deployment) -> list[str]:
+    folder = transport.agent_dir
+    python = ["sh", f"{folder}/{deployment.bundle}/run"] if deployment.bundle else list(deployment.argv)
+    forced = ["--runtime", deployment.forced_runtime] if deployment.forced_runtime else []
+    return [*python, f"{folder}/{deployment.agent}", "--home", f"{folder}/home", *forced]
+
+
+def deploy(
+    transport: Transport,
+    device_name: str,
+    cache_dir: Path,
+    options: DeployOptions | None = None,
+    say: Say = lambda sentence: None,
+    limits: SessionLimits | None = None,
+) -> Deployed:
+    """Bring agent and runtime to a device, only what is missing, and prove with a canary that they work.
+
+    The runtime is chosen by `choose_runtime`; `cache_dir` keeps the bundle where one has to be built.
+    Raises: `DeviceError` when the device refuses, has no room, or fails the canary (then nothing counts as deployed).
+    """
+    options = options or DeployOptions()
+    _make_folder(transport, device_name)
+    known = _still_good(transport, device_name, options)
+    sent: list[tuple[str, int]] = []
+    if known is None:
+        choice = choose_runtime(transport, device_name, options.python, options.runtime, options.bundle, cache_dir, say)
+        sent += _bring_agent(transport, device_name)
+        sent += _bring_bundle(transport, device_name, choice, say)
+        known = _deployment(choice, options)
+    else:
+        say(f"agent and runtime are there already ({known.reason})")
+    session = AgentSession(transport.open_stream(_argv(transport, known)), device_name, limits)
+    with session:
+        reply = send_canary(session, device_name)
+        known = _with_runtime(known, session.agent)
+    _write(transport, known)
+    keep = [known.agent, *([known.bundle] if known.bundle else [])]
+    _checked(transport.run(["sh", "-c", _TIDY, "sh", transport.agent_dir, *keep], _COMMAND_S), "tidy up", device_name)
+    names, sizes = tuple(name for name, _ in sent), sum(size for _, size in sent)
+    return Deployed(known, names, sizes, float(reply["median_ms"]))
+
+
+def agent_status(transport: Transport, device_name: str) -> AgentStatus:
+    deployment = read_deployment(transport, device_name)
+    current = deployment is not None and deployment.agent_sha256 == sha256_of(build_agent_zipapp())
+    used_kib = free_kib = None
+    if deployment is not None:
+        lines = transport.run(["sh", "-c", _DISK, "sh", transport.agent_dir], _COMMAND_S).stdout.decode().split("\n")
+        used_kib = _kib(lines[0])
+        free_kib = _kib(lines[1].split()[3]) if len(lines) > 1 and len(lines[1].split()) > 3 else None
+    return AgentStatus(transport.agent_dir, deployment, current, used_kib, free_kib)
+
+
+def remove_agent(transport: Transport, device_name: str) -> bool:
+    """Take everything of ours off the device, deliveries included. Returns: whether there was anything."""
+    folder = transport.agent_dir
+    there = transport.run(["test", "-e", folder], _COMMAND_S).returncode == 0
+    _checked(transport.run(["rm", "-rf", folder], _UNPACK_S), f"remove {folder}", device_name)
+    if transport.run(["test", "-e", folder], _COMMAND_S).returncode == 0:
+        raise DeviceError(f"{folder} on device {device_name!r} is still there; does another user own files in it?")
+    return there
+
+
+def _kib(text: str) -> int | None:
+    return int(text) if text.strip().isdigit() else None
+
+
+def _make_folder(transport: Transport, device_name: str) -> None:
+    folder = transport.agent_dir
+    done = transport.run(["sh", "-c", _MAKE_FOLDER, "sh", folder], _COMMAND_S)
+    _checked(done, f"make the private folder {folder}", device_name)
+
+
+def _still_good(transport: Transport, device_name: str, options: DeployOptions) -> Deployment | None:
+    """The deployment that is there, if it is what would be deployed now; its files are hashed on the device."""
+    try:
+        known = read_deployment(transport, device_name)
+    except DeviceError:  # another version's: it is replaced
+        return None
+    asked = options.python is not None or options.bundle is not None or options.runtime is not None
+    if known is None or asked or known.agent_sha256 != sha256_of(build_agent_zipapp()):
+        return None
+    if _hash_on_device(transport, f"{transport.agent_dir}/{known.agent}") != known.agent_sha256:
+        return None
+    if known.bundle and transport.run(["test", "-e", f"{transport.agent_dir}/{known.bundle}/run"], 60).returncode:
+        return None
+    return known
+
+
+def _bring_agent(transport: Transport, device_name: str) -> list[tuple[str, int]]:
+    content = build_agent_zipapp()
+    with tempfile.TemporaryDirectory() as scratch:
+        local = Path(scratch) / _agent_name()
+        write_atomic(local, content)
+        return _bring(transport, device_name, local, sha256_of(content))
+
+
+def _agent_name() -> str:
+    return f"agent-{sha256_of(build_agent_zipapp())[:16]}.pyz"
+
+
+def _bring(transport: Transport, device_name: str, local: Path, sha256: str) -> list[tuple[str, int]]:
+    """Push a file unless the device has it, by its hash there. Returns: what was sent, and its size."""
+    target = f"{transport.agent_dir}/{local.name}"
+    if _hash_on_device(transport, target) == sha256:
+        return []
+    transport.push(local, target, 0o600)
+    arrived = _hash_on_device(transport, target)
+    if arrived != sha256:
+        raise DeviceError(
+            f"{local.name} arrived on device {device_name!r} with sha256 {arrived} instead of {sha256}; "
+            "check its disk and free space, and deploy again"
+        )
+    return [(local.name, local.stat().st_size)]
+
+
+def _hash_on_device(transport: Transport, path: str) -> str | None:
+    done = transport.run(["sha256sum", path], _COMMAND_S)
+    return done.stdout.decode(errors="replace").lstrip("\\").split(" ")[0] if done.returncode == 0 else None
+
+
+def _bring_bundle(transport: Transport, device_name: str, choice: Choice, say: Say) -> list[tuple[str, int]]:
+    if choice.bundle is None:
+        return []
+    folder, name = transport.agent_dir, f"bundle-{choice.bundle.sha256[:16]}"
+    if transport.run(["test", "-e", f"{folder}/{name}/run"], _COMMAND_S).returncode == 0:
+        return []
+    say(f"sending the runtime bundle ({choice.bundle.size_bytes / 2**20:.1f} MiB)")
+    packed = f"{folder}/.{name}.tar.gz"
+    transport.push(choice.bundle.path, packed, 0o600)
+    if _hash_on_device(transport, packed) != choice.bundle.sha256:
+        raise DeviceError(f"the bundle arrived damaged on device {device_name!r}; check its disk, and deploy again")
+    argv = ["sh", "-c", _UNPACK, "sh", packed, f"{folder}/.{name}", f"{folder}/{name}"]
+    _checked(transport.run(argv, _UNPACK_S), "unpack the runtime bundle", device_name)
+    return [(name, choice.bundle.size_bytes)]
+
+
+def _bundle_name(choice: Choice) -> str | None:
+    return None if choice.bundle is None else f"bundle-{choice.bundle.sha256[:16]}"
+
+
+def _deployment(choice: Choice, options: DeployOptions) -> Deployment:
+    return Deployment(
+        agent=_agent_name(),
+        agent_sha256=sha256_of(build_agent_zipapp()),
+        agent_version=AGENT_VERSION,
+        protocol=PROTOCOL_VERSION,
+        argv=tuple(choice.argv),
+        runtime=None,
+        runtime_version=None,
+        reason=choice.reason,
+        bundle=_bundle_name(choice),
+        forced_runtime=options.runtime,
+    )
+
+
+def _with_runtime(known: Deployment, hello: dict[str, Any]) -> Deployment:
+    from dataclasses import replace
+
+    return replace(known, runtime=hello.get("runtime"), runtime_version=hello.get("runtime_version"))
+
+
+def _write(transport: Transport, deployment: Deployment) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        local = Path(scratch) / _FILE
+        write_atomic(local, json.dumps(deployment.to_json(), indent=2).encode())
+        transport.push(local, f"{transport.agent_dir}/{_FILE}", 0o600)
+
+
+def _checked(done: Completed, what: str, device_name: str) -> None:
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).decode(errors="replace").strip()[-400:]
+        raise DeviceError(f"cannot {what} on device {device_name!r}: {said or f'exit code {done.returncode}'}")
+
+
+def words(argv: Sequence[str]) -> str:
+    """A command for people to read."""
+    import shlex
+
+    return shlex.join(argv)

@@ -1,0 +1,79 @@
+"""One campaign over several identical devices: who is identical, and how their records become one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from statistics import median
+from typing import Any
+
+from ..errors import InputError
+from .plan import Campaign
+from .records import Record
+from .store import Store
+
+_SAME = ("model", "soc", "machine", "cpu_model", "cores", "max_freq_khz", "runtime", "runtime_version")
+
+
+def check_names(devices: Sequence[str], spread: bool) -> None:
+    """Raises `InputError` for a device named twice, and for a campaign spread over one."""
+    twice = sorted({name for name in devices if devices.count(name) > 1})
+    if twice:
+        raise InputError(f"{', '.join(map(repr, twice))} is named twice; name each device once")
+    if spread and len(devices) < 2:
+        raise InputError(f"--spread needs at least two identical devices, got {', '.join(map(repr, devices))}")
+
+
+def check_identical(facts: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raises `InputError` naming the first difference that would make latencies of two devices incomparable."""
+    (first, reference), *others = facts.items()
+    for name, found in others:
+        for fact in _SAME:
+            if found.get(fact) != reference.get(fact):
+                raise InputError(
+                    f"{first!r} and {name!r} are not identical: {fact} is {reference.get(fact)!r} and "
+                    f"{found.get(fact)!r}; profile them without --spread, each with a campaign of its own"
+                )
+
+
+def fleet_records(store: Store, campaign: Campaign) -> list[Record]:
+    """The records of a campaign; of one spread over devices, those of all of them, as `campaign.device` shows them.
+
+    Another device's latencies are scaled by what the sentinel takes on both: identical devices differ by a few percent.
+    The store keeps what was measured.
+    """
+    own = store.records(campaign)
+    tables = [_scaled(store.records(part), own) for part in _parts(store, campaign)]
+    return own + [record for table in tables for record in table]
+
+
+def _parts(store: Store, campaign: Campaign) -> list[Campaign]:
+    """The newest campaign of each other device of the fleet that was drawn as the same whole."""
+    parts = []
+    for share, name in enumerate(campaign.options.fleet):
+        if name == campaign.device:
+            continue
+        wanted = replace(campaign.options, share=share)
+        same = (known for known in store.campaigns(name, campaign.template_sha) if known.options == wanted)
+        parts += [known for known in same if known.protocol == campaign.protocol][:1]
+    return parts
+
+
+def _scaled(records: Sequence[Record], own: Sequence[Record]) -> list[Record]:
+    here, there = _sentinel_ms(own), _sentinel_ms(records)
+    if here is None or there is None:  # nothing to compare with: a device without a sentinel has no say
+        return []
+    return [_with_latency(record, here / there) for record in records]
+
+
+def _sentinel_ms(records: Sequence[Record]) -> float | None:
+    latencies = [r.latency_ms for r in records if r.kind == "sentinel" and r.latency_ms is not None]
+    return median(latencies) if latencies else None
+
+
+def _with_latency(record: Record, factor: float) -> Record:
+    samples = record.measurement.samples_ms
+    if samples is None:
+        return record
+    scaled = tuple(sample * factor for sample in samples)
+    return replace(record, measurement=replace(record.measurement, samples_ms=scaled))

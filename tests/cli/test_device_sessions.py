@@ -1,0 +1,72 @@
+"""The whole life of a device at the command line, on every rig: added, checked, deployed to, profiled, served, left."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MAIN = "import sys; from edgewright.host.cli.main import main; sys.argv = ['edgewright', *sys.argv[1:]]; main()"
+
+
+class Cli:
+    """`edgewright ...` in a workspace of its own, in processes of its own."""
+
+    def __init__(self, workspace: Path) -> None:
+        self.workspace = workspace
+
+    def __call__(self, *words: str, code: int = 0) -> Any:
+        argv = [sys.executable, "-c", MAIN, *words, "--workspace", str(self.workspace), "--json"]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=280, cwd=self.workspace)
+        assert done.returncode == code, done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def cli(tmp_path: Path, workspace: Path, template: Any) -> Cli:
+    """The supernet is converted once for all tests, as it is once for all devices of a user."""
+    (tmp_path / "templates").symlink_to(workspace / "templates")
+    return Cli(tmp_path)
+
+
+@pytest.fixture(params=["ssh_rig", "board_rig", "phone_rig"])
+def rig(request: pytest.FixtureRequest, rig_env: dict[str, str]) -> Any:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.mark.timeout(600)
+def test_a_device_from_first_to_last(rig: Any, cli: Cli, tmp_path: Path) -> None:
+    cli("device", "add", "target", rig.uri)
+    before = cli("device", "check", "target")
+    assert not before["agent"]["deployed"] and before["report"]["machine"] in ("x86_64", "aarch64")
+    assert cli("profile", "target", code=4)["error"].startswith("there is no agent on device 'target' yet")
+
+    first = cli("agent", "deploy", "target")
+    assert first["sent"] and first["deployment"]["runtime"] == "ai-edge-litert"
+    second = cli("agent", "deploy", "target")
+    assert second["sent"] == []
+    status = cli("agent", "status", "target")
+    assert status["deployed"] and status["current"] and status["used_kib"] > 50
+
+    profiled = cli("profile", "target", "--subnets", "30")["profile"]
+    assert profiled["n_failed"] == 0 and profiled["n_measured"] == profiled["total"]
+    budget = ("--memory-mib", "64")  # latency under emulation means nothing
+    words = ("customize", "--task", "only two, even", "--device", "target", *budget, "--out", "m.tflite", "--push",
+             "--test-images", "60")  # fmt: skip
+    artifact = cli(*words)
+    assert artifact["verified"] and artifact["parity_max_abs"] < 1e-3 and artifact["accuracy"] > 0.8
+    assert artifact["device_path"].endswith("/artifacts/m.tflite")
+    assert (tmp_path / "m.tflite").stat().st_size == artifact["size_bytes"]
+    pushed = cli("push", "m.tflite", "target")
+    assert pushed["path"] == artifact["device_path"]
+
+    removed = cli("agent", "remove", "target")
+    assert removed["removed"]
+    after = cli("device", "check", "target")
+    assert not after["agent"]["deployed"]
+    assert not cli("agent", "remove", "target")["removed"], "nothing was left behind"
+    assert cli("device", "remove", "target") == {"removed": "target"}

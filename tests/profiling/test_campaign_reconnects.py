@@ -1,0 +1,145 @@
+"""A device that comes and goes in mid-campaign. It is simulated, because it has to be lost at chosen subnets."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from edgewright.host.errors import DeviceError, MeasurementError
+from edgewright.host.gates import GateSpace
+from edgewright.host.profiling import campaign as campaign_module
+from edgewright.host.profiling.campaign import CampaignInterrupted, run_campaign
+from edgewright.host.profiling.plan import Campaign, PlanOptions, make_plan
+from edgewright.host.profiling.store import Store
+
+Begin = Callable[..., Campaign]
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(campaign_module, "_FIRST_PAUSE_S", 0.001)
+
+
+def lost_at(*counts: int) -> Callable[[int, bytes], None]:
+    def fault(n: int, gates: bytes) -> None:
+        if n in counts:
+            raise DeviceError("device 'board' fell silent")
+
+    return fault
+
+
+def test_it_goes_on_after_each_loss(
+    store_path: Path, begin: Begin, space: GateSpace, template: bytes, options: PlanOptions, simulated: Any
+) -> None:
+    said: list[str] = []
+    session = simulated(lost_at(5, 17, 30))
+    with Store.open(store_path) as store:
+        campaign = begin(store)
+        run_campaign(session, store, campaign, space, template, patience_s=5, on_status=said.append)
+        assert store.positions(campaign) == set(range(len(make_plan(space, options))))
+    assert session.reopened == 3 and len(said) == 3
+    assert said[0] == "device 'board' fell silent; trying to reach it again for 5 s"
+    assert session.spool == {}, "the device was told to forget what is stored"
+
+
+def test_a_subnet_that_loses_the_device_each_time_becomes_an_error(
+    store_path: Path, begin: Begin, space: GateSpace, template: bytes, options: PlanOptions, simulated: Any
+) -> None:
+    """A phone that reboots under one model does not hold up the others, nor the campaign for ever."""
+    plan = make_plan(space, options)
+    repeated = {item.gates for item in plan if item.kind == "repeat"}
+    deadly = next(item for item in plan if item.kind == "subnet" and item.gates not in repeated)
+
+    def reboot(n: int, gates: bytes) -> None:
+        if gates == deadly.gates.pack():
+            raise DeviceError("device 'board' fell silent")
+
+    session = simulated(reboot)
+    with Store.open(store_path) as store:
+        campaign = begin(store)
+        summary = run_campaign(session, store, campaign, space, template, patience_s=5)
+        record = store.records(campaign)[deadly.position]
+        assert record.error is not None and record.error.kind == "device_lost"
+        assert "fell silent" in record.error.message
+        assert summary.n_failed == 1 and len(store.positions(campaign)) == len(plan)
+    assert session.jobs.count(deadly.gates.pack()) == 4, "twice at first, once in each further try"
+
+
+def test_a_device_that_stays_away_is_given_up(
+    store_path: Path, begin: Begin, space: GateSpace, template: bytes, simulated: Any
+) -> None:
+    session = simulated(lost_at(7))
+
+    def away() -> None:
+        session.reopened += 1
+        raise DeviceError("no route to host")
+
+    session.reopen = away
+    with Store.open(store_path) as store:
+        campaign = begin(store)
+        with pytest.raises(DeviceError, match="did not come back within 0.2 s: no route.*; 7 of 46 records are stored"):
+            run_campaign(session, store, campaign, space, template, patience_s=0.2)
+    assert session.reopened > 1
+
+
+def test_stop_ends_it_while_it_waits_for_the_device(
+    store_path: Path, begin: Begin, space: GateSpace, template: bytes, simulated: Any
+) -> None:
+    stop = threading.Event()
+    session = simulated(lost_at(7))
+
+    def away() -> None:
+        stop.set()
+        raise DeviceError("no route to host")
+
+    session.reopen = away
+    with Store.open(store_path) as store, pytest.raises(CampaignInterrupted, match="7 of 46"):
+        run_campaign(session, store, begin(store), space, template, patience_s=1000, stop=stop)
+
+
+def test_what_the_device_still_holds_is_not_measured_again(
+    store_path: Path, begin: Begin, space: GateSpace, template: bytes, simulated: Any
+) -> None:
+    """The device measured five more than arrived; a resumed campaign fetches those."""
+    session = simulated()
+    with Store.open(store_path) as store:
+        campaign = begin(store)
+        replies = session.measure_each("", "", _jobs(campaign, space)[:5], campaign.protocol, ())
+        spooled = list(replies)
+        session.jobs.clear()
+        summary = run_campaign(session, store, campaign, space, template)
+        assert len(session.jobs) == 41 and summary.n_measured == 46
+        records = store.records(campaign)
+    assert [record.overhead_ms is None for record in records[:6]] == [True] * 5 + [False]
+    assert records[0].started_at.startswith("2023-11-14") and len(spooled) == 5
+
+
+def test_a_failure_in_the_spool_is_tried_again(
+    store_path: Path, begin: Begin, space: GateSpace, template: bytes, simulated: Any
+) -> None:
+    session = simulated(lambda n, gates: {"kind": "crash", "message": "SIGSEGV"} if n == 0 else None)
+    with Store.open(store_path) as store:
+        campaign = begin(store)
+        list(session.measure_each("", "", _jobs(campaign, space)[:1], campaign.protocol, ()))
+        run_campaign(session, store, campaign, space, template)
+        assert store.records(campaign)[0].error is None
+
+
+def test_a_device_lost_at_every_subnet_is_given_up(
+    store_path: Path, begin: Begin, space: GateSpace, template: bytes, simulated: Any
+) -> None:
+    def always(n: int, gates: bytes) -> None:
+        raise DeviceError("device 'board' fell silent")
+
+    said = "10 measurements in a row.*device_lost"
+    with Store.open(store_path) as store, pytest.raises(MeasurementError, match=said):
+        run_campaign(simulated(always), store, begin(store), space, template, patience_s=5)
+
+
+def _jobs(campaign: Campaign, space: GateSpace) -> list[Any]:
+    from edgewright.host.devices.session import CampaignJob
+
+    return [CampaignJob(item.position, 1, item.gates.pack()) for item in make_plan(space, campaign.options)]
