@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import InputError
 from ..workspace import Workspace
 from .output import Output
 
@@ -24,11 +25,19 @@ def deploy(
     workspace: Path | None,
     as_json: bool,
 ) -> None:
+    from ..devices.connect import own_python
     from ..devices.deployment import DeployOptions
     from ..devices.deployment import deploy as run
+    from ..devices.registry import Registry
 
     output, place = Output(as_json), Workspace.find(workspace)
-    options = DeployOptions(python, runtime, bundle)
+    own = own_python(Registry(place.root).get(device))
+    if own is not None and (python, runtime, bundle) != (None, None, None):
+        raise InputError(
+            f"on {device!r}, this machine, the agent runs in the Python that edgewright runs in ({own}); "
+            "leave out --python, --runtime and --bundle"
+        )
+    options = DeployOptions(own or python, runtime, bundle)
     started = time.monotonic()
     with reached(device, place) as transport:
         done = run(transport, device, place.bundles, options, output.say)
@@ -54,12 +63,14 @@ def deploy(
 
 
 def status(device: str, workspace: Path | None, as_json: bool) -> None:
+    from ..devices.connect import own_python
     from ..devices.deployment import agent_status
+    from ..devices.registry import Registry
 
-    output = Output(as_json)
-    with reached(device, Workspace.find(workspace)) as transport:
+    output, place = Output(as_json), Workspace.find(workspace)
+    with reached(device, place) as transport:
         found = agent_status(transport, device)
-    output.table(device, status_rows(found, device))
+    output.table(device, status_rows(found, device, own_python(Registry(place.root).get(device)) is not None))
     output.done(status_json(found, device))
 
 
@@ -87,16 +98,18 @@ def reached(device: str, place: Workspace) -> Iterator[Transport]:
         transport.close()
 
 
-def status_rows(found: AgentStatus, device: str) -> dict[str, str]:
+def status_rows(found: AgentStatus, device: str, local: bool) -> dict[str, str]:
+    """`local`: the agent is put there by the first command that needs it."""
     if found.deployment is None:
-        return {"agent": f"not deployed; edgewright agent deploy {device}"}
+        return {"agent": "comes by itself" if local else f"not deployed; edgewright agent deploy {device}"}
     known = found.deployment
+    runtime = f"{known.runtime} {known.runtime_version}"
     state = "this version's" if found.current else f"another version's; edgewright agent deploy {device}"
     return {
         "agent": f"{known.agent} ({state})",
-        "runtime": f"{known.runtime} {known.runtime_version}: {known.reason}",
-        "folder": found.agent_dir,
-        "uses": "unknown" if found.used_kib is None else f"{found.used_kib / 1024:.1f} MiB",
+        "runtime": known.reason if runtime in known.reason else f"{runtime}: {known.reason}",
+        "agent's folder": found.agent_dir,
+        "agent uses": "unknown" if found.used_kib is None else f"{found.used_kib / 1024:.1f} MiB",
         "free there": "unknown" if found.free_kib is None else f"{found.free_kib / 1024:.0f} MiB",
     }
 

@@ -51,6 +51,7 @@ def remove(name: str, workspace: Path | None, as_json: bool) -> None:
 
 
 def check(name: str, workspace: Path | None, as_json: bool) -> None:
+    from ..devices.connect import own_python
     from ..devices.deployment import agent_status
     from ..devices.device_report import missing
     from ..devices.probe import probe_device
@@ -59,14 +60,15 @@ def check(name: str, workspace: Path | None, as_json: bool) -> None:
     from .agent import reached, status_json, status_rows
 
     output, place = Output(as_json), Workspace.find(workspace)
+    device = Registry(place.root).get(name)
+    own = own_python(device)
     with reached(name, place) as transport:
-        report, pythons = probe_device(transport), find_pythons(transport)
+        report, pythons = probe_device(transport), find_pythons(transport, () if own is None else (own,))
         agent = agent_status(transport, name)
-    local = Registry(place.root).get(name).address.scheme == "local"  # its agent comes by itself
-    deployed = local or (agent.deployment is not None and agent.current)
-    needs = missing(report, pythons, name, deployed)
+    deployed = own is not None or (agent.deployment is not None and agent.current)
+    needs = missing(report, pythons, name, deployed, device.address.serial)
     rows = {**report.rows(), **{f"python {one.path}": one.summary() for one in pythons}}
-    output.table(name, {**rows, **{f"agent: {key}": value for key, value in status_rows(agent, name).items()}})
+    output.table(name, {**rows, **status_rows(agent, name, own is not None)})
     for need in needs:
         output.say(f"! {need}")
     output.done(

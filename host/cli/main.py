@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ..errors import EdgewrightError
+from .output import clean
 
 app = typer.Typer(
     name="edgewright",
@@ -286,7 +287,7 @@ def main() -> None:
 
 
 def _fail(sentence: str, exit_code: int) -> None:
-    print(f"edgewright: {sentence}", file=sys.stderr)
+    print(f"edgewright: {clean(sentence)}", file=sys.stderr)
     if "--json" in sys.argv:
         print(json.dumps({"error": sentence, "exit_code": exit_code}))
     sys.exit(exit_code)

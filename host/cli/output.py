@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+def clean(text: str) -> str:
+    """Text that may come from a device, without what would steer the terminal."""
+    return "".join(char if char.isprintable() or char in "\n\t" else repr(char)[1:-1] for char in text)
+
+
 class Output:
     """One command's output. `done` is called once, at its end."""
 
@@ -30,23 +35,25 @@ class Output:
         return self._console
 
     def say(self, sentence: str) -> None:
-        self.console.print(sentence, markup=False)
+        self.console.print(clean(sentence), markup=False)
 
     def table(self, title: str, rows: Mapping[str, str]) -> None:
         """Two columns: what, and its value."""
         from rich.table import Table
+        from rich.text import Text
 
-        table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
+        table = Table(title=Text(clean(title)), title_justify="left", show_header=False, box=None, pad_edge=False)
         for name, value in rows.items():
-            table.add_row(name, value)
+            table.add_row(Text(clean(name)), Text(clean(value)))
         self.console.print(table)
 
     def grid(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         from rich.table import Table
+        from rich.text import Text
 
         table = Table(*header, box=None, pad_edge=False)
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*(Text(clean(value)) for value in row))
         self.console.print(table)
 
     @contextmanager

@@ -44,7 +44,7 @@ _MAX_OUTPUT_BYTES = 8 << 20
 # "$1" is the agent's folder, "$2" this session's in it. Sessions whose host was killed leave theirs behind.
 _PREPARE = r"""
 umask 077
-mkdir -p "$1" && chmod 700 "$1" && mkdir "$2" || exit 1
+[ ! -L "$1" ] && mkdir -p "$1" && chmod 700 "$1" && mkdir "$2" || exit 1
 find "$1" -maxdepth 1 -name 'benchmark-*' -mtime +1 -exec rm -rf {} + 2>/dev/null
 :
 """
@@ -215,9 +215,18 @@ class BenchmarkModelSession:
                 f"{made.stderr.decode(errors='replace').strip()[-300:]}; free space there or mend its permissions"
             )
         self._program = f"{transport.agent_dir}/benchmark_model-{self._binary_sha[:16]}"
-        there = transport.run(["sha256sum", self._program], _COMMAND_S)
-        if there.returncode != 0 or there.stdout.split()[:1] != [self._binary_sha.encode()]:
+        if not self._is_there(transport):
             transport.push(self._binary, self._program, 0o700)
+            if not self._is_there(transport):
+                raise DeviceError(
+                    f"{self._program} on device {self.device_name!r} is not what was sent; check the device's disk and "
+                    "free space, and that it has sha256sum"
+                )
+
+    def _is_there(self, transport: Transport) -> bool:
+        """The binary, intact: its hash is taken on the device."""
+        said = transport.run(["sha256sum", self._program], _COMMAND_S)
+        return said.returncode == 0 and said.stdout.split()[:1] == [self._binary_sha.encode()]
 
     def _model(self, job: MeasureJob) -> bytes:
         if job.model_sha is not None:

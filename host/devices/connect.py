@@ -43,6 +43,11 @@ def open_session(device: Device, workspace_dir: Path, limits: SessionLimits | No
     return AgentSession.over(_AgentConnection(device, workspace_dir), device.name, limits)
 
 
+def own_python(device: Device) -> str | None:
+    """The Python that the agent gets on this machine, the one of the host; None on any other device."""
+    return sys.executable if device.address.scheme == "local" else None
+
+
 class _AgentConnection:
     """Starts the deployed agent, over a new transport each time: of one that failed nothing is known."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,8 @@ from ..errors import DeviceError, InputError
 from ..files import sha256_of, write_atomic
 from .bundle import build_agent_zipapp
 from .canary import send_canary
-from .runtime_choice import Choice, choose_runtime
+from .pythons import TFLITE_RUNTIMES
+from .runtime_choice import BUNDLED_RUNTIME, Choice, choose_runtime
 from .session import AgentSession
 
 if TYPE_CHECKING:
@@ -30,14 +31,22 @@ _SAFE = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 Say = Callable[[str], None]
 
-# Made private in the same step as it is made; a link put there by somebody else is not followed.
-_MAKE_FOLDER = 'umask 077; [ ! -L "$1" ] && mkdir -p "$1" && chmod 700 "$1"'
-# What is neither wanted nor the agent's home goes: files of earlier versions, halves of cut-off deployments.
+# Made private in the same step as it is made; a link put there by somebody else is not followed. Halves of pushes that
+# were cut off go first: they take the room of the next one.
+_MAKE_FOLDER = (
+    'umask 077; [ ! -L "$1" ] || { echo "$1 is a link; remove it" >&2; exit 1; }; '
+    'mkdir -p "$1" && chmod 700 "$1" && rm -rf "$1"/.bundle-* "$1"/.edgewright-*'
+)
+# What is neither wanted nor the agent's home goes: files of earlier versions.
 _TIDY = (
-    'cd "$1" || exit 1; shift; for entry in agent-* bundle-* .agent-* .bundle-*; do keep=; '
+    'cd "$1" || exit 1; shift; for entry in agent-* bundle-*; do keep=; '
     'for wanted in "$@"; do [ "$entry" = "$wanted" ] && keep=1; done; [ "$keep" ] || rm -rf "./$entry"; done'
 )
-_UNPACK = 'rm -rf "$2" && mkdir "$2" && tar -xzf "$1" -C "$2" && mv "$2" "$3" && rm -f "$1"'
+# Whole or not at all, also when the power goes: what is renamed is on the disk. A failure leaves room for the next try.
+_UNPACK = (
+    'rm -rf "$2" "$3"; mkdir "$2" && tar -xzf "$1" -C "$2" && { sync || :; } && mv "$2" "$3" && rm -f "$1" '
+    '|| { rm -rf "$1" "$2"; exit 1; }'
+)
 _DISK = 'du -sk "$1" | cut -f1; df -k "$1" | tail -n 1'
 
 
@@ -52,6 +61,10 @@ class DeployOptions:
     def __post_init__(self) -> None:
         if self.python is not None and self.bundle is not None:
             raise InputError("--python and --bundle exclude each other: the bundle brings a Python of its own")
+        if self.runtime not in (None, *TFLITE_RUNTIMES):
+            raise InputError(f"--runtime is one of {', '.join(TFLITE_RUNTIMES)}; got {self.runtime!r}")
+        if self.bundle is not None and self.runtime not in (None, BUNDLED_RUNTIME):
+            raise InputError(f"a bundle brings {BUNDLED_RUNTIME}; leave out --runtime {self.runtime}, or --bundle")
 
 
 @dataclass(frozen=True)
@@ -83,7 +96,7 @@ class Deployment:
         except (TypeError, KeyError) as error:
             raise ValueError(str(error)) from error
         for name in (deployment.agent, deployment.bundle or ""):
-            if set(name) - set(_SAFE) or name.startswith("."):
+            if not isinstance(name, str) or set(name) - set(_SAFE) or name.startswith("."):
                 raise ValueError(f"{name!r} is no name of a file here")
         return deployment
 
@@ -151,24 +164,39 @@ def deploy(
 ) -> Deployed:
     """Bring agent and runtime to a device, only what is missing, and prove with a canary that they work.
 
-    The runtime is chosen by `choose_runtime`; `cache_dir` keeps the bundle where one has to be built.
+    What is there and does not work any more is brought again. The runtime is chosen by `choose_runtime`; `cache_dir`
+    keeps the bundle where one has to be built.
     Raises: `DeviceError` when the device refuses, has no room, or fails the canary (then nothing counts as deployed).
     """
     options = options or DeployOptions()
     _make_folder(transport, device_name)
     known = _still_good(transport, device_name, options)
-    sent: list[tuple[str, int]] = []
-    if known is None:
-        choice = choose_runtime(transport, device_name, options.python, options.runtime, options.bundle, cache_dir, say)
-        sent += _bring_agent(transport, device_name)
-        sent += _bring_bundle(transport, device_name, choice, say)
-        known = _deployment(choice, options)
-    else:
+    if known is not None:
         say(f"agent and runtime are there already ({known.reason})")
-    session = AgentSession(transport.open_stream(_argv(transport, known)), device_name, limits)
-    with session:
+        try:
+            return _proved(transport, device_name, known, [], limits)
+        except DeviceError as error:
+            transport.run(["true"], _COMMAND_S)  # raises when it is the device that is gone
+            say(f"they do not work any more ({error}); choosing again")
+    choice = choose_runtime(transport, device_name, options.python, options.runtime, options.bundle, cache_dir, say)
+    sent = _bring_agent(transport, device_name)
+    sent += _bring_bundle(transport, device_name, choice, say, again=known is not None)
+    return _proved(transport, device_name, _deployment(choice, options), sent, limits)
+
+
+def _proved(
+    transport: Transport,
+    device_name: str,
+    chosen: Deployment,
+    sent: Sequence[tuple[str, int]],
+    limits: SessionLimits | None,
+) -> Deployed:
+    """Deployed from here on: the canary has lived."""
+    with AgentSession(transport.open_stream(_argv(transport, chosen)), device_name, limits) as session:
         reply = send_canary(session, device_name)
-        known = _with_runtime(known, session.agent)
+        known = replace(
+            chosen, runtime=session.agent.get("runtime"), runtime_version=session.agent.get("runtime_version")
+        )
     _write(transport, known)
     keep = [known.agent, *([known.bundle] if known.bundle else [])]
     _checked(transport.run(["sh", "-c", _TIDY, "sh", transport.agent_dir, *keep], _COMMAND_S), "tidy up", device_name)
@@ -181,7 +209,8 @@ def agent_status(transport: Transport, device_name: str) -> AgentStatus:
     current = deployment is not None and deployment.agent_sha256 == sha256_of(build_agent_zipapp())
     used_kib = free_kib = None
     if deployment is not None:
-        lines = transport.run(["sh", "-c", _DISK, "sh", transport.agent_dir], _COMMAND_S).stdout.decode().split("\n")
+        said = transport.run(["sh", "-c", _DISK, "sh", transport.agent_dir], _COMMAND_S).stdout
+        lines = said.decode(errors="replace").split("\n")
         used_kib = _kib(lines[0])
         free_kib = _kib(lines[1].split()[3]) if len(lines) > 1 and len(lines[1].split()) > 3 else None
     return AgentStatus(transport.agent_dir, deployment, current, used_kib, free_kib)
@@ -241,13 +270,20 @@ def _bring(transport: Transport, device_name: str, local: Path, sha256: str) -> 
     if _hash_on_device(transport, target) == sha256:
         return []
     transport.push(local, target, 0o600)
+    _check_arrival(transport, device_name, target, sha256)
+    return [(local.name, local.stat().st_size)]
+
+
+def _check_arrival(transport: Transport, device_name: str, target: str, sha256: str) -> None:
     arrived = _hash_on_device(transport, target)
+    if arrived is None:
+        raise DeviceError(f"device {device_name!r} cannot hash {target}: it needs the program sha256sum (coreutils)")
     if arrived != sha256:
+        transport.run(["rm", "-f", target], _COMMAND_S)
         raise DeviceError(
-            f"{local.name} arrived on device {device_name!r} with sha256 {arrived} instead of {sha256}; "
+            f"{target} arrived on device {device_name!r} with sha256 {arrived} instead of {sha256}; "
             "check its disk and free space, and deploy again"
         )
-    return [(local.name, local.stat().st_size)]
 
 
 def _hash_on_device(transport: Transport, path: str) -> str | None:
@@ -255,17 +291,19 @@ def _hash_on_device(transport: Transport, path: str) -> str | None:
     return done.stdout.decode(errors="replace").lstrip("\\").split(" ")[0] if done.returncode == 0 else None
 
 
-def _bring_bundle(transport: Transport, device_name: str, choice: Choice, say: Say) -> list[tuple[str, int]]:
+def _bring_bundle(
+    transport: Transport, device_name: str, choice: Choice, say: Say, again: bool
+) -> list[tuple[str, int]]:
+    """`again`: in place of one that is there and does not work."""
     if choice.bundle is None:
         return []
     folder, name = transport.agent_dir, f"bundle-{choice.bundle.sha256[:16]}"
-    if transport.run(["test", "-e", f"{folder}/{name}/run"], _COMMAND_S).returncode == 0:
+    if not again and transport.run(["test", "-e", f"{folder}/{name}/run"], _COMMAND_S).returncode == 0:
         return []
     say(f"sending the runtime bundle ({choice.bundle.size_bytes / 2**20:.1f} MiB)")
     packed = f"{folder}/.{name}.tar.gz"
     transport.push(choice.bundle.path, packed, 0o600)
-    if _hash_on_device(transport, packed) != choice.bundle.sha256:
-        raise DeviceError(f"the bundle arrived damaged on device {device_name!r}; check its disk, and deploy again")
+    _check_arrival(transport, device_name, packed, choice.bundle.sha256)
     argv = ["sh", "-c", _UNPACK, "sh", packed, f"{folder}/.{name}", f"{folder}/{name}"]
     _checked(transport.run(argv, _UNPACK_S), "unpack the runtime bundle", device_name)
     return [(name, choice.bundle.size_bytes)]
@@ -290,12 +328,6 @@ def _deployment(choice: Choice, options: DeployOptions) -> Deployment:
     )
 
 
-def _with_runtime(known: Deployment, hello: dict[str, Any]) -> Deployment:
-    from dataclasses import replace
-
-    return replace(known, runtime=hello.get("runtime"), runtime_version=hello.get("runtime_version"))
-
-
 def _write(transport: Transport, deployment: Deployment) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         local = Path(scratch) / _FILE
@@ -307,10 +339,3 @@ def _checked(done: Completed, what: str, device_name: str) -> None:
     if done.returncode != 0:
         said = (done.stderr or done.stdout).decode(errors="replace").strip()[-400:]
         raise DeviceError(f"cannot {what} on device {device_name!r}: {said or f'exit code {done.returncode}'}")
-
-
-def words(argv: Sequence[str]) -> str:
-    """A command for people to read."""
-    import shlex
-
-    return shlex.join(argv)

@@ -50,14 +50,21 @@ _WHEELS = (
 
 
 def missing(
-    report: DeviceReport, pythons: Sequence[DevicePython], device_name: str, deployed: bool
+    report: DeviceReport,
+    pythons: Sequence[DevicePython],
+    device_name: str,
+    deployed: bool,
+    serial: str | None = None,
 ) -> tuple[Need, ...]:
-    """What stands between this device and a good measurement, the most important first; empty when nothing does."""
+    """What stands between this device and a good measurement, the most important first; empty when nothing does.
+
+    `serial` is the phone's, for commands that name it.
+    """
     return (
         *_runtime_needs(report, pythons, deployed, device_name),
         *_space_needs(report),
         *_clock_needs(report),
-        *_condition_needs(report, device_name),
+        *_condition_needs(report, device_name, serial),
     )
 
 
@@ -144,7 +151,7 @@ def _fix_clock(report: DeviceReport) -> str | None:
     return loop if report.is_root else f"sudo sh -c '{loop}'"
 
 
-def _condition_needs(report: DeviceReport, device_name: str) -> list[Need]:
+def _condition_needs(report: DeviceReport, device_name: str, serial: str | None) -> list[Need]:
     needs = []
     hot = {zone: value for zone, value in (report.temperatures_c or {}).items() if value > _HOT_C}
     if hot:
@@ -158,5 +165,6 @@ def _condition_needs(report: DeviceReport, device_name: str) -> list[Need]:
         needs.append(Need("the battery is discharging; plug the charger in for a long campaign", None))
     if report.is_android and report.screen is not None and report.screen != "Awake":
         what = f"the screen is off ({report.screen}) and phones slow down then; this keeps it on while plugged in"
-        needs.append(Need(what, "adb shell 'input keyevent KEYCODE_WAKEUP; svc power stayon true'"))
+        which = f"-s {shlex.quote(serial)} " if serial else ""
+        needs.append(Need(what, f"adb {which}shell 'input keyevent KEYCODE_WAKEUP; svc power stayon true'"))
     return needs

@@ -28,15 +28,20 @@ class LocalTransport:
         self._streams: list[LocalStream] = []
 
     def run(self, argv: Sequence[str], timeout_s: float) -> Completed:
+        pipe, null = subprocess.PIPE, subprocess.DEVNULL
         try:
-            done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False)
+            process = subprocess.Popen(argv, stdin=null, stdout=pipe, stderr=pipe, start_new_session=True)
+        except OSError as error:
+            raise _cannot_start(argv, error) from error
+        try:
+            stdout, stderr = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired as error:
             raise DeviceError(
                 f"{argv[0]} did not end within {timeout_s:g} s on this machine and was stopped"
             ) from error
-        except OSError as error:
-            raise _cannot_start(argv, error) from error
-        return Completed(done.returncode, done.stdout, done.stderr)
+        finally:
+            _end(process)
+        return Completed(process.returncode, stdout, stderr)
 
     def push(self, source: Path, target: str, mode: int = 0o600) -> None:
         _copy(source, Path(target), mode)
@@ -51,6 +56,14 @@ class LocalTransport:
     def close(self) -> None:
         for stream in self._streams:
             stream.kill()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Of a command that is still there, everything that it started too."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    with process:
+        pass  # closes its pipes and reaps it
 
 
 def _copy(source: Path, target: Path, mode: int = 0o600) -> None:

@@ -62,7 +62,7 @@ def choose_serial() -> str:
             f"no phone is attached; {_SWITCH_ON}, or add one on the network with: "
             "edgewright device add NAME adb://HOST:PORT"
         )
-    commands = " or ".join(f"edgewright device add NAME adb://{shown(phone.serial)}" for phone in usable or phones)
+    commands = " or ".join(_add_command(phone.serial) for phone in usable or phones)
     if not usable:
         raise InputError(
             f"none of the attached phones can be used: {listed(phones)}; add one with: {commands}; "
@@ -71,6 +71,11 @@ def choose_serial() -> str:
     raise InputError(
         f"{len(usable)} phones could be meant; attached: {listed(phones)}; say which one with: {commands}"
     )
+
+
+def _add_command(serial: str) -> str:
+    """For people to paste: whatever a serial has in it stays one word."""
+    return f"edgewright device add NAME {shlex.quote('adb://' + shown(serial))}"
 
 
 def listed(phones: Sequence[Phone]) -> str:

@@ -117,7 +117,7 @@ def _first(values: Values, *keys: str) -> str | None:
 
 
 def _int(text: str | None) -> int | None:
-    return int(text) if text is not None and re.fullmatch(r"-?\d+", text) else None
+    return int(text) if text is not None and re.fullmatch(r"-?\d{1,18}", text) else None
 
 
 def _float(text: str) -> float | None:
@@ -131,7 +131,7 @@ def _mib(values: Values, key: str) -> float | None:
 
 def _cpu_set(text: str | None) -> tuple[int, ...] | None:
     """CPU numbers of `0-3,6` or `0 1 2`; None when it is neither."""
-    if text is None or not re.fullmatch(r"\d+(-\d+)?([ ,]\d+(-\d+)?)*", text):
+    if text is None or not re.fullmatch(r"\d{1,4}(-\d{1,4})?([ ,]\d{1,4}(-\d{1,4})?)*", text):
         return None
     cpus: set[int] = set()
     for span in re.split("[ ,]", text):
@@ -143,7 +143,7 @@ def _cpu_set(text: str | None) -> tuple[int, ...] | None:
 def _per_cpu(values: Values, name: str) -> dict[int, int]:
     found = {}
     for key in values:
-        match = re.fullmatch(rf"cpu\.(\d+)\.{name}", key)
+        match = re.fullmatch(rf"cpu\.(\d{{1,4}})\.{name}", key)
         number = _int(values[key][0]) if match else None
         if match and number:
             found[int(match[1])] = number
@@ -156,7 +156,7 @@ def _processors(lines: Sequence[str]) -> dict[int, str | None]:
     current, implementer = None, None
     for line in lines:
         key, _, value = (word.strip() for word in line.partition(":"))
-        if key == "processor" and value.isdigit():
+        if key == "processor" and re.fullmatch(r"\d{1,4}", value):
             current = int(value)
             parts[current] = None
         elif key == "CPU implementer":

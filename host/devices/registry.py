@@ -6,6 +6,7 @@ import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,16 @@ from urllib.parse import urlsplit
 
 from ..errors import InputError
 from ..files import write_atomic
+from .file_lock import file_lock
 
 _SCHEMA = 1
+_LOCK_S = 10.0
 _FORMS = "local: · ssh://[user@]host[:port] · adb://[SERIAL]"
-# None of these can be taken for an option, a path or a word of a shell.
+# None of these can be taken for an option or a path; a serial of wireless debugging has spaces and brackets in it.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z")
 _HOST = re.compile(r"[A-Za-z0-9:][A-Za-z0-9.:_-]{0,254}\Z")
-_SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\Z")
+_SERIAL = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:()\[\] -]{0,127}\Z")
 
 
 @dataclass(frozen=True)
@@ -121,14 +124,14 @@ class Registry:
     def add(self, name: str, uri: str) -> Device:
         """Raises `InputError` for a bad name or URI, and for a name that leads elsewhere already."""
         device = Device(name, uri)
-        devices = {known.name: known for known in self.list()}
-        known = devices.get(name)
-        if known is not None and known != device:
-            raise InputError(
-                f"device {name!r} is {known.uri} already; choose another name, or: edgewright device remove {name}"
-            )
-        if known is None:
-            self._write({**self._read(), name: device})
+        with self._alone():
+            known = {found.name: found for found in self.list()}.get(name)
+            if known is not None and known != device:
+                raise InputError(
+                    f"device {name!r} is {known.uri} already; choose another name, or: edgewright device remove {name}"
+                )
+            if known is None:
+                self._write({**self._read(), name: device})
         return device
 
     def remove(self, name: str) -> Device:
@@ -136,8 +139,13 @@ class Registry:
         device = self.get(name)
         if device.name == LOCAL.name:
             raise InputError("device 'local' is this machine and always exists; it cannot be removed")
-        self._write({known: value for known, value in self._read().items() if known != name})
+        with self._alone():
+            self._write({known: value for known, value in self._read().items() if known != name})
         return device
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """No other command changes the file meanwhile."""
+        return file_lock(self.path.with_suffix(".lock"), _LOCK_S)
 
     def _unknown(self, name: str, known: Sequence[str]) -> str:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
@@ -153,7 +161,7 @@ class Registry:
             return _devices_of(content)
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{self.path} is no device registry ({error}); mend it, or remove it and add the devices again"
             ) from error

@@ -6,7 +6,6 @@ Debian's arm64 packages and PyPI's aarch64 wheels, each verified by hash; nothin
 
 from __future__ import annotations
 
-import fcntl
 import gzip
 import hashlib
 import io
@@ -23,14 +22,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
-from ..files import atomic_path, make_dir, write_atomic
+from ..errors import InputError, StorageError
+from ..files import atomic_path, make_dir, storage_error, write_atomic
 from .bundle_layout import PACKAGES, PYTHON, lay_out
 from .debian_arm64 import SOURCES_VARIABLE, fetch_packages, unpack_packages
+from .file_lock import file_lock
 
 REQUIREMENTS = Path(__file__).with_name("bundle-requirements.txt")
 _PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux2014_aarch64")
 _PIP_S = 600.0
+_OTHERS_S = 1800.0  # how long another build may take
 _FORMAT = 1
 
 Say = Callable[[str], None]
@@ -52,9 +53,13 @@ def build_bundle(cache_dir: Path, on_status: Say = lambda sentence: None) -> Bun
     Raises: `InputError` when apt or pip cannot bring a part; `StorageError` when the disk is full.
     """
     make_dir(cache_dir)
-    with open(cache_dir / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return _built(cache_dir, on_status)
+    with file_lock(cache_dir / ".lock", _OTHERS_S):
+        try:
+            return _built(cache_dir, on_status)
+        except StorageError:
+            raise
+        except OSError as error:
+            raise storage_error(cache_dir, error) from error
 
 
 def load_bundle(path: Path) -> Bundle:
@@ -112,7 +117,7 @@ def _fetch_wheels(folder: Path) -> tuple[Path, ...]:
     make_dir(folder)
     names = re.findall(r"(?m)^([a-z0-9-]+)==(\S+)", REQUIREMENTS.read_text())
     found = [_wheel(folder, name, version) for name, version in names]
-    if all(found) and all(_is_pinned(path) for path in found if path):
+    if all(found):
         return tuple(path for path in found if path)
     platforms = [word for platform in _PLATFORMS for word in ("--platform", platform)]
     argv = [
@@ -129,12 +134,16 @@ def _fetch_wheels(folder: Path) -> tuple[Path, ...]:
     if done.returncode != 0:
         said = done.stderr.strip()[-400:]
         raise InputError(f"pip cannot bring the aarch64 wheels of {REQUIREMENTS.name}: {said}; check the network")
-    wheels = [_wheel(folder, name, version) for name, version in names]
-    return tuple(path for path in wheels if path)
+    wheels = [path for name, version in names if (path := _wheel(folder, name, version)) is not None]
+    if len(wheels) != len(names):
+        raise InputError(f"pip brought other wheels into {folder} than {REQUIREMENTS.name} pins; empty it, try again")
+    return tuple(wheels)
 
 
 def _wheel(folder: Path, name: str, version: str) -> Path | None:
-    return next(iter(sorted(folder.glob(f"{name.replace('-', '_')}-{version}-*aarch64*.whl"))), None)
+    """The pinned one, whatever else lies there."""
+    files = sorted(folder.glob(f"{name.replace('-', '_')}-{version}-*aarch64*.whl"))
+    return next((path for path in files if _is_pinned(path)), None)
 
 
 def _is_pinned(path: Path) -> bool:

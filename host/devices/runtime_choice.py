@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _COMMAND_S = 60.0
 _OWN = ("ai-edge-litert", "tflite-runtime")
+BUNDLED_RUNTIME = "ai-edge-litert"
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,28 @@ def choose_runtime(
     Raises: `DeviceError` when nothing fits, saying why for each Python; `InputError` for a bundle that is none.
     """
     if bundle is not None:
-        from .runtime_bundle import load_bundle
-
-        choice = Choice((), load_bundle(bundle), f"the bundle {bundle.name}, as asked")
+        choice = _named_bundle(transport, device_name, bundle)
     else:
         choice = _found(transport, device_name, python, runtime, cache_dir, say)
     say(f"runtime: {choice.reason}")
     return choice
+
+
+def _named_bundle(transport: Transport, device_name: str, path: Path) -> Choice:
+    from .runtime_bundle import load_bundle
+
+    bundle, machine = load_bundle(path), _machine(transport)
+    if machine != bundle.manifest.get("machine"):
+        raise InputError(
+            f"{path} is a bundle for {bundle.manifest.get('machine')}, and device {device_name!r} is {machine}; "
+            f"leave out --bundle"
+        )
+    return Choice((), bundle, f"the bundle {path.name}, as asked")
+
+
+def _machine(transport: Transport) -> str:
+    said = transport.run(["uname", "-m"], _COMMAND_S).stdout.decode(errors="replace").strip()
+    return "aarch64" if said == "arm64" else said
 
 
 def _found(
@@ -66,12 +82,12 @@ def _found(
         for found in pythons:
             if found.usable_for_agent and wanted in found.runtimes:
                 return _own(found, wanted)
-    machine = transport.run(["uname", "-m"], _COMMAND_S).stdout.decode(errors="replace").strip()
-    if machine in ("aarch64", "arm64") and runtime in (None, "ai-edge-litert"):
+    machine = _machine(transport)
+    if machine == "aarch64" and runtime in (None, BUNDLED_RUNTIME):
         from .runtime_bundle import build_bundle
 
         for found in pythons:
-            say(f"{found.path}: {found.why_not()}")
+            say(f"{found.path}: {found.why_not()}{_unused_torch(found)}")
         say(f"no Python with a TFLite runtime on device {device_name!r}: using a bundle of our own")
         return Choice((), build_bundle(cache_dir, say), "our own bundle of Python and LiteRT")
     for found in pythons:
@@ -90,8 +106,16 @@ def _asked(pythons: tuple[DevicePython, ...], python: str, runtime: str | None, 
     if found is None:
         raise InputError(f"{python!r} does not start as a Python on device {device_name!r}; name its full path")
     if not found.usable_for_agent or (runtime and runtime not in found.runtimes):
-        raise DeviceError(f"{python} on device {device_name!r} cannot run the agent: {found.why_not()}")
+        why = found.why_not() or f"it has no {runtime}, only {', '.join(found.tflite_runtimes)}"
+        raise DeviceError(f"{python} on device {device_name!r} cannot run the agent: {why}")
     return _own(found, runtime or next(iter(found.runtimes)))
+
+
+def _unused_torch(found: DevicePython) -> str:
+    """The bundle has no torch, and the agent runs in one Python."""
+    if "torch" not in found.runtimes:
+        return ""
+    return f"; its torch {found.runtimes['torch']} could run .pt2 files if {BUNDLED_RUNTIME} were installed beside it"
 
 
 def _nothing(pythons: tuple[DevicePython, ...], device_name: str, machine: str, runtime: str | None) -> str:

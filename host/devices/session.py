@@ -254,6 +254,11 @@ class AgentSession:
     def deliver(self, sha: str, name: str) -> dict[str, str]:
         """Leave blob `sha` on the device as `name`. Returns: its absolute `path` there, and its `sha256`."""
         reply = self._ask({"op": "deliver", "sha": sha, "name": name})[0]
+        if reply["sha256"] != sha:
+            raise DeviceError(
+                f"{reply['path']} on device {self.device_name!r} has sha256 {reply['sha256']} instead of {sha}; check "
+                "its disk, and push again"
+            )
         return {"path": str(reply["path"]), "sha256": str(reply["sha256"])}
 
     def _reply_s(self, protocol: TimingProtocol) -> float:

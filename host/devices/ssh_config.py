@@ -146,10 +146,17 @@ def _identity_agent(options: dict[str, Any]) -> Path | None:
 
 def _known_hosts_files(options: dict[str, Any]) -> tuple[Path, ...]:
     """The user's first: new lines go there. Never the black hole that `UserKnownHostsFile /dev/null` asks for."""
-    named = shlex.split(str(options.get("userknownhostsfile", "")))
-    own = [Path(name).expanduser() for name in named if name not in ("none", "/dev/null")]
-    system = shlex.split(str(options.get("globalknownhostsfile", _SYSTEM_KNOWN_HOSTS)))
-    return tuple([*(own or [Path("~/.ssh/known_hosts").expanduser()]), *map(Path, system)])
+    named = _files(str(options.get("userknownhostsfile", "")))
+    own = [path for path in named if str(path) not in ("none", "/dev/null")]
+    system = _files(str(options.get("globalknownhostsfile", _SYSTEM_KNOWN_HOSTS)))
+    return tuple([*(own or [Path("~/.ssh/known_hosts").expanduser()]), *system])
+
+
+def _files(names: str) -> list[Path]:
+    """Several names, or one with a space in it: paramiko has taken the quotes away that told them apart."""
+    names = names.replace("%d", str(Path.home()))
+    whole = Path(names).expanduser()
+    return [whole] if names and whole.exists() else [Path(name).expanduser() for name in names.split()]
 
 
 def _hop(spec: str, path: Path) -> Address:

@@ -1,6 +1,8 @@
 """Every command as a user runs it, on this machine."""
 
 import json
+import platform
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +90,9 @@ def test_devices_are_added_listed_checked_and_removed(edgewright, tmp_path):
     listed = edgewright("device", "list", "--workspace", tmp_path, "--json").json["devices"]
     assert {device["name"] for device in listed} == {"local", "desk"}
     checked = edgewright("device", "check", "desk", "--workspace", tmp_path, "--json")
-    assert checked.json["facts"] and "health" in checked.json
+    assert checked.json["report"]["machine"] == platform.machine()
+    assert checked.json["pythons"][0]["path"] == sys.executable and checked.json["pythons"][0]["usable_for_agent"]
+    assert not any("agent" in need["what"] for need in checked.json["missing"]), "its agent comes by itself"
     assert edgewright("device", "remove", "desk", "--workspace", tmp_path).exit_code == 0
     assert edgewright("device", "check", "desk", "--workspace", tmp_path).exit_code == 2
 

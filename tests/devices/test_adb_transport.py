@@ -20,6 +20,8 @@ from edgewright.host.devices.registry import Address, parse_uri
 from edgewright.host.devices.transport import Completed, Stream
 from edgewright.host.errors import DeviceError, InputError
 
+from tests.rigs.fixtures import running
+
 if TYPE_CHECKING:
     from tests.rigs.phone import AdbServer, PhoneRig
 
@@ -39,11 +41,8 @@ def small_phone(server: AdbServer, name: str) -> Iterator[PhoneRig]:
     """One more phone, with a small disk."""
     from tests.rigs.phone import PhoneRig
 
-    rig = PhoneRig(server, name, disk_mib=16)
-    try:
+    with running(lambda: PhoneRig(server, name, disk_mib=16)) as rig:
         yield rig
-    finally:
-        rig.stop()
 
 
 @pytest.fixture

@@ -163,7 +163,9 @@ class AdbServer:
 
     def _ask(self, service: str) -> str:
         """What the server answers to a `host:` service."""
-        with socket.create_connection(("127.0.0.1", self.client.adb_port), timeout=20) as connection:
+        with socket.socket() as connection:  # a plain address: tests replace the resolver
+            connection.settimeout(20)
+            connection.connect(("127.0.0.1", self.client.adb_port))
             connection.sendall(f"{len(service):04x}{service}".encode())
             with connection.makefile("rb") as answer:
                 status = answer.read(4)
