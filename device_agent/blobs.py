@@ -8,12 +8,15 @@ import os
 import re
 import stat
 import tempfile
+import time
 from pathlib import Path
 from typing import Iterator
 
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _ARTIFACT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,126}\Z")
 DEFAULT_QUOTA_BYTES = 4 << 30
+_LOCK_S = 5.0
+_HALVES_KEPT_S = 3600.0
 
 
 class BlobError(ValueError):
@@ -60,6 +63,7 @@ class BlobStore:
         make_private_dir(home)
         self._blobs = make_private_dir(home / "blobs")
         self._artifacts = make_private_dir(home / "artifacts")
+        self._forget_halves()
         self._quota_bytes = quota_bytes
 
     def have(self, sha: str) -> tuple[bool, int]:
@@ -86,7 +90,7 @@ class BlobStore:
         self._check_extent(size, offset, len(chunk))
         self._make_room(size, keep=sha)
         with open(self._partial(sha), "ab") as partial:
-            fcntl.flock(partial, fcntl.LOCK_EX)
+            _lock(partial.fileno())
             length = os.fstat(partial.fileno()).st_size
             if (self._blobs / sha).exists():  # another agent published it while we waited for the lock
                 return self.have(sha)
@@ -138,6 +142,15 @@ class BlobStore:
             raise
         return target.resolve()
 
+    def _forget_halves(self) -> None:
+        """Of deliveries whose agent was killed."""
+        for path in self._artifacts.glob(".delivery-*"):
+            try:
+                if time.time() - path.stat().st_mtime > _HALVES_KEPT_S:
+                    path.unlink()
+            except FileNotFoundError:
+                pass  # another agent was faster
+
     def _partial(self, sha: str) -> Path:
         return self._blobs / f"{sha}.part"
 
@@ -170,6 +183,18 @@ class BlobStore:
             if path.name.split(".")[0] != keep:
                 facts = path.stat()
                 yield facts.st_mtime_ns, facts.st_size, path
+
+
+def _lock(descriptor: int) -> None:
+    """Not for ever: its holder may have been stopped. Raises `BlobError`."""
+    deadline = time.monotonic() + _LOCK_S
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise BlobError(f"another agent has been writing this blob for {_LOCK_S:g} s; try again") from None
+        time.sleep(0.02)
 
 
 def sha256_of_file(path: Path) -> str:

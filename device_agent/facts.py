@@ -15,7 +15,7 @@ import numpy as np
 _CPUS = Path("/sys/devices/system/cpu")
 _THERMAL = Path("/sys/class/thermal")
 _POWER = Path("/sys/class/power_supply")
-_DEVICE_TREE = Path("/proc/device-tree")
+_DEVICE_TREE = Path("/sys/firmware/devicetree/base")
 
 
 def facts() -> dict[str, Any]:

@@ -45,7 +45,7 @@ class Cuda:
     def exhaustion_named(self) -> Iterator[None]:
         try:
             yield
-        except self._cuda.OutOfMemoryError as error:
+        except getattr(self._cuda, "OutOfMemoryError", MemoryError) as error:  # torch has it from 1.13 on
             raise WorkFailed("out_of_memory", f"the GPU has not enough memory for it: {error}") from error
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from contextlib import nullcontext
 from typing import Any, Iterator
 
 import numpy as np
 
+from .isolation import WorkFailed
 from .runtime_cuda import Cuda, find_cuda
 from .runtimes import ModelLoadError, ModelRunError, TensorSpec, check_input
 from .torch_archive import Archive, ExampleInput, safe_export, safe_script, script_inputs
@@ -46,17 +48,17 @@ class TorchRuntime:
         """In a process of its own: it sets the number of threads for good, and starts CUDA."""
         archive = Archive(content)
         self._torch.set_num_threads(threads)
-        cuda = find_cuda(self._torch)
-        with nullcontext() if cuda is None else cuda.exhaustion_named():
-            try:
+        try:
+            cuda = find_cuda(self._torch)
+            with nullcontext() if cuda is None else cuda.exhaustion_named():
                 return self._open(archive, cuda)
-            except (ModelLoadError, MemoryError, self._torch.cuda.OutOfMemoryError):
-                raise
-            except Exception as error:  # torch raises whatever it stumbles over in a file that is not sound
-                said = f"{type(error).__name__}: {error}"
-                raise ModelLoadError(
-                    f"torch {self.version} cannot load this model ({len(content)} bytes): {said:.1000}"
-                ) from error
+        except (ModelLoadError, MemoryError, WorkFailed):
+            raise
+        except Exception as error:  # torch raises whatever it stumbles over in a file that is not sound
+            said = f"{type(error).__name__}: {error}"
+            raise ModelLoadError(
+                f"torch {self.version} cannot load this model ({len(content)} bytes): {said:.1000}"
+            ) from error
 
     def _open(self, archive: Archive, cuda: Cuda | None) -> TorchModel:
         if archive.is_export:
@@ -73,7 +75,10 @@ class TorchRuntime:
         if cuda is not None:
             passes = importlib.import_module("torch.export.passes")
             program = passes.move_to_device_pass(program, cuda.name)
-        return TorchModel(self._torch, program.module(check_guards=False), _inputs_of(program), cuda)
+        # Its guards check what `check_input` has checked already; older torch has none to leave out.
+        unguarded = "check_guards" in inspect.signature(program.module).parameters
+        module = program.module(check_guards=False) if unguarded else program.module()
+        return TorchModel(self._torch, module, _inputs_of(program), cuda)
 
     def _open_script(self, archive: Archive, cuda: Cuda | None) -> TorchModel:
         examples = script_inputs(archive)

@@ -30,6 +30,7 @@ with the packed gates: in `measure` they are the payload, in `run` the first `ga
 from __future__ import annotations
 
 import gc
+import struct
 import sys
 import time
 from collections import OrderedDict
@@ -58,6 +59,7 @@ from .timing import TimingProtocol
 from .turns import Turns, TurnTaken
 
 _TEMPLATES_KEPT = 2
+_MAX_SPOOLED = 1000
 
 Reply = Tuple[Dict[str, Any], bytes]
 
@@ -203,6 +205,8 @@ class Agent:
                 "bad_request", f"{len(places)} places of {size} bytes do not fill {len(frame.payload)} bytes"
             )
         self._spool.drop(key, places_field(frame, "stored"))
+        if len(self._spool.places(key)) > _MAX_SPOOLED:
+            raise RequestError("bad_request", f"more than {_MAX_SPOOLED} records wait here; fetch them first")
         for index, place in enumerate(places):
             gates = frame.payload[index * size : (index + 1) * size]
             self._finish_one(frame, key, place, gates, protocol)
@@ -214,7 +218,11 @@ class Agent:
         started_unix_s = time.time()
         result = self._measured(frame, gates, protocol, wait)
         record = {**result, "position": place[0], "attempt": place[1], "started_unix_s": started_unix_s}
-        self._spool.keep(key, place, record)
+        try:
+            self._spool.keep(key, place, record)
+        except OSError:  # a full disk is no reason to lose what can still be sent
+            if wait.lost is not None:
+                raise
         if wait.lost is not None:
             raise wait.lost
         self._link.send({"re": request_id(frame), "record": record})
@@ -236,7 +244,8 @@ class Agent:
         inputs = array_field(frame, frame.payload[gates_bytes:])
         emitted = self._model(frame, frame.payload[:gates_bytes])
         runtime = self._need_runtime(emitted.model, self._link.wait)
-        outcome = run_batch(emitted.model, runtime, inputs, protocol, self._link.wait)
+        with self._turns.one(self._link.wait, protocol.timeout_s):  # it would disturb another agent's measurement
+            outcome = run_batch(emitted.model, runtime, inputs, protocol, self._link.wait)
         if outcome.error is not None:
             raise RequestError(outcome.error["kind"], outcome.error["message"])
         return outcome.header, outcome.payload
@@ -265,6 +274,8 @@ class Agent:
             return _Emitted(model, (time.perf_counter() - start) * 1e3)
         except TemplateError as error:
             raise RequestError("template", str(error)) from error
+        except (ValueError, IndexError, TypeError, struct.error) as error:  # whole, and yet not what we write
+            raise RequestError("template", f"template {sha[:12]} is no sound template: {error}") from error
 
     def _template(self, sha: str) -> Any:
         """The loaded template, from a small cache: campaigns use one, a comparison two."""

@@ -5,6 +5,7 @@ EdgewrightError
 ├── StorageError      2  a file or folder that cannot be written: full disk, no permission
 ├── BudgetError       3  no subnet meets the budget
 ├── DeviceError       4  device unreachable, or it refused
+│   └── DeviceRefused    it was reached and said no: to try again brings the same
 ├── MeasurementError  5  a measurement or a verification failed
 └── Interrupted     130  Ctrl-C; what is finished is kept, and the message says how to go on
 """
@@ -32,6 +33,10 @@ class BudgetError(EdgewrightError):
 
 class DeviceError(EdgewrightError):
     exit_code = 4
+
+
+class DeviceRefused(DeviceError):
+    pass
 
 
 class MeasurementError(EdgewrightError):

@@ -31,6 +31,10 @@ class Backend:
             raise InputError(f"a delegate is one of {', '.join(_DELEGATES)}; got {self.delegate!r}")
         if self.name == "agent" and self.binary is not None:
             raise InputError("--binary is for --backend benchmark-model; the agent brings what it needs")
+        if self.name == "agent" and self.delegate != "xnnpack":
+            raise InputError(
+                f"--delegate {self.delegate} is for --backend benchmark-model; the agent computes on the CPU (xnnpack)"
+            )
         if self.name == "benchmark-model" and (self.binary is None or not self.binary.is_file()):
             raise InputError(
                 "--backend benchmark-model needs --binary FILE, Google's benchmark_model for the device; "

@@ -123,11 +123,22 @@ def measure(
 
 def push(model: Path, device: str, workspace: Path | None, as_json: bool) -> None:
     content = _read(model)
+    check_delivered_name(model)
     with _session(device, workspace) as session:
         delivered = session.deliver(session.put_blob(content), model.name)
     output = Output(as_json)
     output.say(f"{model} is on {device} as {delivered['path']} (sha256 {delivered['sha256'][:12]}, checked there)")
     output.done({"model": str(model), "device": device, **delivered})
+
+
+def check_delivered_name(model: Path) -> None:
+    """Raises `InputError` for a file that cannot keep its name on a device; before anything slow."""
+    from edgewright.device_agent.blobs import BlobError, check_artifact_name
+
+    try:
+        check_artifact_name(model.name)
+    except BlobError as error:
+        raise InputError(f"{error}; rename the file") from error
 
 
 def _session(device: str, workspace: Path | None) -> AgentSession:

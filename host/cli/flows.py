@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..search.budget import Budget
 from ..workspace import Workspace
+from .devices import check_delivered_name
 from .output import Output
 from .profiling import ProfileOptions, evaluate_records, run_profile, show_report, summary_json
 
@@ -34,6 +35,8 @@ def customize(
     budget = Budget.parse(latency_ms, memory_mib, size_mib)  # before anything slow, so that a typo costs no time
     output, place = Output(as_json), Workspace.find(workspace)
     Registry(place.root).get(device)
+    if push:
+        check_delivered_name(out)
     flow = _Flow(output, place, device, supernet, task, test_images)
     with flow.opened():
         flow.ensure_records()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..errors import EdgewrightError, Interrupted
+from ..errors import EdgewrightError, InputError, Interrupted
 from ..workspace import Workspace
 from .output import Bar, Output
 from .profiling import ProfileOptions, measure_campaign, profiled_sentence
@@ -38,6 +39,7 @@ def profile_several(
     """
     names = [target.name for target in targets]
     fleet = tuple(names) if spread else ()
+    asked = _resumed(place, names, template, fleet, options)
     if spread:
         _check_fleet(targets, backend, place)
     stop = threading.Event()
@@ -45,13 +47,35 @@ def profile_several(
     def one(target: Device, bar: Bar) -> Profiled:
         with backend.open(target, place) as session:
             return measure_campaign(
-                output, session, place, target.name, trained, template, options, bar, fleet, stop
+                output, session, place, target.name, trained, template, asked[target.name], bar, fleet, stop
             )
 
     with output.bars([f"profiling {name}" for name in names]) as bars:
         jobs = {target.name: partial(one, target, bar) for target, bar in zip(targets, bars, strict=True)}
         outcomes = _together(jobs, stop)
     return _sorted_out(output, outcomes)
+
+
+def _resumed(
+    place: Workspace, names: Sequence[str], template: Template, fleet: tuple[str, ...], options: ProfileOptions
+) -> dict[str, ProfileOptions]:
+    """What each device does: with --resume, one that never began begins what the others go on with.
+
+    Raises: `InputError` when none of them has anything to go on with.
+    """
+    from ..customize.preparation import find_resumable, template_sha256
+    from ..profiling.store import Store
+
+    with Store.open(place.store) as store:  # made here, before the devices' threads open it together
+        found = {name: find_resumable(store, name, template_sha256(template), fleet) for name in names}
+    begun = [campaign for campaign in found.values() if campaign is not None]
+    if not options.resume:
+        return dict.fromkeys(names, options)
+    if not begun:
+        raise InputError(f"there is no campaign of {', '.join(map(repr, names))} to resume; start without --resume")
+    plan = begun[0].options
+    fresh = replace(options, resume=False, subnets=plan.n_subnets, seed=plan.seed, threads=begun[0].protocol.threads)
+    return {name: fresh if found[name] is None else options for name in names}
 
 
 def _check_fleet(targets: Sequence[Device], backend: Backend, place: Workspace) -> None:

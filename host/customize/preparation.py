@@ -59,7 +59,7 @@ def profile_device(
     content = template.to_bytes()
     sha = hashlib.sha256(content).hexdigest()
     space = trained.supernet.space
-    campaign = store.find_campaign(device, sha) if resume else None
+    campaign = find_resumable(store, device, sha, options.fleet) if resume else None
     if resume and campaign is None:
         raise InputError(f"there is no campaign of {device!r} with this supernet to resume; start without --resume")
     if campaign is None:
@@ -72,13 +72,22 @@ def profile_device(
     return Profiled(campaign, summary)
 
 
+def find_resumable(store: Store, device: str, template_sha: str, fleet: tuple[str, ...]) -> Campaign | None:
+    """The newest campaign of a device with this template, spread over the same devices (or over none)."""
+    return next((known for known in store.campaigns(device, template_sha) if known.options.fleet == fleet), None)
+
+
 def campaign_records(store: Store, device: str, template: Template) -> list[Record]:
     """The records of the newest campaign of a device with this template; empty when there is none.
 
-    Of a campaign that was spread over identical devices, the records of all of them.
+    Of a campaign that was spread over identical devices, the records of all of them. Only what the agent measured: a
+    model is verified by it, and another tool or delegate has other latencies.
     """
-    campaign = store.find_campaign(device, template_sha256(template))
-    return [] if campaign is None else fleet_records(store, campaign)
+    for campaign in store.campaigns(device, template_sha256(template)):
+        records = store.records(campaign)
+        if records and store.facts(records[0].facts_digest).get("delegate") is None:
+            return fleet_records(store, campaign)
+    return []
 
 
 def fit_to(records: Sequence[Record], trained: TrainedSupernet) -> CostPredictors:

@@ -56,9 +56,10 @@ class AgentLink:
 
     def request(self, header: dict[str, Any], payload: bytes, reply_s: float, silence_s: float) -> Frame:
         """Send a request and return its reply, which has either `ok` (an object) or `error` (an object)."""
-        *records, reply = self.stream(header, payload, reply_s, silence_s)
-        if records:
-            raise self._fail(f"its agent sent something else than a reply to {header['op']}: {len(records)} records")
+        for frame in self.stream(header, payload, reply_s, silence_s):
+            if "record" in frame.header:
+                raise self._fail(f"its agent sent something else than a reply to {header['op']}: a record")
+            reply = frame
         return reply
 
     def stream(self, header: dict[str, Any], payload: bytes, reply_s: float, silence_s: float) -> Iterator[Frame]:

@@ -51,9 +51,9 @@ health
 printf 'machine=%s\nkernel=%s\n' "$(uname -m)" "$(uname -r)"
 printf 'uid=%s\nuser=%s\n' "$(id -u 2>/dev/null)" "$(id -un 2>/dev/null)"
 printf 'home=%s\n' "$HOME"
-text dt.model /proc/device-tree/model
-text dt.compatible /proc/device-tree/compatible
-text dt.serial /proc/device-tree/serial-number
+text dt.model /sys/firmware/devicetree/base/model
+text dt.compatible /sys/firmware/devicetree/base/compatible
+text dt.serial /sys/firmware/devicetree/base/serial-number
 one dmi.vendor /sys/class/dmi/id/sys_vendor
 one dmi.product /sys/class/dmi/id/product_name
 one machine_id /etc/machine-id

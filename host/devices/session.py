@@ -12,7 +12,7 @@ from edgewright.device_agent.frames import Frame
 from edgewright.device_agent.isolation import ERROR_KINDS
 from edgewright.device_agent.timing import TimingProtocol
 
-from ..errors import DeviceError, InputError, MeasurementError
+from ..errors import DeviceError, DeviceRefused, InputError, MeasurementError
 from ..files import sha256_of
 from .agent_link import AgentLink, SessionLimits
 
@@ -262,7 +262,8 @@ class AgentSession:
         return {"path": str(reply["path"]), "sha256": str(reply["sha256"])}
 
     def _reply_s(self, protocol: TimingProtocol) -> float:
-        return protocol.timeout_s + self._limits.reply_s
+        """A turn is waited for as long as the measurement may take."""
+        return 2 * protocol.timeout_s + self._limits.reply_s
 
     def _greet(self) -> dict[str, Any]:
         header = {
@@ -298,4 +299,6 @@ class AgentSession:
             return InputError(f"device {self.device_name!r} cannot cut this subnet out of the template: {message}")
         if kind in ERROR_KINDS:
             return MeasurementError(f"the model does not run on device {self.device_name!r} ({kind}): {message}")
-        return DeviceError(f"device {self.device_name!r} refused {operation} ({kind}): {message}")
+        # A blob that went missing is brought again with the next attempt; anything else stays as it is.
+        refused = DeviceError if kind == "blob" else DeviceRefused
+        return refused(f"device {self.device_name!r} refused {operation} ({kind}): {message}")

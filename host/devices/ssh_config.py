@@ -153,10 +153,16 @@ def _known_hosts_files(options: dict[str, Any]) -> tuple[Path, ...]:
 
 
 def _files(names: str) -> list[Path]:
-    """Several names, or one with a space in it: paramiko has taken the quotes away that told them apart."""
+    """Several names, or one with a space in it: paramiko takes away quotes around the whole."""
     names = names.replace("%d", str(Path.home()))
     whole = Path(names).expanduser()
-    return [whole] if names and whole.exists() else [Path(name).expanduser() for name in names.split()]
+    if names and whole.exists():
+        return [whole]
+    try:
+        words = shlex.split(names)
+    except ValueError:  # an apostrophe in a name
+        words = names.split()
+    return [Path(name).expanduser() for name in words]
 
 
 def _hop(spec: str, path: Path) -> Address:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from edgewright.device_agent.timing import TimingProtocol
 
 from ..devices.session import CampaignJob, CampaignReply
-from ..errors import DeviceError, InputError, MeasurementError
+from ..errors import DeviceError, DeviceRefused, InputError, MeasurementError
 from ..gates import GateSpace
 from .plan import Campaign, CampaignPlan, PlanItem, PlanOptions, make_plan
 from .records import Measurement, Record
@@ -27,6 +27,8 @@ from .store import Store
 _MAX_FAILURES_IN_A_ROW = 10
 _BATCH = 16  # subnets a request: enough that the link's delay does not show
 _MAX_LOSSES = 2  # a subnet at which the device was lost that often waits until all others are measured
+# What stays the same in a campaign: latencies of two devices or runtimes are not one table.
+_MEASURER = ("device_id", "runtime", "runtime_version", "delegate")
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
 
@@ -134,7 +136,8 @@ def run_campaign(
     Whatever ends a run early, the stored records stay, and calling this again goes on after them.
 
     Raises:
-        InputError: the gate space or template is not the campaign's, or the plan cannot be drawn again.
+        InputError: the gate space, template, device or runtime is not the campaign's, or the plan cannot be drawn
+            again.
         MeasurementError: nothing but failures at the start or anywhere in a row; these are not stored.
         DeviceError: the device is gone.
         CampaignInterrupted: Ctrl-C, or `stop` was set.
@@ -190,9 +193,23 @@ class _Run:
                 f"campaign {self._campaign.id} measured the template {self._campaign.template_sha[:12]}, "
                 f"this one is {sha[:12]}; start a new campaign for it (without --resume)"
             )
-        self._facts_digest = self._store.add_facts(self._session.facts())
+        facts = self._session.facts()
+        self._check_measurer(facts)
+        self._facts_digest = self._store.add_facts(facts)
+        if self._n_measured == 0:  # what it takes to bring the template is no measuring time
+            self._started = time.monotonic()
         self._fetch_spooled()
-        self._started = time.monotonic()
+
+    def _check_measurer(self, facts: Mapping[str, Any]) -> None:
+        if not self.stored:
+            return
+        before = self._store.facts(self._store.records(self._campaign)[0].facts_digest)
+        for name in _MEASURER:
+            if before.get(name) != facts.get(name):
+                raise InputError(
+                    f"campaign {self._campaign.id} on {self._campaign.device!r} was measured with {name} "
+                    f"{before.get(name)!r}, now it is {facts.get(name)!r}; start a new one (without --resume)"
+                )
 
     def tries(self, items: Iterable[PlanItem], attempt: int) -> list[tuple[PlanItem, Record]]:
         """Measure each item once; returns those that failed. A device on which everything fails is given up."""
@@ -202,6 +219,8 @@ class _Run:
         while waiting:
             try:
                 self._measure_next(waiting, attempt, failed)
+            except DeviceRefused:
+                raise
             except DeviceError as lost:
                 self._recover(lost)
                 waiting = deque(item for item in waiting if item.position not in self.stored)
@@ -289,9 +308,10 @@ class _Run:
             places.append((reply.position, reply.attempt))
             wanted = reply.position not in self.stored and 0 <= reply.position < len(self._plan)
             if wanted and reply.reply.get("error") is None:
-                record = self._record(self._plan.items[reply.position], reply, None)
-                self._keep(record)
-                self._tell(record)
+                with contextlib.suppress(MeasurementError):  # no record any more: it is dropped, and measured again
+                    record = self._record(self._plan.items[reply.position], reply, None)
+                    self._keep(record)
+                    self._tell(record)
         if places:
             self._session.drop_spooled(self._key, places)
 

@@ -101,10 +101,6 @@ class Store:
         )
         return [self._read(campaign_from_row, row) for row in rows]
 
-    def find_campaign(self, device: str, template_sha: str) -> Campaign | None:
-        """The newest campaign of this template on this device: the one that is resumed."""
-        return next(iter(self.campaigns(device, template_sha)), None)
-
     def add_facts(self, facts: Mapping[str, Any]) -> str:
         """Keep what a device says of itself, once per content; returns the digest records refer to."""
         body = dump(facts)

@@ -175,10 +175,12 @@ def test_a_damaged_file_fails_to_load(backend: Backend, damage: str) -> None:
         "other zip": b"PK\5\6" + bytes(18),
         "one byte": whole[:1],
     }[damage]
+    # tflite-runtime's old interpreter follows the offsets of a broken file unchecked; the child it kills is the answer.
+    kinds = ("load_failed", "crash") if backend.runtime == "tflite-runtime" else ("load_failed",)
     job = backend.push(damaged)
     error = backend.session.measure(job, QUICK)["error"]
-    assert error["kind"] == "load_failed" and len(error["message"]) > 20
-    with pytest.raises(MeasurementError, match="load_failed"):
+    assert error["kind"] in kinds and len(error["message"]) > 20
+    with pytest.raises(MeasurementError, match="|".join(kinds)):
         backend.session.run(job, backend.arrays("conv_chain")[0])
 
 

@@ -407,18 +407,22 @@ def test_a_frozen_server_is_given_up_on(adb_server: AdbServer, phone: AdbTranspo
 
 def server_pids(server: AdbServer) -> list[int]:
     port = f"tcp:{server.client.adb_port}"
-    found = subprocess.run(["pgrep", "-f", f"{port} fork-server"], capture_output=True, text=True, check=False)
+    pattern = f"{port} (server nodaemon|fork-server)"  # the rig's own, or the one that was started in its place
+    found = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True, check=False)
     return [int(pid) for pid in found.stdout.split()]
 
 
 def test_a_locked_phone_is_refused_until_its_owner_agrees(locked_phone_rig: PhoneRig, rig_env: dict[str, str]) -> None:
     address = parse_uri(locked_phone_rig.uri)
-    locked_phone_rig.plug_in()
+    locked_phone_rig.plug()
     try:
-        wait_until(lambda: locked_phone_rig.server.state(locked_phone_rig.serial) == "unauthorized", "it does not ask")
+        assert locked_phone_rig.state == "unauthorized"
         with pytest.raises(DeviceError, match=r"has not allowed this computer.*unlock it, accept the dialog"):
             connect_adb(address, "pixel")
         locked_phone_rig.authorise()
         assert reached_again(locked_phone_rig).run(["echo", "hello"], 30).stdout == b"hello\n"
+        locked_phone_rig.revoke()
+        with pytest.raises(DeviceError, match="has not allowed this computer"):
+            connect_adb(address, "pixel")
     finally:
         locked_phone_rig.unplug()

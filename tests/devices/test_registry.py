@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,22 @@ def test_added_devices_stay_and_are_listed_by_name(tmp_path: Path) -> None:
     assert again.get("pixel").address == Address("adb", serial="28161FDH2000AB")
     assert again.remove("nano") == Device("nano", "ssh://jet@192.168.1.5:2222")
     assert [device.name for device in registry.list()] == ["local", "bench", "pixel"]
-    assert list(registry.path.parent.iterdir()) == [registry.path], "no temporary file stays"
+    files = {path.name for path in registry.path.parent.iterdir()}
+    assert files == {"devices.json", "devices.lock"}, "no temporary file stays"
+
+
+def test_what_several_commands_add_at_once_is_all_kept(tmp_path: Path) -> None:
+    names = [f"board-{number}" for number in range(12)]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda name: Registry(tmp_path).add(name, f"ssh://jet@{name}"), names))
+    assert {device.name for device in Registry(tmp_path).list()} == {"local", *names}
+
+
+@pytest.mark.parametrize("content", ['{"schema":1,"devices":[]}', '{"schema":1,"devices":{"a":5}}', "[]", "5", "{"])
+def test_a_damaged_file_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "devices.json").write_text(content)
+    with pytest.raises(InputError, match="is no device registry"):
+        Registry(tmp_path).list()
 
 
 def test_same_device_twice_is_fine_another_one_is_not(tmp_path: Path) -> None:
@@ -58,6 +74,8 @@ def test_unknown_device_names_the_nearest_and_the_command(tmp_path: Path) -> Non
         ("ssh://jet@[fe80::1]:22", Address("ssh", host="fe80::1", user="jet", port=22)),
         ("adb://192.168.1.7:5555", Address("adb", serial="192.168.1.7:5555")),
         ("adb://emulator-5554", Address("adb", serial="emulator-5554")),
+        ("adb://adb-R5CT (2)._adb-tls-connect._tcp", Address("adb", serial="adb-R5CT (2)._adb-tls-connect._tcp")),
+        ("adb://[fe80::1]:5555", Address("adb", serial="[fe80::1]:5555")),
         ("adb://", Address("adb")),
     ],
 )
@@ -71,7 +89,7 @@ def test_good_uris(uri: str, address: Address) -> None:
         "", "local", "local:x", "http://board", "ssh:board", "ssh://", "ssh://jet@", "ssh://jet:secret@board", "ssh://board/path",
         "ssh://board:0", "ssh://board:99999", "ssh://board:x", "ssh://-oProxyCommand=x", "ssh://-l@board", "ssh://a b",
         "ssh://bo\nard", "ssh://[fe80::1", "adb:",
-        "adb://a b", "adb://a;b", "adb://$(x)", "adb://../x", "adb://a\nb", "adb://-s", 'adb://"', "ssh://board?x=1",
+        "adb:// a", "adb://a;b", "adb://$(x)", "adb://../x", "adb://a\nb", "adb://-s", 'adb://"', "ssh://board?x=1",
     ],
 )  # fmt: skip
 def test_bad_uris_are_refused_with_the_forms_that_work(tmp_path: Path, uri: str) -> None:

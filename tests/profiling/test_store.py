@@ -60,7 +60,7 @@ def test_records_come_back_as_they_were_after_reopening(store_path: Path, begin:
         store.add_record(campaign, bad)
         store.add_record(campaign, good)
     with Store.open(store_path) as store:
-        assert store.find_campaign("board", campaign.template_sha) == campaign
+        assert store.campaigns("board", campaign.template_sha)[0] == campaign
         assert store.records(campaign) == [good, bad]
         assert store.records(campaign, kinds=["subnet"]) == [bad]
         assert store.positions(campaign) == {0, 1}
@@ -71,9 +71,9 @@ def test_the_newest_campaign_is_found(store_path: Path, begin: Begin) -> None:
     with Store.open(store_path) as store:
         begin(store)
         second = begin(store, PlanOptions(12))
-        assert store.find_campaign("board", second.template_sha) == second
-        assert store.find_campaign("other", second.template_sha) is None
-        assert store.find_campaign("board", "0" * 64) is None
+        assert store.campaigns("board", second.template_sha)[0] == second
+        assert store.campaigns("other", second.template_sha) == []
+        assert store.campaigns("board", "0" * 64) == []
         assert [campaign.id for campaign in store.campaigns("board")] == [2, 1]
 
 

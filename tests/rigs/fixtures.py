@@ -91,7 +91,7 @@ def locked_phone_rig(adb_server: AdbServer) -> Iterator[PhoneRig]:
     """A phone that demands authorisation; unplugged until a test plugs it in."""
     from tests.rigs.phone import PhoneRig
 
-    with running(lambda: PhoneRig(adb_server, "EMU0002", locked=True)) as rig:
+    with running(lambda: PhoneRig(adb_server, "EMU0002", locked=True, plugged=False)) as rig:
         yield rig
 
 
