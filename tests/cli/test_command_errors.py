@@ -50,6 +50,15 @@ def test_an_unknown_device(edgewright, workspace):
     assert answer.exit_code == 2 and "locl" in answer.err and "local" in answer.err
 
 
+def test_a_name_that_no_device_keeps_is_refused_before_anything_slow(edgewright, workspace, tmp_path):
+    out = tmp_path / "model v2.tflite"
+    arguments = ("--task", "has 3", "--latency-ms", 5, "--push", "--out", out, "--workspace", workspace)
+    answer = edgewright("customize", *arguments)
+    assert answer.exit_code == 2 and "'model v2.tflite'; rename the file" in answer.err and not out.exists()
+    out.write_bytes(b"a model")
+    assert edgewright("push", out, "local", "--workspace", workspace).exit_code == 2
+
+
 def test_an_impossible_budget_ends_with_the_fastest_and_smallest_seen(edgewright, profiled, tmp_path):
     out = tmp_path / "model.tflite"
     arguments = ("customize", "--task", "has 3", "--latency-ms", 0.0001, "--out", out, "--workspace", profiled)

@@ -97,6 +97,17 @@ def test_devices_are_added_listed_checked_and_removed(edgewright, tmp_path):
     assert edgewright("device", "check", "desk", "--workspace", tmp_path).exit_code == 2
 
 
+def test_this_machine_is_deployed_to_like_any_other(edgewright, tmp_path):
+    words = ("local", "--workspace", tmp_path)
+    deployed = edgewright("agent", "deploy", *words, "--json").json
+    assert deployed["deployment"]["argv"] == [sys.executable] and len(deployed["sent"]) == 1
+    assert edgewright("agent", "status", *words, "--json").json["current"]
+    refused = edgewright("agent", "deploy", *words, "--runtime", "tensorflow")
+    assert refused.exit_code == 2 and "leave out --python, --runtime and --bundle" in refused.err
+    assert edgewright("agent", "remove", *words, "--json").json["removed"]
+    assert not (tmp_path / "agent").exists()
+
+
 def test_evaluate_covers_all_sixty_tasks(edgewright, trained):
     answer = edgewright("supernet", "evaluate", "--images", 4, "--json")
     assert len({row["task"] for row in answer.json["tasks"]}) == 60

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 from pathlib import Path
@@ -46,6 +47,29 @@ def test_chunks_resume_where_they_ended_even_in_another_agent(store: BlobStore, 
     assert later.put(sha, 200, 50, data[50:]) == (True, 200)
     assert later.read(sha) == data
     assert later.put(sha, 200, 0, b"ignored") == (True, 200)
+
+
+def test_a_blob_another_agent_is_stuck_in_is_given_up_on(
+    store: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgewright.device_agent.blobs._LOCK_S", 0.1)
+    store.put(sha_of(b"abc"), 3, 0, b"a")
+    [partial] = (tmp_path / "home" / "blobs").glob("*.part")
+    with open(partial, "ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(BlobError, match="another agent has been writing this blob for 0.1 s"):
+            store.put(sha_of(b"abc"), 3, 1, b"bc")
+    assert store.put(sha_of(b"abc"), 3, 1, b"bc") == (True, 3)
+
+
+def test_halves_of_deliveries_go_after_a_while(store: BlobStore, tmp_path: Path) -> None:
+    artifacts = tmp_path / "home" / "artifacts"
+    old, new = artifacts / ".delivery-old", artifacts / ".delivery-new"
+    for path in (old, new):
+        path.touch()
+    os.utime(old, (0, 0))
+    BlobStore(tmp_path / "home")
+    assert not old.exists() and new.exists(), "another agent may be writing the new one"
 
 
 def test_other_content_is_refused_and_discarded(store: BlobStore) -> None:

@@ -148,6 +148,20 @@ def test_gates_that_do_not_fit_are_an_input_error(session: AgentSession, small_m
     assert "error" not in session.measure(MeasureJob(template_sha=template, packed_gates=b"\xff"), QUICK)
 
 
+def test_a_template_that_is_whole_but_not_sound_does_not_end_the_agent(session: AgentSession) -> None:
+    structure = bytes(128)
+    head = Header(
+        sites=(TemplateSite("units", 8),),
+        constants=(Constant(len(structure) - 4, 0, 1, (-1,), (None,)),),
+        int32=(),
+        int64=(),
+    )
+    sha = session.put_blob(Template.seal(head, structure, bytes(16)).to_bytes())
+    with pytest.raises(InputError, match="cannot cut this subnet out of the template"):
+        session.measure(MeasureJob(template_sha=sha, packed_gates=b"\xff"), QUICK)
+    assert session.ping(b"still here") == b"still here"
+
+
 @pytest.mark.parametrize(
     "fields",
     [{}, {"template_sha": "a"}, {"packed_gates": b"x"}, {"model_sha": "a", "template_sha": "b", "packed_gates": b"x"}],

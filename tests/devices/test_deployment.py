@@ -118,6 +118,15 @@ def test_a_file_name_from_the_device_is_data(name: str) -> None:
         Deployment.from_json(fields)
 
 
+def test_a_name_that_is_no_text_is_refused() -> None:
+    fields = {
+        "schema": 1, "agent": 5, "agent_sha256": "0" * 64, "agent_version": "1", "protocol": 2,
+        "argv": ["python3"], "runtime": None, "runtime_version": None, "reason": "",
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="5 is no name of a file here"):
+        Deployment.from_json(fields)
+
+
 class _Answering:
     """A device whose arithmetic is off, which no real one here is."""
 

@@ -231,6 +231,16 @@ def test_the_phone_is_android_and_the_board_is_a_board(
     assert board.glibc_version is not None and board.glibc_version >= (2, 34)
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["cpu.present=0-99999999999", "cpu.online=0-9" + "9" * 5000, "cpu.999999999.current=1", "MemTotal=" + "9" * 9000],
+)
+def test_numbers_no_device_has_are_not_believed(line: str) -> None:
+    """A report that names a billion CPUs builds no list of them."""
+    assert parse_report(f"{line}\nmachine=aarch64\n").machine == "aarch64"
+    assert parse_health(f"{line}\n")["freq_khz"] is None
+
+
 def test_phone_with_three_clusters() -> None:
     report = parse_report(PHONE)
     assert report.model == "Maker Phone 5" and report.soc == "QTI SM8350"

@@ -16,7 +16,7 @@ import pytest
 from edgewright.device_agent.timing import TimingProtocol
 from edgewright.host.devices import AgentSession, MeasureJob, SessionLimits
 from edgewright.host.devices.local import LocalStream
-from edgewright.host.errors import DeviceError
+from edgewright.host.errors import DeviceError, DeviceRefused
 
 LONG = TimingProtocol(min_time_ms=120_000, max_time_ms=120_000, timeout_s=200)
 SHORT_LIMITS = SessionLimits(silence_s=2.0, heartbeat_s=0.3, reply_s=5.0, start_s=30.0)
@@ -171,6 +171,46 @@ def test_what_is_no_agent_is_named(code: str, said: str, processes: Any) -> None
         AgentSession(stream, "board", limits)
     assert "'board'" in str(caught.value)
     assert not processes.is_running(stream.pid)
+
+
+SECOND_REPLY = """
+import sys
+from edgewright.device_agent import PROTOCOL_VERSION
+from edgewright.device_agent.frames import read_frame, write_frame
+def send(header): write_frame(sys.stdout.buffer, header)
+read_frame(sys.stdin.buffer)
+send({{"re": 1, "ok": {{"protocol": PROTOCOL_VERSION}}}})
+while (frame := read_frame(sys.stdin.buffer)).header["op"] == "heartbeat":
+    pass
+{reply}
+sys.stdin.buffer.read()
+"""
+
+
+def test_a_delivery_that_arrived_as_something_else_is_an_error() -> None:
+    reply = """send({"re": 2, "ok": {"path": "/home/m.tflite", "sha256": "0" * 64}})"""
+    with AgentSession(fake_agent(SECOND_REPLY.format(reply=reply)), "board") as session:
+        with pytest.raises(DeviceError, match="/home/m.tflite on device 'board' has sha256 0000.*instead of ffff"):
+            session.deliver("f" * 64, "m.tflite")
+
+
+def test_endless_records_in_place_of_a_reply_are_cut_off_at_the_first() -> None:
+    reply = """[send({"record": {}, "re": 2}) for _ in iter(int, 1)]"""
+    with AgentSession(fake_agent(SECOND_REPLY.format(reply=reply)), "board") as session:
+        with pytest.raises(DeviceError, match="something else than a reply to ping: a record"):
+            session.ping()
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"), [("no_runtime", DeviceRefused), ("busy", DeviceRefused), ("blob", DeviceError)]
+)
+def test_a_refusal_is_no_loss(kind: str, error: type[DeviceError]) -> None:
+    """Only a blob that is gone is worth another try: it is pushed again then."""
+    reply = f"""send({{"re": 2, "error": {{"kind": {kind!r}, "message": "no"}}}})"""
+    with AgentSession(fake_agent(SECOND_REPLY.format(reply=reply)), "board") as session:
+        with pytest.raises(DeviceError, match="refused ping") as caught:
+            session.ping()
+    assert type(caught.value) is error
 
 
 def test_an_agent_that_takes_no_request_is_a_device_error(start_agent: Start) -> None:

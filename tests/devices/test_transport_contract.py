@@ -186,6 +186,13 @@ def test_a_command_that_hangs_is_a_device_error_and_is_stopped(place: Place) -> 
     assert ends_soon(place.transport, int(place.content(pid_file)))
 
 
+def test_what_a_hanging_command_started_is_stopped_with_it(place: Place) -> None:
+    pid_file = f"{place.folder}/child"
+    with pytest.raises(DeviceError, match=r"sh did not end within 1 s"):
+        place.sh('sleep 600 & echo $! > "$1"; wait', pid_file, timeout_s=1)
+    assert ends_soon(place.transport, int(place.content(pid_file)))
+
+
 def test_a_command_that_never_stops_writing_is_a_device_error(place: Place) -> None:
     with pytest.raises(DeviceError, match="did not end within 1 s"):
         place.sh("while :; do echo y; done", timeout_s=1)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from edgewright.host.errors import DeviceError, MeasurementError
+from edgewright.host.devices.session import CampaignReply
+from edgewright.host.errors import DeviceError, DeviceRefused, InputError, MeasurementError
 from edgewright.host.gates import GateSpace
 from edgewright.host.profiling import campaign as campaign_module
 from edgewright.host.profiling.campaign import CampaignInterrupted, run_campaign
@@ -137,6 +139,63 @@ def test_a_device_lost_at_every_subnet_is_given_up(
     said = "10 measurements in a row.*device_lost"
     with Store.open(store_path) as store, pytest.raises(MeasurementError, match=said):
         run_campaign(simulated(always), store, begin(store), space, template, patience_s=5)
+
+
+def test_a_refusal_ends_it_at_once(
+    store_path: Path, begin: Begin, space: GateSpace, template: bytes, simulated: Any
+) -> None:
+    """The device is there and says no: to reach it again would bring the same."""
+
+    def no_runtime(n: int, gates: bytes) -> None:
+        if n == 3:
+            raise DeviceRefused("device 'board' refused measure_each (no_runtime): torch cannot be imported")
+
+    session = simulated(no_runtime)
+    with Store.open(store_path) as store, pytest.raises(DeviceError, match="no_runtime.*; 3 of 46 records are stored"):
+        run_campaign(session, store, begin(store), space, template, patience_s=1000)
+    assert session.reopened == 0
+
+
+@pytest.mark.parametrize("name", ["device_id", "runtime", "runtime_version", "delegate"])
+def test_one_campaign_has_one_measurer(
+    store_path: Path, begin: Begin, space: GateSpace, template: bytes, simulated: Any, name: str
+) -> None:
+    """Another phone under the same name, another runtime, the GPU: their latencies are no one table."""
+    session = simulated(lost_at(7))
+    with Store.open(store_path) as store:
+        campaign = begin(store)
+        with pytest.raises(DeviceError):
+            run_campaign(session, store, campaign, space, template)
+        other = simulated()
+        other.facts = lambda: {"machine": "simulated", "cpus": 1, name: "another"}
+        with pytest.raises(InputError, match=rf"was measured with {name} None, now it is 'another'; start a new one"):
+            run_campaign(other, store, campaign, space, template)
+        assert other.jobs == []
+        run_campaign(simulated(), store, campaign, space, template)
+
+
+def test_rubbish_in_the_spool_is_dropped_and_measured_again(
+    store_path: Path, begin: Begin, space: GateSpace, template: bytes, simulated: Any
+) -> None:
+    session = simulated()
+    session.spool[0, 1] = CampaignReply(0, 1, 1.7e9, {"samples_ms": [-1.0], "size_bytes": 5})
+    with Store.open(store_path) as store:
+        campaign = begin(store)
+        run_campaign(session, store, campaign, space, template)
+        assert store.records(campaign)[0].error is None and len(session.jobs) == 46
+
+
+def test_reconnecting_does_not_falsify_the_rate(
+    store_path: Path, begin: Begin, space: GateSpace, template: bytes, simulated: Any
+) -> None:
+    def slow_then_lost(n: int, gates: bytes) -> None:
+        time.sleep(0.005)
+        lost_at(30)(n, gates)
+
+    with Store.open(store_path) as store:
+        campaign = begin(store)
+        summary = run_campaign(simulated(slow_then_lost), store, campaign, space, template, patience_s=5)
+    assert summary.wall_s > 0.005 * 46, "the whole run counts, not what followed the last loss"
 
 
 def _jobs(campaign: Campaign, space: GateSpace) -> list[Any]:
