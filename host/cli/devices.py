@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..workspace import Workspace
@@ -11,6 +12,7 @@ from .output import Output
 
 if TYPE_CHECKING:
     from ..devices.session import AgentSession
+    from ..profiling.records import Measurement
     from .backend import Backend
 
 
@@ -106,19 +108,19 @@ def measure(
         remedy = "; is it a whole .tflite file? make or copy it again" if unreadable else ""
         raise MeasurementError(f"{model} could not be measured on {device!r}: {measurement.error}{remedy}")
     output = Output(as_json)
-    runs = f"{len(measurement.samples_ms or ())} runs"
     memory = "unknown"
     if measurement.memory_mib is not None:
         memory = f"{measurement.memory_mib:.2f} MiB ({measurement.memory_method})"
     rows = {
-        "latency": f"{_ms(measurement.latency_ms)} median, MAD {_ms(reply['mad_ms'])}, "
-        f"p90 {_ms(reply['p90_ms'])} ({runs})",
+        "latency": _latency(measurement, reply),
         "memory": memory,
         "load": _ms(measurement.load_ms),
         "size": f"{len(content) / 2**20:.2f} MiB",
     }
-    output.table(f"{model} on {device}", rows)
-    output.done({"model": str(model), "device": device, "protocol": protocol.to_json(), **reply})
+    delegate = None if backend.name == "agent" else backend.delegate
+    output.table(f"{model} on {device}" + (f", delegate {delegate}" if delegate else ""), rows)
+    means = {"backend": backend.name, "delegate": delegate}
+    output.done({"model": str(model), "device": device, **means, "protocol": protocol.to_json(), **reply})
 
 
 def push(model: Path, device: str, workspace: Path | None, as_json: bool) -> None:
@@ -157,6 +159,15 @@ def _read(model: Path) -> bytes:
     if not content:
         raise InputError(f"model {model} is empty; make or copy it again")
     return content
+
+
+def _latency(measurement: Measurement, reply: Mapping[str, Any]) -> str:
+    """The figure and what it is: the agent's median of its samples, or the one that benchmark_model tells."""
+    method = reply.get("latency_method")
+    if method is not None:
+        return f"{_ms(measurement.latency_ms)} ({method})"
+    runs = f"{len(measurement.samples_ms or ())} runs"
+    return f"{_ms(measurement.latency_ms)} median, MAD {_ms(reply['mad_ms'])}, p90 {_ms(reply['p90_ms'])} ({runs})"
 
 
 def _ms(value: float | None) -> str:

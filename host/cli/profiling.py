@@ -213,5 +213,8 @@ def _records(device: str, place: Workspace, template: Template) -> list[Any]:
     with Store.open(place.store) as store:
         records = campaign_records(store, device, template)
     if not records:
-        raise InputError(f"{device!r} has no records with this supernet; run `edgewright profile {device}` first")
+        raise InputError(
+            f"{device!r} has no records with this supernet that the agent measured, and predictors use no others; "
+            f"run `edgewright profile {device}` first"
+        )
     return records

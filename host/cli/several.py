@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..assembler.archive import TrainedSupernet
     from ..customize.preparation import Profiled
     from ..devices.registry import Device
+    from ..profiling.plan import Campaign
     from .backend import Backend
 
 
@@ -73,9 +74,18 @@ def _resumed(
         return dict.fromkeys(names, options)
     if not begun:
         raise InputError(f"there is no campaign of {', '.join(map(repr, names))} to resume; start without --resume")
-    plan = begun[0].options
-    fresh = replace(options, resume=False, subnets=plan.n_subnets, seed=plan.seed, threads=begun[0].protocol.threads)
-    return {name: fresh if found[name] is None else options for name in names}
+    newest = max(begun, key=lambda campaign: campaign.id)
+    plan = newest.options
+    fresh = replace(options, resume=False, subnets=plan.n_subnets, seed=plan.seed, threads=newest.protocol.threads)
+    return {name: options if _goes_on(found[name], newest) else fresh for name in names}
+
+
+def _goes_on(own: Campaign | None, newest: Campaign) -> bool:
+    """Whether a device has its part already; a share of an older spread campaign is no part of the newest one."""
+    if own is None or not newest.options.fleet:
+        return own is not None
+    whole = replace(newest.options, share=own.options.share)
+    return (own.options, own.protocol) == (whole, newest.protocol)
 
 
 def _check_fleet(targets: Sequence[Device], backend: Backend, place: Workspace) -> None:

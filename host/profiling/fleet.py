@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 from typing import Any
@@ -13,6 +13,7 @@ from .records import Record
 from .store import Store
 
 _SAME = ("model", "soc", "machine", "cpu_model", "cores", "max_freq_khz", "runtime", "runtime_version")
+_MEANS = ("runtime", "runtime_version", "delegate")
 
 
 def check_names(devices: Sequence[str], spread: bool) -> None:
@@ -43,20 +44,30 @@ def fleet_records(store: Store, campaign: Campaign) -> list[Record]:
     The store keeps what was measured.
     """
     own = store.records(campaign)
-    tables = [_scaled(store.records(part), own) for part in _parts(store, campaign)]
+    tables = [_scaled(records, own) for records in _parts(store, campaign, own)]
     return own + [record for table in tables for record in table]
 
 
-def _parts(store: Store, campaign: Campaign) -> list[Campaign]:
-    """The newest campaign of each other device of the fleet that was drawn as the same whole."""
-    parts = []
+def _parts(store: Store, campaign: Campaign, own: Sequence[Record]) -> Iterator[list[Record]]:
+    """The records of each other device of the fleet: of its newest campaign that is a part of the same whole."""
+    if not own:
+        return
+    means = _means(store, own)
     for share, name in enumerate(campaign.options.fleet):
         if name == campaign.device:
             continue
         wanted = replace(campaign.options, share=share)
-        same = (known for known in store.campaigns(name, campaign.template_sha) if known.options == wanted)
-        parts += [known for known in same if known.protocol == campaign.protocol][:1]
-    return parts
+        same = [known for known in store.campaigns(name, campaign.template_sha) if known.options == wanted]
+        tables = (store.records(known) for known in same if known.protocol == campaign.protocol)
+        found = next((records for records in tables if records and _means(store, records) == means), None)
+        if found is not None:
+            yield found
+
+
+def _means(store: Store, records: Sequence[Record]) -> tuple[Any, ...]:
+    """What measured, the same in a whole campaign: another runtime or delegate ranks subnets in another way."""
+    facts = store.facts(records[0].facts_digest)
+    return tuple(facts.get(name) for name in _MEANS)
 
 
 def _scaled(records: Sequence[Record], own: Sequence[Record]) -> list[Record]:

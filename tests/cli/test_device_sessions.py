@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-MAIN = "import sys; from edgewright.host.cli.main import main; sys.argv = ['edgewright', *sys.argv[1:]]; main()"
-
-
-class Cli:
-    """`edgewright ...` in a workspace of its own, in processes of its own."""
-
-    def __init__(self, workspace: Path) -> None:
-        self.workspace = workspace
-
-    def __call__(self, *words: str, code: int = 0) -> Any:
-        argv = [sys.executable, "-c", MAIN, *words, "--workspace", str(self.workspace), "--json"]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=280, cwd=self.workspace)
-        assert done.returncode == code, done.stderr
-        return json.loads(done.stdout)
+from tests.cli.command_line import Cli
 
 
 @pytest.fixture
