@@ -21,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     # A broken link is noticed on the streams; the signal that comes with it must not cut a measurement short.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    os.umask(0o077)  # models and records are this user's alone, each file by itself too
     in_fd, out_fd = _take_streams()
     # One thread of our own, and no idle ones to copy into every child; before numpy is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -44,10 +44,17 @@ _TIDY = (
 )
 # Whole or not at all, also when the power goes: what is renamed is on the disk. A failure leaves room for the next try.
 _UNPACK = (
-    'rm -rf "$2" "$3"; mkdir "$2" && tar -xzf "$1" -C "$2" && { sync || :; } && mv "$2" "$3" && rm -f "$1" '
+    'umask 077; rm -rf "$2" "$3"; mkdir "$2" && tar -xzf "$1" -C "$2" && { sync || :; } && mv "$2" "$3" && rm -f "$1" '
     '|| { rm -rf "$1" "$2"; exit 1; }'
 )
 _DISK = 'du -sk "$1" | cut -f1; df -k "$1" | tail -n 1'
+# Agents of this folder, and the children they measure in: those that have its home as one of their arguments, which no
+# shell has whose script speaks of it. Only of processes of this user can the environment be read.
+_END_AGENTS = (
+    'for entry in /proc/[0-9]*; do [ -r "$entry/environ" ] || continue; '
+    '{ tr "\\000" "\\n" < "$entry/cmdline"; } 2>/dev/null | grep -qxF -e "$1/home" || continue; '
+    'kill -KILL "${entry#/proc/}" 2>/dev/null; done; :'
+)
 
 
 @dataclass(frozen=True)
@@ -217,9 +224,14 @@ def agent_status(transport: Transport, device_name: str) -> AgentStatus:
 
 
 def remove_agent(transport: Transport, device_name: str) -> bool:
-    """Take everything of ours off the device, deliveries included. Returns: whether there was anything."""
+    """Take everything of ours off the device, deliveries and running agents included.
+
+    Returns: whether there was anything.
+    """
     folder = transport.agent_dir
     there = transport.run(["test", "-e", folder], _COMMAND_S).returncode == 0
+    # First: an agent that lived on without its files would write new ones, and report what it lacks as a model's fault.
+    _checked(transport.run(["sh", "-c", _END_AGENTS, "sh", folder], _COMMAND_S), "end the agent", device_name)
     _checked(transport.run(["rm", "-rf", folder], _UNPACK_S), f"remove {folder}", device_name)
     if transport.run(["test", "-e", folder], _COMMAND_S).returncode == 0:
         raise DeviceError(f"{folder} on device {device_name!r} is still there; does another user own files in it?")

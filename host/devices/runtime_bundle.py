@@ -17,6 +17,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,8 @@ class Bundle:
 def build_bundle(cache_dir: Path, on_status: Say = lambda sentence: None) -> Bundle:
     """The bundle of today's parts, from `cache_dir` when it was built of the same before.
 
-    Raises: `InputError` when apt or pip cannot bring a part; `StorageError` when the disk is full.
+    Raises: `DeviceError` when apt cannot bring a part, `InputError` when pip cannot or apt's sources are others;
+        `StorageError` when the disk is full.
     """
     make_dir(cache_dir)
     with file_lock(cache_dir / ".lock", _OTHERS_S):
@@ -66,10 +68,11 @@ def load_bundle(path: Path) -> Bundle:
     """A bundle that was built elsewhere. Raises `InputError` when it is none."""
     try:
         content = path.read_bytes()
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as packed:
+        # All of it, against the sum at its end: a device would only find out after it has been sent there.
+        with tarfile.open(fileobj=io.BytesIO(gzip.decompress(content)), mode="r:") as packed:
             member = packed.extractfile("manifest.json")
             manifest = json.loads(member.read()) if member is not None else None
-    except (OSError, tarfile.TarError, KeyError, ValueError, EOFError) as error:
+    except (OSError, zlib.error, tarfile.TarError, KeyError, ValueError, EOFError) as error:
         raise InputError(f"{path} is no runtime bundle ({error}); build one with edgewright agent deploy") from error
     if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
         raise InputError(f"{path} is a bundle of another version; build one with edgewright agent deploy")
