@@ -69,7 +69,8 @@ class _AgentConnection:
         if isinstance(transport, LocalTransport):
             agent = cached_agent(Path(transport.agent_dir))
             return [sys.executable, str(agent), "--home", f"{transport.agent_dir}/home"]
-        from .deployment import agent_argv, read_deployment
+        from .deployment import agent_argv
+        from .deployment_record import read_deployment
 
         deployment = read_deployment(transport, self._device.name)
         if deployment is None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgewright.device_agent import AGENT_VERSION, PROTOCOL_VERSION
 
@@ -15,6 +14,7 @@ from ..errors import DeviceError, InputError
 from ..files import sha256_of, write_atomic
 from .bundle import build_agent_zipapp
 from .canary import send_canary
+from .deployment_record import Deployment, read_deployment, write_deployment
 from .pythons import TFLITE_RUNTIMES
 from .runtime_choice import BUNDLED_RUNTIME, Choice, choose_runtime
 from .session import AgentSession
@@ -23,11 +23,8 @@ if TYPE_CHECKING:
     from .agent_link import SessionLimits
     from .transport import Completed, Transport
 
-_FILE = "deployed.json"
-_SCHEMA = 1
 _COMMAND_S = 60.0
 _UNPACK_S = 600.0
-_SAFE = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 Say = Callable[[str], None]
 
@@ -75,40 +72,6 @@ class DeployOptions:
 
 
 @dataclass(frozen=True)
-class Deployment:
-    """What lies on a device, as its deployed.json says. `argv` starts the Python; `bundle` is a folder's name."""
-
-    agent: str
-    agent_sha256: str
-    agent_version: str
-    protocol: int
-    argv: tuple[str, ...]
-    runtime: str | None
-    runtime_version: str | None
-    reason: str
-    bundle: str | None = None
-    forced_runtime: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        return {"schema": _SCHEMA, **asdict(self), "argv": list(self.argv)}
-
-    @classmethod
-    def from_json(cls, data: Any) -> Deployment:
-        """Raises `ValueError` for what this version did not write."""
-        if not isinstance(data, dict) or data.get("schema") != _SCHEMA:
-            raise ValueError(f"it has schema {data.get('schema') if isinstance(data, dict) else data!r}")
-        fields = {name: value for name, value in data.items() if name != "schema"}
-        try:
-            deployment = cls(**{**fields, "argv": tuple(str(word) for word in fields["argv"])})
-        except (TypeError, KeyError) as error:
-            raise ValueError(str(error)) from error
-        for name in (deployment.agent, deployment.bundle or ""):
-            if not isinstance(name, str) or set(name) - set(_SAFE) or name.startswith("."):
-                raise ValueError(f"{name!r} is no name of a file here")
-        return deployment
-
-
-@dataclass(frozen=True)
 class Deployed:
     """What `deploy` did: the deployment, what was sent, and what the canary measured."""
 
@@ -127,21 +90,6 @@ class AgentStatus:
     current: bool
     used_kib: int | None
     free_kib: int | None
-
-
-def read_deployment(transport: Transport, device_name: str) -> Deployment | None:
-    """What is deployed; None where nothing is. Raises `DeviceError` when it cannot be understood."""
-    path = f"{transport.agent_dir}/{_FILE}"
-    done = transport.run(["cat", path], _COMMAND_S)
-    if done.returncode != 0:
-        return None
-    try:
-        return Deployment.from_json(json.loads(done.stdout))
-    except ValueError as error:
-        raise DeviceError(
-            f"{path} on device {device_name!r} was written by another version ({error}); deploy this version with: "
-            f"edgewright agent remove {device_name} && edgewright agent deploy {device_name}"
-        ) from error
 
 
 def agent_argv(transport: Transport, deployment: Deployment, device_name: str) -> list[str]:
@@ -204,7 +152,7 @@ def _proved(
         known = replace(
             chosen, runtime=session.agent.get("runtime"), runtime_version=session.agent.get("runtime_version")
         )
-    _write(transport, known)
+    write_deployment(transport, known)
     keep = [known.agent, *([known.bundle] if known.bundle else [])]
     _checked(transport.run(["sh", "-c", _TIDY, "sh", transport.agent_dir, *keep], _COMMAND_S), "tidy up", device_name)
     names, sizes = tuple(name for name, _ in sent), sum(size for _, size in sent)
@@ -338,13 +286,6 @@ def _deployment(choice: Choice, options: DeployOptions) -> Deployment:
         bundle=_bundle_name(choice),
         forced_runtime=options.runtime,
     )
-
-
-def _write(transport: Transport, deployment: Deployment) -> None:
-    with tempfile.TemporaryDirectory() as scratch:
-        local = Path(scratch) / _FILE
-        write_atomic(local, json.dumps(deployment.to_json(), indent=2).encode())
-        transport.push(local, f"{transport.agent_dir}/{_FILE}", 0o600)
 
 
 def _checked(done: Completed, what: str, device_name: str) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from edgewright.host.devices import Registry, SessionLimits, connect, open_session
 from edgewright.host.devices.canary import send_canary
-from edgewright.host.devices.deployment import Deployment, DeployOptions, agent_status, deploy, remove_agent
+from edgewright.host.devices.deployment import DeployOptions, agent_status, deploy, remove_agent
+from edgewright.host.devices.deployment_record import Deployment
 from edgewright.host.devices.transport import Transport
 from edgewright.host.errors import DeviceError, InputError
 
