@@ -100,7 +100,7 @@ def reached(device: str, place: Workspace) -> Iterator[Transport]:
 
 def status_rows(found: AgentStatus, device: str, local: bool) -> dict[str, str]:
     """`local`: the agent is put there by the first command that needs it."""
-    if found.deployment is None:
+    if found.deployment is None or (local and not found.current):
         return {"agent": "comes by itself" if local else f"not deployed; edgewright agent deploy {device}"}
     known = found.deployment
     runtime = f"{known.runtime} {known.runtime_version}"

@@ -69,8 +69,8 @@ def check(name: str, workspace: Path | None, as_json: bool) -> None:
         agent = agent_status(transport, name)
     deployed = own is not None or (agent.deployment is not None and agent.current)
     needs = missing(report, pythons, name, deployed, device.address.serial)
-    rows = {**report.rows(), **{f"python {one.path}": one.summary() for one in pythons}}
-    output.table(name, {**rows, **status_rows(agent, name, own is not None)})
+    found = {f"python {number}": f"{one.path}: {one.summary()}" for number, one in enumerate(pythons, 1)}
+    output.table(name, {**report.rows(), **found, **status_rows(agent, name, own is not None)})
     for need in needs:
         output.say(f"! {need}")
     output.done(

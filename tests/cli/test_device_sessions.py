@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cli.command_line import Cli
+from tests.rigs.fixtures import running
 
 
 @pytest.fixture
@@ -54,3 +55,12 @@ def test_a_device_from_first_to_last(rig: Any, cli: Cli, tmp_path: Path) -> None
     assert not after["agent"]["deployed"]
     assert not cli("agent", "remove", "target")["removed"], "nothing was left behind"
     assert cli("device", "remove", "target") == {"removed": "target"}
+
+
+def test_two_phones_and_no_serial_are_refused(phone_rig: Any, adb_server: Any, rig_env: Any, cli: Cli) -> None:
+    from tests.rigs.phone import PhoneRig
+
+    with running(lambda: PhoneRig(adb_server, "EMU-OTHER")) as other:
+        said = cli("device", "add", "phone", "adb://", code=2)["error"]
+    assert all(f"edgewright device add NAME adb://{rig.serial}" in said for rig in (phone_rig, other))
+    assert [device["name"] for device in cli("device", "list")["devices"]] == ["local"]

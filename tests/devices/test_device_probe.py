@@ -223,11 +223,17 @@ def test_the_phone_is_android_and_the_board_is_a_board(
     phone = probe_device(with_phone)
     with_phone.close()
     assert phone.is_android and str(phone.os).startswith("Android ") and phone.libc is None
-    assert phone.machine == "aarch64" and phone.model and phone.temperatures_c
+    assert phone.machine == "aarch64" and phone.model == "Edgewright Emulated Phone" and "EW8000" in str(phone.soc)
+    little, big = phone.clusters
+    assert (little.part, little.min_khz, little.max_khz) == ("Cortex-A55", 300_000, 1_804_800)
+    assert (big.part, big.min_khz, big.max_khz, big.governor) == ("Cortex-A78", 710_400, 2_841_600, "schedutil")
+    assert phone.temperatures_c == {"0:cpu-0-0": 31.25, "1:cpu-1-0": 33.5, "2:battery": 29.1}
+    assert phone.battery is not None and phone.battery.percent == 87 and phone.user == "2000"
     with_board = connect(Device("board", board_rig.uri), tmp_path)  # type: ignore[attr-defined]
     board = probe_device(with_board)
     with_board.close()
-    assert not board.is_android and board.machine == "aarch64" and board.model
+    assert not board.is_android and board.machine == "aarch64"
+    assert str(board.model).startswith("NVIDIA Jetson Orin Nano") and "36.3.0" in str(board.l4t)
     assert board.glibc_version is not None and board.glibc_version >= (2, 34)
 
 
