@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edgewright.host.devices import Device, connect
+from edgewright.host.files import sha256_of
 
 from tests.cli.command_line import Cli
 from tests.rigs.fixtures import running
@@ -21,6 +23,15 @@ def cli(tmp_path: Path, workspace: Path, template: Any) -> Cli:
 @pytest.fixture(params=["ssh_rig", "board_rig", "phone_rig"])
 def rig(request: pytest.FixtureRequest, rig_env: dict[str, str]) -> Any:
     return request.getfixturevalue(request.param)
+
+
+def _sha256_there(uri: str, path: str, workspace: Path) -> str:
+    """As a program of the device tells it."""
+    transport = connect(Device("target", uri), workspace)
+    try:
+        return transport.run(["sha256sum", path], 60).stdout.decode().split()[0]
+    finally:
+        transport.close()
 
 
 @pytest.mark.timeout(600)
@@ -48,6 +59,7 @@ def test_a_device_from_first_to_last(rig: Any, cli: Cli, tmp_path: Path) -> None
     assert (tmp_path / "m.tflite").stat().st_size == artifact["size_bytes"]
     pushed = cli("push", "m.tflite", "target")
     assert pushed["path"] == artifact["device_path"]
+    assert _sha256_there(rig.uri, pushed["path"], tmp_path) == sha256_of((tmp_path / "m.tflite").read_bytes())
 
     removed = cli("agent", "remove", "target")
     assert removed["removed"]
