@@ -131,6 +131,22 @@ def predictor_report(
     run(device, supernet, workspace, json_)
 
 
+@predictor_app.command("evaluate")
+def predictor_evaluate(
+    table: Annotated[Path, typer.Option(help="A CSV file with a header: features and measured latencies.")],
+    features: Annotated[str, typer.Option(help="Names of the feature columns, comma-separated.")],
+    latency: Annotated[str, typer.Option(help="Name of the column with the latencies, in any unit.")],
+    order: Annotated[
+        str, typer.Option(help="When rows were measured: index (as they stand), none (unknown), or a column.")
+    ] = "index",
+    json_: Json = False,
+) -> None:
+    """Judge anybody's measurements: how well latencies can be predicted, and how much the device drifted."""
+    from .tables import evaluate as run
+
+    run(table, features, latency, order, json_)
+
+
 @app.command()
 def measure(
     model: Annotated[Path, typer.Argument(help="Any .tflite file; on desktops and Jetsons .pt2 and TorchScript too.")],
