@@ -159,8 +159,12 @@ def wait_until(holds: Callable[[], Found], timeout_s: float, what: str) -> Found
 
 
 def _mortal() -> list[str]:
-    """What makes a process end with the test session, however that ends."""
-    return [tool("setpriv", "util-linux"), "--pdeathsig", "KILL", "--"]
+    """What makes a process end with the test session, however that ends.
+
+    A session below nohup hands on that hang-ups are ignored, which no device does.
+    """
+    unmoved = [tool("env", "coreutils"), "--default-signal=HUP"]
+    return [*unmoved, tool("setpriv", "util-linux"), "--pdeathsig", "KILL", "--"]
 
 
 def _wrote(file: IO[bytes], data: bytes) -> bool:
