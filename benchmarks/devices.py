@@ -186,7 +186,7 @@ def _campaign_overhead(name: str, device: Device, workspace: Path) -> None:
     link = added[device.name] - added["local"]
     print(
         f"  added per subnet by host, link and agent: {added[device.name]:.1f} ms, without the link (local) "
-        f"{added['local']:.1f} ms: the link adds {link:.1f} ms"
+        f"{added['local']:.1f} ms: {'the link adds' if name == 'ssh' else 'link and emulator add'} {link:.1f} ms"
         + _wanted(name, link <= _MOST_LINK_MS, f"at most {_MOST_LINK_MS:g} ms")
     )
 
