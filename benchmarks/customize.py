@@ -46,7 +46,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         ready = customizer(Path(name))
         space = ready.trained.supernet.space
-        full_ms = ready.predict([space.full()])[0].latency_ms or 1.0
+        full_ms = ready.predict([space.full()])[0].predicted.latency_ms or 1.0
         ours, theirs = [], []
         for index in range(ROUNDS + 1):  # the first round warms up
             budget = Budget(latency_ms=full_ms * (0.5 + 0.05 * index))

@@ -17,8 +17,8 @@ from ..assembler.archive import TrainedSupernet
 from ..errors import BudgetError, InputError
 from ..files import write_atomic
 from ..gates import Gates
-from ..search.algorithm1 import Candidate, Candidates, CostModel, ask_all_limits
-from ..search.budget import Budget, Cost
+from ..search.algorithm1 import Candidate, Candidates, ask_all_limits
+from ..search.budget import Budget, Cost, CostModel, Estimate
 from ..tasks import Task, numvqa
 from ..tasks.digits import Digits
 from .artifact import Artifact, write_manifest
@@ -125,9 +125,9 @@ class Customizer:
         if budget.size_mib is None:
             return self.predict
 
-        def with_size(gates: Sequence[Gates]) -> list[Cost]:
+        def with_size(gates: Sequence[Gates]) -> list[Estimate]:
             sizes = [len(self.template.emit(item.pack())) / 2**20 for item in gates]
-            return [replace(cost, size_mib=s) for cost, s in zip(self.predict(gates), sizes, strict=True)]
+            return [_with_size(known, size) for known, size in zip(self.predict(gates), sizes, strict=True)]
 
         return with_size
 
@@ -135,7 +135,7 @@ class Customizer:
         content = self.template.emit(candidate.gates.pack()).tobytes()
         path = self.artifacts / f"{self.trained.digest}-{candidate.gates.digest}.tflite"
         write_atomic(path, content)
-        known = replace(candidate, predicted=replace(candidate.predicted, size_mib=len(content) / 2**20))
+        known = replace(candidate, estimate=_with_size(candidate.estimate, len(content) / 2**20))
         return Draft(known, content, path)
 
     def _impossible(
@@ -171,6 +171,10 @@ def _step_down(
     )
     smaller = [c for c in candidates.fitting(budget, correction) if c.gates.ratio < draft.candidate.gates.ratio]
     return smaller[0] if smaller else None
+
+
+def _with_size(estimate: Estimate, size_mib: float) -> Estimate:
+    return Estimate(replace(estimate.predicted, size_mib=size_mib), replace(estimate.upper, size_mib=size_mib))
 
 
 def _ratio(measured: float | None, predicted: float | None) -> float | None:

@@ -19,8 +19,8 @@ from ..profiling.fleet import fleet_records
 from ..profiling.plan import Campaign, PlanOptions
 from ..profiling.records import Record
 from ..profiling.store import Store
-from ..search.algorithm1 import CostModel, counts_of
-from ..search.budget import Cost
+from ..search.algorithm1 import counts_of
+from ..search.budget import Cost, CostModel, Estimate
 
 SHORT_CAMPAIGN = 60
 
@@ -98,10 +98,11 @@ def fit_to(records: Sequence[Record], trained: TrainedSupernet) -> CostPredictor
 def cost_model(predictors: CostPredictors) -> CostModel:
     """Predicted latency and memory of many subnets in one call."""
 
-    def predict(gates: Sequence[Gates]) -> list[Cost]:
+    def predict(gates: Sequence[Gates]) -> list[Estimate]:
         counts = counts_of(gates)  # (n, L)
         latencies = predictors.latency.predict(counts).tolist()  # (n,)
         memories = predictors.memory.predict(counts).tolist() if predictors.memory else [None] * len(gates)
-        return [Cost(latency_ms=ms, memory_mib=mib) for ms, mib in zip(latencies, memories, strict=True)]
+        costs = [Cost(latency_ms=ms, memory_mib=mib) for ms, mib in zip(latencies, memories, strict=True)]
+        return [Estimate(predicted=cost, upper=cost) for cost in costs]
 
     return predict

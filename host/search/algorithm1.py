@@ -9,7 +9,7 @@ Shapes: `n` candidates, `L` sites.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,9 +20,7 @@ from ..assembler.limits import smallest_limit
 from ..assembler.request import Request
 from ..gates import Gates
 from ..tasks import Task
-from .budget import Budget, Cost
-
-CostModel = Callable[[Sequence[Gates]], list[Cost]]
+from .budget import Budget, Cost, CostModel, Estimate
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,11 @@ class Candidate:
 
     request: Request
     gates: Gates
-    predicted: Cost
+    estimate: Estimate
+
+    @property
+    def predicted(self) -> Cost:
+        return self.estimate.predicted
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Candidates:
 
         `correction` holds measured over predicted of an earlier try; predictions are scaled by it, upwards only.
         """
-        fitting = [item for item in self.items if budget.fits(_corrected(item.predicted, correction))]
+        fitting = [item for item in self.items if budget.fits(_corrected(item.estimate.upper, correction))]
         return sorted(fitting, key=lambda item: item.gates.ratio, reverse=True)
 
     def least(self, name: str) -> Candidate:
@@ -54,7 +56,7 @@ class Candidates:
 
     def cheapest(self, budget: Budget) -> Candidate:
         """The one that comes closest to fitting: its worst bound is exceeded least."""
-        return min(self.items, key=lambda item: max(budget.misses(item.predicted).values(), default=0.0))
+        return min(self.items, key=lambda item: max(budget.misses(item.estimate.upper).values(), default=0.0))
 
 
 def limits_in_percent(lowest: float) -> list[float]:
@@ -68,8 +70,8 @@ def ask_all_limits(assembler: Assembler, task: Task, cost_model: CostModel) -> C
     different: dict[Gates, Request] = {}
     for request, gates in zip(requests, assembler.assemble(requests), strict=True):
         different.setdefault(gates, request)
-    costs = cost_model(list(different))
-    items = [Candidate(r, g, c) for (g, r), c in zip(different.items(), costs, strict=True)]
+    estimates = cost_model(list(different))
+    items = [Candidate(r, g, e) for (g, r), e in zip(different.items(), estimates, strict=True)]
     return Candidates(tuple(sorted(items, key=lambda item: item.gates.ratio)))
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from ..errors import InputError
+from ..gates import Gates
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,21 @@ class Cost:
 
     def to_json(self) -> dict[str, float | None]:
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a model is predicted to cost, and what a measurement of it stays below with the confidence asked for.
+
+    `upper` equals `predicted` where no interval is known.
+    """
+
+    predicted: Cost
+    upper: Cost
+
+
+CostModel = Callable[[Sequence[Gates]], list[Estimate]]
+"""Estimates of many subnets in one call."""
 
 
 @dataclass(frozen=True)

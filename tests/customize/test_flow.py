@@ -53,14 +53,14 @@ def budget_for(customizer, ratio):
     gates = customizer.trained.supernet.space.from_counts(
         [max(1, round(ratio * site.width)) for site in customizer.trained.supernet.space.sites]
     )
-    return Budget(latency_ms=customizer.predict([gates])[0].latency_ms)
+    return Budget(latency_ms=customizer.predict([gates])[0].upper.latency_ms)
 
 
 def test_a_draft_needs_no_device_and_is_an_ordinary_file(customizer):
     budget = budget_for(customizer, 0.5)
     _, draft = customizer.draft(TASK, budget)
     assert draft.path.read_bytes() == draft.content and draft.content[4:8] == b"TFL3"
-    assert budget.fits(draft.candidate.predicted)
+    assert budget.fits(draft.candidate.estimate.upper)
 
 
 def test_a_device_that_says_no_gets_a_smaller_model(customizer, session, tmp_path):

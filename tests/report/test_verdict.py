@@ -7,7 +7,7 @@ from edgewright.host.customize.verification import Verification
 from edgewright.host.gates import GateSpace, Site
 from edgewright.host.report.verdict import verdict_rows
 from edgewright.host.search.algorithm1 import Candidate
-from edgewright.host.search.budget import Budget, Cost
+from edgewright.host.search.budget import Budget, Cost, Estimate
 from edgewright.host.tasks import numvqa
 
 
@@ -16,7 +16,7 @@ def test_a_verdict_holds_what_was_asked_predicted_and_measured():
     gates = GateSpace((Site("a", 4),)).from_counts([1])
     artifact = Artifact(
         scenario=Scenario(task, "local", Budget(latency_ms=0.5)),
-        candidate=Candidate(Request(task, 0.3), gates, Cost(0.41, 3.0, 1.0)),
+        candidate=Candidate(Request(task, 0.3), gates, Estimate(Cost(0.41, 3.0, 1.0), Cost(0.41, 3.0, 1.0))),
         verification=Verification(Cost(0.4, 3.25, 1.0), (0.39, 0.42), 1e-6, 0.97, 500, "ab" * 32),
         path=Path("model.tflite"),
         size_bytes=2**20,

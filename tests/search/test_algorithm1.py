@@ -3,7 +3,7 @@ import torch
 from edgewright.host.assembler.assembler import Assembler, AssemblerConfig
 from edgewright.host.gates import GateSpace, Site
 from edgewright.host.search.algorithm1 import ask_all_limits
-from edgewright.host.search.budget import Budget, Cost
+from edgewright.host.search.budget import Budget, Cost, Estimate
 from edgewright.host.tasks import numvqa
 
 SPACE = GateSpace((Site("a", 30), Site("b", 70)))
@@ -18,7 +18,8 @@ def candidates():
 
 def per_module(gates):
     """A millisecond per open module."""
-    return [Cost(latency_ms=float(sum(item.counts)), memory_mib=1.0) for item in gates]
+    costs = [Cost(latency_ms=float(sum(item.counts)), memory_mib=1.0) for item in gates]
+    return [Estimate(cost, cost) for cost in costs]
 
 
 def test_every_candidate_keeps_its_limit_and_no_two_are_alike(candidates):
