@@ -12,11 +12,12 @@ import numpy as np
 from .facts import health
 from .frames import MAX_PAYLOAD_BYTES
 from .isolation import Outcome, Wait, WorkFailed, plain_wait, run_isolated
-from .memory import exhaustion_named, memory_gauge
+from .memory import NameRoom, exhaustion_named, memory_gauge
 from .runtimes import LoadedModel, ModelLoadError, Runtime, TensorSpec
 from .timing import TimingProtocol, time_runs
 
 _MIB = float(1 << 20)
+_name_room = NameRoom()
 
 
 def measure(model: Any, runtime: Runtime, protocol: TimingProtocol, wait: Wait = plain_wait) -> dict[str, Any]:
@@ -33,6 +34,7 @@ def measure(model: Any, runtime: Runtime, protocol: TimingProtocol, wait: Wait =
         gauge; `memory_method` names the gauges;
         `child_ms` from the start of loading to the end of the last run.
     """
+    _name_room.ensure()
     before = health()
     outcome = run_isolated(
         lambda: (_measure_here(bytes(model), runtime, protocol), b""),

@@ -23,6 +23,7 @@ from ..search.algorithm1 import counts_of
 from ..search.budget import Cost, CostModel, Estimate
 
 SHORT_CAMPAIGN = 60
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -95,14 +96,26 @@ def fit_to(records: Sequence[Record], trained: TrainedSupernet) -> CostPredictor
     return fit_predictors(records, trained.supernet.space, trained.supernet.plan.layers)
 
 
-def cost_model(predictors: CostPredictors) -> CostModel:
-    """Predicted latency and memory of many subnets in one call."""
+def cost_model(predictors: CostPredictors, confidence: float = CONFIDENCE) -> CostModel:
+    """Latency and memory of many subnets in one call: predicted, and what a measurement stays below with `confidence`.
 
-    def predict(gates: Sequence[Gates]) -> list[Estimate]:
+    Raises `InputError` for a confidence outside (0, 1).
+    """
+    both = (predictors.latency, predictors.memory)
+
+    def estimate(gates: Sequence[Gates]) -> list[Estimate]:
         counts = counts_of(gates)  # (n, L)
-        latencies = predictors.latency.predict(counts).tolist()  # (n,)
-        memories = predictors.memory.predict(counts).tolist() if predictors.memory else [None] * len(gates)
-        costs = [Cost(latency_ms=ms, memory_mib=mib) for ms, mib in zip(latencies, memories, strict=True)]
-        return [Estimate(predicted=cost, upper=cost) for cost in costs]
+        columns = [
+            (each.predict(counts).tolist(), each.upper(counts, confidence).tolist())
+            if each is not None
+            else ([None] * len(gates), [None] * len(gates))
+            for each in both
+        ]
+        (latency, latency_upper), (memory, memory_upper) = columns
+        predicted = [Cost(ms, mib) for ms, mib in zip(latency, memory, strict=True)]
+        upper = [Cost(ms, mib) for ms, mib in zip(latency_upper, memory_upper, strict=True)]
+        return [Estimate(*ends) for ends in zip(predicted, upper, strict=True)]
 
-    return predict
+    if not 0 < confidence < 1:
+        raise InputError(f"--confidence must lie between 0 and 1, such as 0.95; got {confidence:g}")
+    return estimate

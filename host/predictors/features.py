@@ -1,7 +1,10 @@
-"""What a cost is linear in: how open each site is, and how open both ends of a layer are together.
+"""What a cost is linear in: how open each site is, how open both ends of a layer are, and how many tiles that takes.
 
 Every feature is a share in (0, 1] of the full width, so a weight reads as the cost of that part of the full supernet.
 Layers between the same two sites share one product: their costs scale alike, in MACs as in parameter bytes.
+
+A kernel computes output channels in tiles of 8 or 16: the 17th costs as much as the 32nd. So a width may also enter
+rounded up to whole tiles; which tile a device has is learnt from its measurements.
 
 Shapes: `n` subnets, `L` sites, `F` features.
 """
@@ -21,28 +24,38 @@ from ..gates import GateSpace, Layer
 
 FloatArray = NDArray[np.float64]
 
-FeatureSet = Literal["paper", "products"]
-"""paper: open modules per site (NN-Factory, section 2.6); products: also active in x active out per layer."""
+FeatureSet = Literal["paper", "products", "steps"]
+"""paper: open modules per site (NN-Factory, section 2.6); products: also active in x active out per layer; steps: also
+each width in whole tiles, alone and as the output side of the products."""
 
 
 @dataclass(frozen=True)
 class FeatureMap:
-    """Counts of open modules to features: one per site, then one per pair of sites that a layer joins."""
+    """Counts of open modules to features: one per site, then one per pair (in, out) of sites that a layer joins.
+
+    With a `tile` above 0 (channels), the same again with the widths that are computed in tiles rounded up.
+    """
 
     space: GateSpace
     pairs: tuple[tuple[int, int], ...]
+    tile: int = 0
 
     @classmethod
-    def build(cls, space: GateSpace, layers: Iterable[Layer], features: FeatureSet) -> FeatureMap:
-        """Raises `InputError` for an unknown feature set or a layer of another gate space."""
+    def build(cls, space: GateSpace, layers: Iterable[Layer], features: FeatureSet, tile: int = 0) -> FeatureMap:
+        """`tile` counts for "steps" only. Raises `InputError` for an unknown feature set or a foreign layer."""
         if features not in get_args(FeatureSet):
             raise InputError(f"features must be one of {', '.join(get_args(FeatureSet))}, got {features!r}")
-        return cls(space, _joined_sites(space, layers) if features == "products" else ())
+        pairs = () if features == "paper" else _joined_sites(space, layers)
+        return cls(space, pairs, tile if features == "steps" else 0)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         sites = [site.name for site in self.space.sites]
-        return (*sites, *(f"{sites[a]} x {sites[b]}" for a, b in self.pairs))
+        names = [*sites, *(f"{sites[a]} x {sites[b]}" for a, b in self.pairs)]
+        if not self.tile:
+            return tuple(names)
+        tiled = [f"tiles({site})" for site in sites]
+        return (*names, *tiled, *(f"{sites[a]} x {tiled[b]}" for a, b in self.pairs))
 
     @cached_property
     def _widths(self) -> FloatArray:
@@ -57,7 +70,18 @@ class FeatureMap:
         """Open modules `(n, L)` -> features `(n, F)`. Raises `InputError` for counts outside the gate space."""
         shares = self._checked(counts) / self._widths  # (n, L)
         first, second = self._ends
-        return np.concatenate([shares, shares[:, first] * shares[:, second]], axis=1)  # (n, F)
+        features = [shares, shares[:, first] * shares[:, second]]
+        if self.tile:
+            tiled = self._tiled(shares)  # (n, L)
+            features += [tiled, shares[:, first] * tiled[:, second]]
+        return np.concatenate(features, axis=1)  # (n, F)
+
+    def _tiled(self, shares: FloatArray) -> FloatArray:
+        """Shares of the full width with every width rounded up to whole tiles, `(n, L)`."""
+        channels = self._widths * np.array([site.block for site in self.space.sites])  # (L,)
+        rounded = np.ceil(np.rint(shares * channels) / self.tile) * self.tile  # (n, L)
+        tiled: FloatArray = np.minimum(rounded, channels) / channels  # (n, L)
+        return tiled
 
     def _checked(self, counts: ArrayLike) -> FloatArray:
         array = np.asarray(counts, float)
@@ -76,7 +100,7 @@ class FeatureMap:
 
 
 def _joined_sites(space: GateSpace, layers: Iterable[Layer]) -> tuple[tuple[int, int], ...]:
-    """Pairs of sites with a layer between them, in the order of the layers; a lone gated side needs no product."""
+    """Pairs (in, out) of sites with a layer between them, in the layers' order; a lone gated side needs no product."""
     index = {site.name: number for number, site in enumerate(space.sites)}
     pairs: dict[tuple[int, int], None] = {}
     for layer in layers:
@@ -85,6 +109,7 @@ def _joined_sites(space: GateSpace, layers: Iterable[Layer]) -> tuple[tuple[int,
         if unknown:
             raise InputError(f"layer {layer.name!r} names the site {unknown[0]!r}, which the gate space does not have")
         if len(ends) == 2 and layer.macs > 0:
-            a, b = sorted(index[site] for site in ends)
-            pairs[a, b] = None
+            pair = (index[ends[0]], index[ends[1]])
+            if pair[::-1] not in pairs:
+                pairs[pair] = None
     return tuple(pairs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -12,8 +12,9 @@ from ..errors import InputError
 from ..gates import GateSpace, Layer
 from ..profiling.records import Record
 from .features import FeatureSet, FloatArray
-from .linear import LatencyPredictor, MemoryPredictor
+from .linear import CostPredictor, LatencyPredictor, MemoryPredictor
 
+_Predictor = TypeVar("_Predictor", bound=CostPredictor)
 Quantity = Literal["latency", "memory"]
 
 
@@ -38,18 +39,30 @@ class CostPredictors:
 
 
 def fit_predictors(
-    records: Iterable[Record], space: GateSpace, layers: Sequence[Layer], features: FeatureSet = "products"
+    records: Iterable[Record], space: GateSpace, layers: Sequence[Layer], features: FeatureSet | None = None
 ) -> CostPredictors:
     """Fit latency and memory on all records but failures and sentinels.
+
+    Without `features`, each quantity gets the set that predicts left-out subnets best.
 
     Raises:
         InputError: too few records, or records of another gate space.
     """
     rows = usable(records)
-    latency = LatencyPredictor(space, layers, features).fit(*table(rows, "latency", space))
+    offered = get_args(FeatureSet) if features is None else (features,)
+    latency = _best([LatencyPredictor(space, layers, each) for each in offered], *table(rows, "latency", space))
     with_memory = [record for record in rows if record.memory_mib is not None]
-    memory = MemoryPredictor(space, layers, features).fit(*table(with_memory, "memory", space)) if with_memory else None
+    if not with_memory:
+        return CostPredictors(latency, None)
+    memory = _best([MemoryPredictor(space, layers, each) for each in offered], *table(with_memory, "memory", space))
     return CostPredictors(latency, memory)
+
+
+def _best(offered: Sequence[_Predictor], counts: FloatArray, costs: FloatArray) -> _Predictor:
+    """The one with the smallest errors on subnets that its fit had not seen; the first of those that hardly differ."""
+    fitted = [each.fit(counts, costs) for each in offered]
+    errors = [float(np.abs(each.errors_).mean()) for each in fitted]
+    return next(each for each, error in zip(fitted, errors, strict=True) if error <= 1.01 * min(errors) + 1e-6)
 
 
 def usable(records: Iterable[Record]) -> list[Record]:

@@ -38,6 +38,54 @@ def test_known_costs_are_recovered(space: GateSpace, layers: Layers, invented: A
     assert latency.intercept_ == pytest.approx(invented.static, abs=1e-6)
 
 
+def test_the_tile_of_a_device_is_learnt(space: GateSpace, layers: Layers, invented: Any) -> None:
+    """A device that computes output channels eight at a time: its latency is a staircase, and the steps are found."""
+
+    def staircase(counts: np.ndarray) -> np.ndarray:
+        widths = np.array([site.width for site in space.sites])
+        tiles: np.ndarray = np.minimum(np.ceil(counts / 8) * 8, widths)
+        return 0.2 + tiles / widths @ np.array([0.3, 0.2, 0.5, 0.4])
+
+    rng = np.random.default_rng(0)
+    counts = np.stack([rng.integers(1, site.width + 1, 200) for site in space.sites], axis=1)
+    costs = staircase(counts) * np.exp(0.01 * rng.standard_normal(200))
+    steps = LatencyPredictor(space, layers, "steps").fit(counts[:100], costs[:100])
+    products = LatencyPredictor(space, layers, "products").fit(counts[:100], costs[:100])
+    error = {each.features: np.abs(each.predict(counts[100:]) / costs[100:] - 1).mean() for each in (steps, products)}
+    assert steps.tile_ == 8 and products.tile_ == 0
+    assert error["steps"] < 0.015 < 0.03 < error["products"]
+    assert steps.predict([[1, 9, 17, 33]])[0] == pytest.approx(steps.predict([[8, 16, 24, 40]])[0], rel=0.02)
+
+
+def test_a_block_of_channels_fills_tiles_together() -> None:
+    space = GateSpace((Site("grouped", 8, block=4),))
+    feature_map = FeatureMap.build(space, (), "steps", tile=16)
+    assert feature_map([[1], [4], [5]]).tolist() == [[0.125, 0.5], [0.5, 0.5], [0.625, 1.0]]
+
+
+def test_measurements_beside_another_program_do_not_bend_the_fit(
+    space: GateSpace, layers: Layers, invented: Any
+) -> None:
+    records = invented.records(100, noise=0.01)
+    for index in range(3, len(records), 12):
+        (sample,) = records[index].measurement.samples_ms
+        records[index] = replace(records[index], measurement=Measurement(samples_ms=(1.5 * sample,), memory_mib=1.0))
+    full = np.array([space.full().counts, space.from_counts([8, 16, 12, 32]).counts])
+    assert fit_predictors(records, space, layers).latency.predict(full) == pytest.approx(invented.cost(full), rel=0.02)
+
+
+def test_intervals_hold_what_they_say(space: GateSpace, layers: Layers, invented: Any) -> None:
+    fitted = fit_predictors(invented.records(300, noise=0.05), space, layers).latency
+    new = [record for record in invented.records(400, noise=0.05, seed=9) if record.kind == "subnet"]
+    counts, measured = np.array([r.counts for r in new]), np.array([r.latency_ms for r in new])
+    low, high = fitted.interval(counts, 0.9)
+    assert 0.85 < ((low <= measured) & (measured <= high)).mean() < 0.95
+    assert 0.92 < (measured <= fitted.upper(counts, 0.95)).mean() < 0.98
+    assert (fitted.upper(counts, 0.99) > fitted.upper(counts, 0.6)).all()
+    with pytest.raises(InputError, match=r"confidence must lie in \(0, 1\), got 1"):
+        fitted.upper(counts, 1)
+
+
 def test_noise_averages_out(space: GateSpace, layers: Layers, invented: Any) -> None:
     predictors = fit_predictors(invented.records(300, noise=0.05), space, layers)
     counts = np.array([gates.counts for gates in (space.full(), space.smallest(), space.from_counts([8, 16, 12, 32]))])
@@ -116,7 +164,7 @@ def test_the_report_on_clean_costs(space: GateSpace, layers: Layers, invented: A
     assert report.noise_floor.latency == 0 and report.noise_floor.n_repeated == 20
     assert report.n_subnets == 200 and report.n_failed == 0
     assert {(score.quantity, score.features) for score in report.scores} == {
-        (quantity, features) for quantity in ("latency", "memory") for features in ("paper", "products")
+        (quantity, features) for quantity in ("latency", "memory") for features in ("paper", "products", "steps")
     }
 
 

@@ -24,7 +24,7 @@ def kind(request: pytest.FixtureRequest) -> type[CostPredictor]:
     return request.param
 
 
-@pytest.fixture(params=["paper", "products"])
+@pytest.fixture(params=["paper", "products", "steps"])
 def features(request: pytest.FixtureRequest) -> FeatureSet:
     return request.param
 
@@ -116,8 +116,9 @@ def test_scores_like_any_regressor(make: Make, table: Table) -> None:
         (lambda data: data["coef"].append(1.0), "damaged .*weights for"),
         (lambda data: data["coef"].__setitem__(0, -1.0), "damaged .*weights must be finite and >= 0"),
         (lambda data: data.update(intercept=float("nan")), "damaged .*weights must be finite and >= 0"),
+        (lambda data: data.update(errors=[]), "damaged .*errors must be finite numbers"),
         (lambda data: data["sites"][0].update(width=0), "damaged .*width"),
-        (lambda data: data.update(schema=99), "version 99, this program reads version 1"),
+        (lambda data: data.update(schema=99), "version 99, this program reads version 2"),
         (lambda data: data.update(quantity="energy"), "predictor of 'energy', not of"),
         (lambda data: data.clear(), "not a saved predictor"),
     ],
@@ -149,7 +150,7 @@ def test_unusable_data_is_refused(make: Make, table: Table, change: Callable[...
 
 
 def test_unknown_features_are_refused(kind: type[CostPredictor], space: GateSpace, table: Table) -> None:
-    with pytest.raises(InputError, match="one of paper, products, got 'cubes'"):
+    with pytest.raises(InputError, match="one of paper, products, steps, got 'cubes'"):
         kind(space, (), features="cubes").fit(*table)  # type: ignore[arg-type]
 
 
