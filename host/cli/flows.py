@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..search.budget import Budget
+from ..search.budget import CONFIDENCE, Budget, check_confidence
 from ..workspace import Workspace
 from .devices import check_delivered_name
 from .output import Output
@@ -23,6 +23,7 @@ def customize(
     latency_ms: str | None,
     memory_mib: str | None,
     size_mib: str | None,
+    confidence: float,
     out: Path,
     push: bool,
     test_images: int,
@@ -32,6 +33,7 @@ def customize(
 ) -> None:
     from ..devices.registry import Registry
 
+    check_confidence(confidence)
     budget = Budget.parse(latency_ms, memory_mib, size_mib)  # before anything slow, so that a typo costs no time
     output, place = Output(as_json), Workspace.find(workspace)
     Registry(place.root).get(device)
@@ -40,7 +42,7 @@ def customize(
     flow = _Flow(output, place, device, supernet, task, test_images)
     with flow.opened():
         flow.ensure_records()
-        artifact = flow.customize(budget, out, push)
+        artifact = flow.customize(budget, out, push, confidence)
     flow.show(artifact)
     output.done(artifact_json(artifact))
 
@@ -120,7 +122,7 @@ class _Flow:
         _, measurements = measure_model(self.session, content)
         return median_latency_ms(measurements)
 
-    def customize(self, budget: Budget, out: Path, push: bool) -> Artifact:
+    def customize(self, budget: Budget, out: Path, push: bool, confidence: float = CONFIDENCE) -> Artifact:
         from ..customize.flow import Customizer
         from ..customize.preparation import cost_model, fit_to
         from ..customize.scenario import Scenario
@@ -129,9 +131,10 @@ class _Flow:
         customizer = Customizer(
             trained=self.trained,
             template=self.template,
-            predict=cost_model(fit_to(self.records(), self.trained)),
+            predict=cost_model(fit_to(self.records(), self.trained), confidence),
             digits=load_digits().test,
             artifacts=self.place.artifacts,
+            confidence=confidence,
             n_test_images=self.test_images,
         )
         scenario = Scenario(self.task, self.device, budget)
@@ -153,6 +156,8 @@ def artifact_json(artifact: Artifact) -> dict[str, Any]:
         "limit": artifact.candidate.request.limit,
         "ratio": artifact.candidate.gates.ratio,
         "predicted": artifact.candidate.predicted.to_json(),
+        "upper": artifact.candidate.estimate.upper.to_json(),
+        "confidence": artifact.confidence,
         "measured": artifact.measured.to_json(),
         "verified": artifact.scenario.budget.fits(artifact.measured),
         "parity_max_abs": artifact.verification.parity_max_abs,

@@ -67,6 +67,7 @@ def customize(
     latency_ms: Annotated[Bound, typer.Option(help="Upper bound on the median latency.")] = None,
     memory_mib: Annotated[Bound, typer.Option(help="Upper bound on memory: growth of heap plus model file.")] = None,
     size_mib: Annotated[Bound, typer.Option(help="Upper bound on the model file.")] = None,
+    confidence: Annotated[float, typer.Option(help="How sure a candidate must be to fit before it is tried.")] = 0.95,
     out: Annotated[Path, typer.Option(help="The model file to write.")] = Path("model.tflite"),
     push: Annotated[bool, typer.Option("--push", help="Leave the model on the device.")] = False,
     test_images: Annotated[int, typer.Option(help="Images it is tested on, on the device.")] = 500,
@@ -77,7 +78,7 @@ def customize(
     """Build the model that fits a task, a device and a budget."""
     from .flows import customize as run
 
-    run(task, device, latency_ms, memory_mib, size_mib, out, push, test_images, supernet, workspace, json_)
+    run(task, device, latency_ms, memory_mib, size_mib, confidence, out, push, test_images, supernet, workspace, json_)
 
 
 @app.command()

@@ -162,7 +162,19 @@ def fit(device: str, supernet: Path | None, workspace: Path | None, as_json: boo
     path = place.predictors / f"{device}-{trained.digest}.json"
     write_atomic(path, json.dumps(predictors.to_json()).encode())
     output.say(f"fitted to {predictors.latency.n_records_} records: {path}")
-    output.done({"device": device, "predictors": str(path), "n_records": predictors.latency.n_records_})
+    if predictors.latency.tile_:
+        output.say(
+            f"this device computes output channels in tiles of {predictors.latency.tile_}: widths are best whole tiles"
+        )
+    output.done(
+        {
+            "device": device,
+            "predictors": str(path),
+            "n_records": predictors.latency.n_records_,
+            "features": predictors.latency.features,
+            "tile": predictors.latency.tile_ or None,
+        }
+    )
 
 
 def report(device: str, supernet: Path | None, workspace: Path | None, as_json: bool) -> None:
@@ -194,6 +206,8 @@ def show_report(output: Output, found: PredictorReport) -> None:
         for score in found.scores
     ]
     output.grid(header, rows)
+    for sentence in found.disturbances:
+        output.say(f"disturbed: {sentence}")
     floor = found.noise_floor
     if floor.latency is None:
         output.say("noise floor: unknown, no subnet was measured twice")

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..files import write_atomic
 from ..search.algorithm1 import Candidate
-from ..search.budget import Cost
+from ..search.budget import CONFIDENCE, Cost
 from .scenario import Scenario
 from .verification import PROTOCOL, Verification
 
@@ -34,6 +34,7 @@ class Artifact:
     total_s: float
     tries: int
     device_path: str | None = None
+    confidence: float = CONFIDENCE
 
     @property
     def manifest_path(self) -> Path:
@@ -60,6 +61,8 @@ class Artifact:
                 "counts": {site.name: n for site, n in zip(gates.space.sites, gates.counts, strict=True)},
             },
             "predicted": self.candidate.predicted.to_json(),
+            "upper": self.candidate.estimate.upper.to_json(),
+            "confidence": self.confidence,
             "measured": self.verification.to_json(),
             "protocol": PROTOCOL.to_json(),
             "test_images_seed": seed,

@@ -18,7 +18,7 @@ from ..errors import BudgetError, InputError
 from ..files import write_atomic
 from ..gates import Gates
 from ..search.algorithm1 import Candidate, Candidates, ask_all_limits
-from ..search.budget import Budget, Cost, CostModel, Estimate
+from ..search.budget import CONFIDENCE, Budget, Cost, CostModel, Estimate
 from ..tasks import Task, numvqa
 from ..tasks.digits import Digits
 from .artifact import Artifact, write_manifest
@@ -57,6 +57,7 @@ class Customizer:
     artifacts: Path
     seed: int = 0
     n_test_images: int = N_TEST_IMAGES
+    confidence: float = CONFIDENCE  # of the upper ends that `predict` gives
 
     def __post_init__(self) -> None:
         if self.n_test_images < 1:
@@ -111,6 +112,7 @@ class Customizer:
             customize_s=customize_s,
             total_s=time.perf_counter() - started,
             tries=len(seen),
+            confidence=self.confidence,
         )
         template_sha256 = hashlib.sha256(self.template.to_bytes()).hexdigest()
         manifest = artifact.manifest(self.trained.digest, template_sha256, session.facts(), self.seed)

@@ -20,10 +20,9 @@ from ..profiling.plan import Campaign, PlanOptions
 from ..profiling.records import Record
 from ..profiling.store import Store
 from ..search.algorithm1 import counts_of
-from ..search.budget import Cost, CostModel, Estimate
+from ..search.budget import CONFIDENCE, Cost, CostModel, Estimate, check_confidence
 
 SHORT_CAMPAIGN = 60
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def fit_to(records: Sequence[Record], trained: TrainedSupernet) -> CostPredictor
 def cost_model(predictors: CostPredictors, confidence: float = CONFIDENCE) -> CostModel:
     """Latency and memory of many subnets in one call: predicted, and what a measurement stays below with `confidence`.
 
-    Raises `InputError` for a confidence outside (0, 1).
+    Raises `InputError` for a confidence outside [0.5, 1).
     """
     both = (predictors.latency, predictors.memory)
 
@@ -116,6 +115,5 @@ def cost_model(predictors: CostPredictors, confidence: float = CONFIDENCE) -> Co
         upper = [Cost(ms, mib) for ms, mib in zip(latency_upper, memory_upper, strict=True)]
         return [Estimate(*ends) for ends in zip(predicted, upper, strict=True)]
 
-    if not 0 < confidence < 1:
-        raise InputError(f"--confidence must lie between 0 and 1, such as 0.95; got {confidence:g}")
+    check_confidence(confidence)
     return estimate

@@ -10,7 +10,6 @@ Shapes: `n` values in time, `q` times asked for.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -27,7 +26,6 @@ _WINDOW = 9
 _WINSOR = 3.0
 
 Neighbours = int
-Kind = Literal["none", "levels", "curve"]
 
 
 @dataclass(frozen=True)

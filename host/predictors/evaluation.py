@@ -12,6 +12,7 @@ from scipy.stats import spearmanr
 from ..errors import InputError
 from ..gates import GateSpace, Layer
 from ..profiling.records import Record
+from .correction import drift_of, without_drift
 from .features import FeatureSet, FloatArray
 from .fitting import Quantity, table, usable, value
 from .linear import MIN_RECORDS, CostPredictor, LatencyPredictor, MemoryPredictor
@@ -47,12 +48,16 @@ class NoiseFloor:
 
 @dataclass(frozen=True)
 class PredictorReport:
-    """Every feature set and quantity on the same held-out subnets. Without memory measurements: latency only."""
+    """Every feature set and quantity on the same held-out subnets. Without memory measurements: latency only.
+
+    Latencies are those without the device's changes of speed; `disturbances` has a sentence on each, if any.
+    """
 
     scores: tuple[Score, ...]
     noise_floor: NoiseFloor
     n_subnets: int
     n_failed: int
+    disturbances: tuple[str, ...] = ()
 
     def score(self, quantity: Quantity, features: FeatureSet) -> Score | None:
         return next((s for s in self.scores if s.quantity == quantity and s.features == features), None)
@@ -74,6 +79,9 @@ def evaluate(
     if not 0 < test_share < 1:
         raise InputError(f"`0 < test_share < 1` must hold, but got test_share={test_share}")
     records = list(records)
+    table(usable(records), "latency", space)  # checks that they are of this supernet
+    drift = drift_of(records, space, layers)
+    records = without_drift(records, drift)
     rows = usable(records)
     held_out = _hold_out(rows, test_share, np.random.default_rng(seed))
     scores: list[Score] = []
@@ -86,6 +94,7 @@ def evaluate(
         noise_floor=noise_floor(records),
         n_subnets=len({record.counts for record in rows}),
         n_failed=sum(record.error is not None for record in records),
+        disturbances=tuple(sentence for each in drift.values() for sentence in each.sentences),
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import InputError
 from ..gates import GateSpace, Layer
 from ..profiling.records import Record
+from .correction import corrected
 from .features import FeatureSet, FloatArray
 from .linear import CostPredictor, LatencyPredictor, MemoryPredictor
 
@@ -39,18 +40,27 @@ class CostPredictors:
 
 
 def fit_predictors(
-    records: Iterable[Record], space: GateSpace, layers: Sequence[Layer], features: FeatureSet | None = None
+    records: Iterable[Record],
+    space: GateSpace,
+    layers: Sequence[Layer],
+    features: FeatureSet | None = None,
+    drift: bool = True,
 ) -> CostPredictors:
     """Fit latency and memory on all records but failures and sentinels.
 
-    Without `features`, each quantity gets the set that predicts left-out subnets best.
+    Without `features`, each quantity gets the set that predicts left-out subnets best. With `drift`, what the device's
+    changes of speed did to latencies is taken out first.
 
     Raises:
         InputError: too few records, or records of another gate space.
     """
+    records = list(records)
+    latency_table = table(usable(records), "latency", space)  # checks that they are of this supernet
+    if drift:
+        latency_table = table(usable(corrected(records, space, layers)), "latency", space)
     rows = usable(records)
     offered = get_args(FeatureSet) if features is None else (features,)
-    latency = _best([LatencyPredictor(space, layers, each) for each in offered], *table(rows, "latency", space))
+    latency = _best([LatencyPredictor(space, layers, each) for each in offered], *latency_table)
     with_memory = [record for record in rows if record.memory_mib is not None]
     if not with_memory:
         return CostPredictors(latency, None)

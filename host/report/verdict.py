@@ -33,7 +33,7 @@ def verdict_rows(artifact: Artifact) -> dict[str, str]:
 
 
 def _cost_row(artifact: Artifact, name: str) -> str:
-    """For instance: 0.198 ms measured, 0.201 predicted, budget 0.25 (79 % used)."""
+    """For instance: 0.198 ms measured, 0.201 predicted (below 0.22 at 95%), budget 0.25 (79 % used)."""
     measured, predicted = getattr(artifact.measured, name), getattr(artifact.candidate.predicted, name)
     if measured is None:
         return "the device does not tell"
@@ -42,7 +42,9 @@ def _cost_row(artifact: Artifact, name: str) -> str:
         low, high = artifact.verification.latency_spread_ms
         parts[0] += f" ({low:.3f} to {high:.3f})"
     if predicted is not None:
-        parts.append(f"{predicted:.3f} predicted")
+        upper = getattr(artifact.candidate.estimate.upper, name)
+        sure = f" (below {upper:.3f} at {artifact.confidence:.0%})" if upper > predicted else ""
+        parts.append(f"{predicted:.3f} predicted{sure}")
     bound = getattr(artifact.scenario.budget, name)
     parts.append("no budget" if bound is None else f"budget {bound:.3f}, {measured / bound:.0%} of it used")
     return ", ".join(parts)

@@ -34,8 +34,17 @@ class Estimate:
     upper: Cost
 
 
+CONFIDENCE = 0.95
+"""How sure a candidate must be to fit, where nobody says otherwise."""
+
 CostModel = Callable[[Sequence[Gates]], list[Estimate]]
 """Estimates of many subnets in one call."""
+
+
+def check_confidence(confidence: float) -> None:
+    """Raises `InputError` outside [0.5, 1): below, a model would be expected to miss its budget."""
+    if not 0.5 <= confidence < 1:
+        raise InputError(f"--confidence must lie within 0.5 and 1, such as 0.95; got {confidence:g}")
 
 
 @dataclass(frozen=True)
@@ -89,8 +98,13 @@ class Budget:
 _UNITS = {
     "latency_ms": {"s": 1e3, "sec": 1e3, "ms": 1.0, "us": 1e-3, "ns": 1e-6},
     "memory_mib": {
-        "b": 2**-20, "kib": 2**-10, "mib": 1.0, "gib": 2.0**10,
-        "kb": 1e3 / 2**20, "mb": 1e6 / 2**20, "gb": 1e9 / 2**20,
+        "b": 2**-20,
+        "kib": 2**-10,
+        "mib": 1.0,
+        "gib": 2.0**10,
+        "kb": 1e3 / 2**20,
+        "mb": 1e6 / 2**20,
+        "gb": 1e9 / 2**20,
     },
 }
 _UNITS["size_mib"] = _UNITS["memory_mib"]

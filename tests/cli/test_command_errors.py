@@ -32,6 +32,8 @@ def test_a_task_that_cannot_be(edgewright, workspace, task, sentence):
         ("--latency-ms", "inf", "must be a finite number above 0, got inf"),
         ("--latency-ms", "0.5s", "takes a plain number of milliseconds, got '0.5s'; did you mean --latency-ms 500?"),
         ("--memory-mib", "1 GiB", "takes a plain number of MiB, got '1 GiB'; did you mean --memory-mib 1024?"),
+        ("--confidence", "1", "--confidence must lie within 0.5 and 1, such as 0.95; got 1"),
+        ("--confidence", "nan", "--confidence must lie within 0.5 and 1, such as 0.95; got nan"),
         ("--size-mib", "small", "--size-mib takes a plain number of MiB, got 'small'"),
     ],
 )

@@ -16,7 +16,7 @@ def test_a_verdict_holds_what_was_asked_predicted_and_measured():
     gates = GateSpace((Site("a", 4),)).from_counts([1])
     artifact = Artifact(
         scenario=Scenario(task, "local", Budget(latency_ms=0.5)),
-        candidate=Candidate(Request(task, 0.3), gates, Estimate(Cost(0.41, 3.0, 1.0), Cost(0.41, 3.0, 1.0))),
+        candidate=Candidate(Request(task, 0.3), gates, Estimate(Cost(0.41, 3.0, 1.0), Cost(0.45, 3.0, 1.0))),
         verification=Verification(Cost(0.4, 3.25, 1.0), (0.39, 0.42), 1e-6, 0.97, 500, "ab" * 32),
         path=Path("model.tflite"),
         size_bytes=2**20,
@@ -25,7 +25,7 @@ def test_a_verdict_holds_what_was_asked_predicted_and_measured():
         tries=1,
     )
     rows = verdict_rows(artifact)
-    assert rows["latency"] == "0.400 ms measured (0.390 to 0.420), 0.410 predicted, budget 0.500, 80% of it used"
+    assert rows["latency"] == "0.400 ms measured (0.390 to 0.420), 0.410 predicted (below 0.450 at 95%), budget 0.500, 80% of it used"
     assert rows["memory"] == "3.250 MiB measured, 3.000 predicted, no budget"
     assert rows["accuracy"] == "97.0% of 500 unseen test images, on the device"
     assert rows["file"] == "model.tflite, 1.00 MiB"
