@@ -26,6 +26,7 @@ benchmarks: setup
 	$(BIN)/python -m benchmarks.customize
 	$(BIN)/python -m benchmarks.campaign
 	$(BIN)/python -m benchmarks.devices
+	$(BIN)/python -m benchmarks.predictors
 
 setup: $(VENV)/ready
 

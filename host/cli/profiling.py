@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..assembler.archive import TrainedSupernet
     from ..customize.preparation import Profiled
     from ..predictors.evaluation import PredictorReport
+    from ..predictors.learning import LearningCurve
     from .backend import Backend
     from .output import Bar
 
@@ -180,15 +181,32 @@ def fit(device: str, supernet: Path | None, workspace: Path | None, as_json: boo
 def report(device: str, supernet: Path | None, workspace: Path | None, as_json: bool) -> None:
     output, place = Output(as_json), Workspace.find(workspace)
     trained, template = load_supernet(supernet, place, output)
-    found = evaluate_records(_records(device, place, template), trained)
+    records = _records(device, place, template)
+    found = evaluate_records(records, trained)
     show_report(output, found)
-    output.done({"device": device, **found.to_json()})
+    curve = learning_of(records, trained)
+    if curve is not None:
+        points = ", ".join(f"{point.n_train}: {point.mape:.1f} %" for point in curve.points)
+        output.say(f"held-out latency error by number of subnets: {points}; {curve.sentence}")
+    output.done({"device": device, **found.to_json(), "learning_curve": None if curve is None else curve.to_json()})
 
 
 def evaluate_records(records: list[Any], trained: TrainedSupernet) -> PredictorReport:
     from ..predictors.evaluation import evaluate
 
     return evaluate(records, trained.supernet.space, trained.supernet.plan.layers)
+
+
+def learning_of(records: list[Any], trained: TrainedSupernet) -> LearningCurve | None:
+    """None for a campaign that is too short for one."""
+    import numpy as np
+
+    from ..predictors.learning import MIN_SUBNETS, learning_curve
+
+    if sum(record.kind == "subnet" and record.error is None for record in records) < MIN_SUBNETS:
+        return None
+    plan = trained.supernet.plan
+    return learning_curve(records, trained.supernet.space, plan.layers, np.random.default_rng(0))
 
 
 def show_report(output: Output, found: PredictorReport) -> None:

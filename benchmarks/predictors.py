@@ -1,0 +1,187 @@
+"""Predictors on this machine: error beside the noise floor, a disturbed campaign beside a clean one, throughput beside
+what peers do. Prints one JSON object.
+
+A campaign measures every subnet twice. Half of the subnets train, by their first measurement alone; the first
+measurements of the other half are predicted. Errors are percent. `paper` is NN-Factory's linear row, `boosting`
+scikit-learn's histogram gradient boosting on the counts, as a check. The same campaign is then run again while another
+program starts half-way. Throughput: subnets a minute of the clean campaign, against converting the same subnets with
+litert-torch and timing each in a fresh process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from edgewright.converters.torch_to_tflite import convert
+from edgewright.device_agent.timing import TimingProtocol
+from edgewright.host.assembler.archive import TrainedSupernet
+from edgewright.host.customize.preparation import profile_device
+from edgewright.host.customize.templates import load_or_build
+from edgewright.host.devices.connect import open_session
+from edgewright.host.devices.registry import Registry
+from edgewright.host.predictors.correction import correct, corrected
+from edgewright.host.predictors.fitting import fit_predictors, table, usable
+from edgewright.host.predictors.linear import LatencyPredictor
+from edgewright.host.profiling.campaign import Progress
+from edgewright.host.profiling.plan import PlanOptions
+from edgewright.host.profiling.records import Record
+from edgewright.host.profiling.store import Store
+from edgewright.host.shipped import shipped_supernet
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+CONVERTED = 6
+TIME_IN_A_FRESH_PROCESS = """
+import statistics, sys, time
+from ai_edge_litert.interpreter import Interpreter
+interpreter = Interpreter(model_path=sys.argv[1], num_threads=1)
+interpreter.allocate_tensors()
+samples = []
+for _ in range(60):
+    start = time.perf_counter()
+    interpreter.invoke()
+    samples.append(time.perf_counter() - start)
+print(1e3 * statistics.median(samples[10:]))
+"""
+
+
+class Bench:
+    """This machine, the shipped supernet, and a store."""
+
+    def __init__(self, folder: Path, subnets: int) -> None:
+        self.trained = TrainedSupernet.load(shipped_supernet())
+        self.template = load_or_build(self.trained, folder)
+        self.space, self.layers = self.trained.supernet.space, self.trained.supernet.plan.layers
+        self._folder, self._subnets = folder, subnets
+
+    def campaign(self, seed: int, load_from: float | None = None) -> tuple[list[Record], float]:
+        """Records and wall seconds; another program runs from the share `load_from` of the campaign on."""
+        with ExitStack() as stack:
+            store = stack.enter_context(Store.open(self._folder / "store.sqlite"))
+            session = stack.enter_context(open_session(Registry(self._folder).get("local"), self._folder))
+
+            def watch(at: Progress) -> None:
+                nonlocal load_from
+                if load_from is not None and at.done >= load_from * at.total:
+                    load_from = None
+                    load = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+                    stack.callback(load.wait)
+                    stack.callback(load.kill)
+
+            options = PlanOptions(self._subnets, seed=seed, repeat_share=1.0)
+            profiled = profile_device(
+                session, store, "local", self.trained, self.template, options, TimingProtocol(), on_progress=watch
+            )
+            return store.records(profiled.campaign), profiled.summary.wall_s
+
+    def errors(self, records: Sequence[Record], seed: int) -> dict[str, Any]:
+        first = [row for row in records if row.kind == "subnet" and row.error is None]
+        order = np.random.default_rng(seed).permutation(len(first))
+        train, test = ([first[place] for place in half] for half in np.array_split(order, 2))
+        counts, true = table(test, "latency", self.space)
+        seen, costs = table(train, "latency", self.space)
+        fitted = {name: LatencyPredictor(self.space, self.layers, name) for name in ("paper", "products", "steps")}
+        found: dict[str, Any] = {}
+        for name, predictor in fitted.items():
+            found[name] = _mape(predictor.fit(seen, costs).predict(counts), true)
+        boosting = HistGradientBoostingRegressor(loss="absolute_error", random_state=seed).fit(seen, np.log(costs))
+        found["boosting"] = _mape(np.exp(boosting.predict(counts)), true)
+        low, high = fitted["steps"].interval(counts, 0.9)
+        floor = _noise_floor(records)
+        return {
+            **found,
+            "n_train": len(train),
+            "noise_floor": floor,
+            "steps_over_floor": found["steps"] / floor,
+            "coverage_90": float(((low <= true) & (true <= high)).mean()),
+            "tile": fitted["steps"].tile_,
+        }
+
+
+def _mape(predicted: Any, true: Any) -> float:
+    return 100 * float(np.mean(np.abs(predicted - true) / true))
+
+
+def _noise_floor(records: Sequence[Record]) -> float:
+    """Mean difference in percent between the first and the second measurement of every subnet."""
+    rows = usable(records)
+    first = {row.gates_digest: row.latency_ms for row in rows if row.kind == "subnet"}
+    again = [row for row in rows if row.kind == "repeat" and row.gates_digest in first]
+    pairs = [(first[row.gates_digest], row.latency_ms) for row in again]
+    return 100 * float(np.mean([abs(second - one) / one for one, second in pairs if one and second]))
+
+
+def _peer_seconds(bench: Bench, records: Sequence[Record], folder: Path) -> list[float]:
+    """What converting and timing one subnet takes, each in turn; the first conversion, which warms up, is left out."""
+    taken = []
+    for record in [row for row in records if row.kind == "subnet"][: CONVERTED + 1]:
+        start = time.perf_counter()
+        subnet = bench.trained.supernet.extract(bench.space.unpack(record.packed_gates))
+        path = folder / "converted.tflite"
+        path.write_bytes(convert(subnet, torch.zeros(1, *bench.trained.image_shape)))
+        subprocess.run([sys.executable, "-c", TIME_IN_A_FRESH_PROCESS, str(path)], check=True, capture_output=True)
+        taken.append(time.perf_counter() - start)
+    return taken[1:]
+
+
+def _disturbed(bench: Bench, seed: int, clean: Sequence[Record]) -> dict[str, Any]:
+    """How far a disturbed campaign's predictor is from the clean one's, in percent over the clean one's subnets."""
+    disturbed, _ = bench.campaign(seed, load_from=0.5)
+    found = correct(disturbed, bench.space, bench.layers)
+    counts, _ = table(usable(clean), "latency", bench.space)
+    reference = fit_predictors(clean, bench.space, bench.layers).latency.predict(counts)
+    with_drift = fit_predictors(disturbed, bench.space, bench.layers, drift=False).latency.predict(counts)
+    without = fit_predictors(disturbed, bench.space, bench.layers).latency.predict(counts)
+    return {
+        "said": list(found.disturbances),
+        "sentences": list(found.sentences),
+        "off_uncorrected": _mape(with_drift, reference),
+        "off_corrected": _mape(without, reference),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--subnets", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        bench = Bench(Path(name), options.subnets)
+        rounds, disturbed = [], []
+        for seed in range(options.rounds):
+            records, wall_s = bench.campaign(seed)
+            drift = correct(records, bench.space, bench.layers)
+            rounds.append(
+                {
+                    "seed": seed,
+                    "raw": bench.errors(records, seed),
+                    "corrected": bench.errors(corrected(records, bench.space, bench.layers), seed),
+                    "disturbances": list(drift.sentences),
+                    "subnets_per_minute": 60 * len(records) / wall_s,
+                }
+            )
+            disturbed.append(_disturbed(bench, seed, records))
+        peer_s = _peer_seconds(bench, records, Path(name))
+    peers_per_minute = 60 / float(np.median(peer_s))
+    ours_per_minute = float(np.median([each["subnets_per_minute"] for each in rounds]))
+    throughput = {
+        "ours_per_minute": ours_per_minute,
+        "peers_per_minute": peers_per_minute,
+        "ratio": ours_per_minute / peers_per_minute,
+        "peer_s": peer_s,
+    }
+    print(json.dumps({"rounds": rounds, "disturbed": disturbed, "throughput": throughput}))
+
+
+if __name__ == "__main__":
+    main()
