@@ -13,17 +13,22 @@ from .output import Output
 from .profiling import ProfileOptions, evaluate_records, run_profile, show_report, summary_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..customize.artifact import Artifact
+    from ..customize.scenario import Scenario
+    from ..profiling.records import Measurement
+    from ..search.algorithm1 import Candidate
+    from ..search.budget import CostModel
     from ..tasks import Task
 
 
 def customize(
     task: str,
     device: str,
-    latency_ms: str | None,
-    memory_mib: str | None,
-    size_mib: str | None,
+    bounds: tuple[str | None, str | None, str | None],
     confidence: float,
+    fill: bool,
     out: Path,
     push: bool,
     test_images: int,
@@ -34,7 +39,7 @@ def customize(
     from ..devices.registry import Registry
 
     check_confidence(confidence)
-    budget = Budget.parse(latency_ms, memory_mib, size_mib)  # before anything slow, so that a typo costs no time
+    budget = Budget.parse(*bounds)  # before anything slow, so that a typo costs no time
     output, place = Output(as_json), Workspace.find(workspace)
     Registry(place.root).get(device)
     if push:
@@ -42,7 +47,7 @@ def customize(
     flow = _Flow(output, place, device, supernet, task, test_images)
     with flow.opened():
         flow.ensure_records()
-        artifact = flow.customize(budget, out, push, confidence)
+        artifact = flow.customize(budget, out, push, confidence, fill)
     flow.show(artifact)
     output.done(artifact_json(artifact))
 
@@ -122,20 +127,36 @@ class _Flow:
         _, measurements = measure_model(self.session, content)
         return median_latency_ms(measurements)
 
-    def customize(self, budget: Budget, out: Path, push: bool, confidence: float = CONFIDENCE) -> Artifact:
+    def customize(
+        self, budget: Budget, out: Path, push: bool, confidence: float = CONFIDENCE, fills: bool = True
+    ) -> Artifact:
         from ..customize.flow import Customizer
-        from ..customize.preparation import cost_model, fit_to
+        from ..customize.preparation import cost_model, fit_to, template_sha256
         from ..customize.scenario import Scenario
+        from ..customize.verification import verification_record
         from ..tasks.digits import load_digits
+
+        records, sha = self.records(), template_sha256(self.template)
+        facts_digest = self.store.add_facts(self.session.facts())
+
+        def keep(scenario: Scenario, candidate: Candidate, measurements: Sequence[Measurement]) -> None:
+            self.store.add_verification(verification_record(scenario, candidate, measurements, sha, facts_digest))
+
+        def fitted() -> CostModel:
+            verifications = self.store.verifications(self.device, sha)
+            return cost_model(fit_to(records, self.trained, verifications), confidence)
 
         customizer = Customizer(
             trained=self.trained,
             template=self.template,
-            predict=cost_model(fit_to(self.records(), self.trained), confidence),
+            predict=fitted(),
             digits=load_digits().test,
             artifacts=self.place.artifacts,
-            confidence=confidence,
             n_test_images=self.test_images,
+            confidence=confidence,
+            fills=fills,
+            keep=keep,
+            refit=fitted,
         )
         scenario = Scenario(self.task, self.device, budget)
         return customizer.customize(scenario, out, self.session, push=push, on_status=self.output.say)

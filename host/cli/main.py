@@ -68,6 +68,7 @@ def customize(
     memory_mib: Annotated[Bound, typer.Option(help="Upper bound on memory: growth of heap plus model file.")] = None,
     size_mib: Annotated[Bound, typer.Option(help="Upper bound on the model file.")] = None,
     confidence: Annotated[float, typer.Option(help="How sure a candidate must be to fit before it is tried.")] = 0.95,
+    fill: Annotated[bool, typer.Option(help="Spend what is left of the budget on the modules wanted most.")] = True,
     out: Annotated[Path, typer.Option(help="The model file to write.")] = Path("model.tflite"),
     push: Annotated[bool, typer.Option("--push", help="Leave the model on the device.")] = False,
     test_images: Annotated[int, typer.Option(help="Images it is tested on, on the device.")] = 500,
@@ -78,7 +79,8 @@ def customize(
     """Build the model that fits a task, a device and a budget."""
     from .flows import customize as run
 
-    run(task, device, latency_ms, memory_mib, size_mib, confidence, out, push, test_images, supernet, workspace, json_)
+    budget = (latency_ms, memory_mib, size_mib)
+    run(task, device, budget, confidence, fill, out, push, test_images, supernet, workspace, json_)
 
 
 @app.command()

@@ -89,6 +89,8 @@ def run_profile(
     with output.bar(f"profiling {device}") as bar:
         profiled = measure_campaign(output, session, place, device, trained, template, options, bar)
     output.say(profiled_sentence(profiled))
+    for sentence in profiled.disturbances:
+        output.say(f"disturbed: {sentence}")
     return profiled
 
 
@@ -141,7 +143,8 @@ def profiled_json(device: str, profiled: Profiled) -> dict[str, Any]:
 
 
 def summary_json(profiled: Profiled) -> dict[str, Any]:
-    return {**vars(profiled.summary), "seed": profiled.campaign.options.seed}
+    seed, disturbances = profiled.campaign.options.seed, list(profiled.disturbances)
+    return {**vars(profiled.summary), "seed": seed, "disturbances": disturbances}
 
 
 def load_supernet(supernet: Path | None, place: Workspace, output: Output) -> tuple[TrainedSupernet, Template]:

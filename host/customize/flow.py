@@ -6,7 +6,8 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,8 +18,10 @@ from ..assembler.archive import TrainedSupernet
 from ..errors import BudgetError, InputError
 from ..files import write_atomic
 from ..gates import Gates
-from ..search.algorithm1 import Candidate, Candidates, ask_all_limits
+from ..profiling.records import Measurement
+from ..search.algorithm1 import Candidate, Candidates, ask_all_limits, corrected
 from ..search.budget import CONFIDENCE, Budget, Cost, CostModel, Estimate
+from ..search.fill import allowed_by, fill
 from ..tasks import Task, numvqa
 from ..tasks.digits import Digits
 from .artifact import Artifact, write_manifest
@@ -35,6 +38,14 @@ class DeliveringSession(VerifyingSession, Protocol):
     def facts(self) -> dict[str, Any]: ...
 
     def deliver(self, sha256: str, name: str) -> dict[str, Any]: ...
+
+
+Keep = Callable[[Scenario, Candidate, Sequence[Measurement]], None]
+"""Gets what every model measured on the device, before anything else is done with it."""
+
+
+def _forget(scenario: Scenario, candidate: Candidate, measurements: Sequence[Measurement]) -> None:
+    """For who keeps no store."""
 
 
 @dataclass(frozen=True)
@@ -58,19 +69,23 @@ class Customizer:
     seed: int = 0
     n_test_images: int = N_TEST_IMAGES
     confidence: float = CONFIDENCE  # of the upper ends that `predict` gives
+    fills: bool = True  # spend what Algorithm 1 leaves of a budget
+    keep: Keep = _forget
+    refit: Callable[[], CostModel] | None = None  # asked after a miss, when `keep` has had it
 
     def __post_init__(self) -> None:
         if self.n_test_images < 1:
             raise InputError(f"a model is tested on at least one image, got {self.n_test_images}")
 
     def draft(self, task: Task, budget: Budget) -> tuple[Candidates, Draft]:
-        """The largest subnet predicted to fit, as a file. No device takes part: this is the time a user waits.
-
-        Where none is predicted to fit, the one that comes closest.
+        """The largest subnet predicted to fit, filled up to the budget, as a file. No device takes part: this is the
+        time a user waits. Where none is predicted to fit, the one that comes closest.
         """
-        candidates = ask_all_limits(self.trained.assembler, task, self._cost_model(budget))
+        model = self._cost_model(budget, self.predict)
+        candidates = ask_all_limits(self.trained.assembler, task, model)
         fitting = candidates.fitting(budget)
-        return candidates, self._write(fitting[0] if fitting else candidates.cheapest(budget))
+        chosen = self._filled(fitting[0], candidates, budget, model) if fitting else candidates.cheapest(budget)
+        return candidates, self._write(chosen)
 
     def customize(
         self,
@@ -94,11 +109,12 @@ class Customizer:
         seen: list[tuple[Draft, Verification]] = []
         while True:
             subnet = self.trained.supernet.extract(draft.candidate.gates)
-            seen.append((draft, verify(session, draft.content, subnet, examples)))
+            keep = partial(self.keep, scenario, draft.candidate)
+            seen.append((draft, verify(session, draft.content, subnet, examples, keep)))
             if scenario.budget.fits(seen[-1][1].cost):
                 break
-            following = _step_down(candidates, scenario.budget, seen)
-            if following is None or len(seen) == MAX_TRIES:
+            following = self._step_down(scenario, seen) if len(seen) < MAX_TRIES else None
+            if following is None:
                 raise self._impossible(scenario, candidates, seen, session)
             on_status(_miss_sentence(scenario.budget, draft, seen[-1][1]))
             draft = self._write(following)
@@ -122,14 +138,38 @@ class Customizer:
             artifact = replace(artifact, device_path=delivered["path"])
         return artifact
 
-    def _cost_model(self, budget: Budget) -> CostModel:
+    def _step_down(self, scenario: Scenario, seen: Sequence[tuple[Draft, Verification]]) -> Candidate | None:
+        """The largest smaller subnet that is predicted to fit once predictions are scaled by what was measured."""
+        budget, last = scenario.budget, seen[-1][0].candidate.gates.ratio
+        fitted = self._cost_model(budget, self.predict if self.refit is None else self.refit())
+        model = _scaled(fitted, _correction(fitted, seen))
+        candidates = ask_all_limits(self.trained.assembler, scenario.task, model)
+        smaller = [candidate for candidate in candidates.fitting(budget) if candidate.gates.ratio < last]
+        if not smaller:
+            return None
+        filled = self._filled(smaller[0], candidates, budget, model)
+        return filled if filled.gates.ratio < last else smaller[0]
+
+    def _filled(self, candidate: Candidate, candidates: Candidates, budget: Budget, model: CostModel) -> Candidate:
+        if not self.fills:
+            return candidate
+        weights = self.trained.assembler.weights([candidate.request])[0].double().numpy()  # (N,)
+        gates = fill(candidate.gates, weights, allowed_by(candidates), budget, model)
+        return replace(candidate, gates=gates, estimate=model([gates])[0])
+
+    def _cost_model(self, budget: Budget, predict: CostModel) -> CostModel:
         """Predicted latency and memory; the exact file size too where the budget asks for it."""
         if budget.size_mib is None:
-            return self.predict
+            return predict
+        sizes: dict[tuple[int, ...], float] = {}
+
+        def size_mib(gates: Gates) -> float:
+            if gates.counts not in sizes:
+                sizes[gates.counts] = len(self.template.emit(gates.pack())) / 2**20
+            return sizes[gates.counts]
 
         def with_size(gates: Sequence[Gates]) -> list[Estimate]:
-            sizes = [len(self.template.emit(item.pack())) / 2**20 for item in gates]
-            return [_with_size(known, size) for known, size in zip(self.predict(gates), sizes, strict=True)]
+            return [_with_size(e, size_mib(item)) for e, item in zip(predict(gates), gates, strict=True)]
 
         return with_size
 
@@ -152,6 +192,7 @@ class Customizer:
         for name in ("latency_ms", "memory_mib"):
             draft = self._write(candidates.least(name))
             _, measurements = measure_model(session, draft.content)
+            self.keep(scenario, draft.candidate, measurements)
             measured.append(cost_of(measurements, len(draft.content)))
         fastest = min(cost.latency_ms for cost in measured if cost.latency_ms is not None)
         memories = [cost.memory_mib for cost in measured if cost.memory_mib is not None]
@@ -162,17 +203,22 @@ class Customizer:
         )
 
 
-def _step_down(
-    candidates: Candidates, budget: Budget, seen: list[tuple[Draft, Verification]]
-) -> Candidate | None:
-    """The largest smaller candidate that is predicted to fit once predictions are scaled by what was measured."""
-    draft, verification = seen[-1]
-    predicted, measured = draft.candidate.predicted, verification.cost
-    correction = Cost(
-        **{name: _ratio(getattr(measured, name), value) for name, value in predicted.to_json().items()}
-    )
-    smaller = [c for c in candidates.fitting(budget, correction) if c.gates.ratio < draft.candidate.gates.ratio]
-    return smaller[0] if smaller else None
+def _correction(model: CostModel, seen: Sequence[tuple[Draft, Verification]]) -> Cost:
+    """Measured over predicted, the worst of all tries."""
+    estimates = model([draft.candidate.gates for draft, _ in seen])
+    tries = [(verification.cost, each.predicted) for (_, verification), each in zip(seen, estimates, strict=True)]
+    worst = {}
+    for name in asdict(tries[0][0]):
+        ratios = [_ratio(getattr(measured, name), getattr(predicted, name)) for measured, predicted in tries]
+        worst[name] = max((ratio for ratio in ratios if ratio is not None), default=None)
+    return Cost(**worst)
+
+
+def _scaled(model: CostModel, correction: Cost) -> CostModel:
+    def scaled(gates: Sequence[Gates]) -> list[Estimate]:
+        return [Estimate(corrected(e.predicted, correction), corrected(e.upper, correction)) for e in model(gates)]
+
+    return scaled
 
 
 def _with_size(estimate: Estimate, size_mib: float) -> Estimate:

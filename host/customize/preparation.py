@@ -13,12 +13,15 @@ from edgewright.device_agent.timing import TimingProtocol
 from ..assembler.archive import TrainedSupernet
 from ..errors import InputError
 from ..gates import Gates
+from ..predictors.correction import METHOD as CORRECTION_METHOD
+from ..predictors.correction import correct
 from ..predictors.fitting import CostPredictors, fit_predictors
 from ..profiling.campaign import CampaignSession, CampaignSummary, Progress, begin_campaign, run_campaign
 from ..profiling.fleet import fleet_records
 from ..profiling.plan import Campaign, PlanOptions
 from ..profiling.records import Record
 from ..profiling.store import Store
+from ..profiling.verifications import VerificationRecord
 from ..search.algorithm1 import counts_of
 from ..search.budget import CONFIDENCE, Cost, CostModel, Estimate, check_confidence
 
@@ -27,10 +30,11 @@ SHORT_CAMPAIGN = 60
 
 @dataclass(frozen=True)
 class Profiled:
-    """A finished campaign and how it went."""
+    """A finished campaign and how it went; a sentence on whatever disturbed it."""
 
     campaign: Campaign
     summary: CampaignSummary
+    disturbances: tuple[str, ...] = ()
 
 
 def template_sha256(template: Template) -> str:
@@ -69,7 +73,10 @@ def profile_device(
     summary = run_campaign(
         session, store, campaign, space, content, on_progress, patience_s=patience_s, on_status=on_status, stop=stop
     )
-    return Profiled(campaign, summary)
+    drift = correct(store.records(campaign), space, trained.supernet.plan.layers)
+    factors = {position: factor for (_, position), factor in drift.factors.items()}
+    store.set_corrections(campaign, factors, CORRECTION_METHOD)
+    return Profiled(campaign, summary, drift.sentences)
 
 
 def find_resumable(store: Store, device: str, template_sha: str, fleet: tuple[str, ...]) -> Campaign | None:
@@ -90,9 +97,15 @@ def campaign_records(store: Store, device: str, template: Template) -> list[Reco
     return []
 
 
-def fit_to(records: Sequence[Record], trained: TrainedSupernet) -> CostPredictors:
-    """Predictors of one device. Raises `InputError` for too few records."""
-    return fit_predictors(records, trained.supernet.space, trained.supernet.plan.layers)
+def fit_to(
+    records: Sequence[Record], trained: TrainedSupernet, verifications: Sequence[VerificationRecord] = ()
+) -> CostPredictors:
+    """Predictors of one device: of its campaign, and of the models verified there.
+
+    Raises `InputError` for too few records.
+    """
+    plan = trained.supernet.plan
+    return fit_predictors(records, trained.supernet.space, plan.layers, verifications=verifications)
 
 
 def cost_model(predictors: CostPredictors, confidence: float = CONFIDENCE) -> CostModel:

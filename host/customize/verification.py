@@ -5,7 +5,9 @@ Shapes: `B` test images, `K` classes.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,8 +19,11 @@ from torch import nn
 from ..devices.session import MeasureJob
 from ..errors import MeasurementError
 from ..profiling.records import Measurement
+from ..profiling.verifications import VerificationRecord
+from ..search.algorithm1 import Candidate
 from ..search.budget import Cost
 from ..tasks.numvqa import Examples
+from .scenario import Scenario
 
 PROTOCOL = TimingProtocol(n_runs=100, min_time_ms=100.0)
 N_MEASUREMENTS = 3
@@ -61,24 +66,60 @@ def measure_model(session: VerifyingSession, content: bytes) -> tuple[str, list[
     return sha, measurements
 
 
-def median_latency_ms(measurements: list[Measurement]) -> float:
+def median_latency_ms(measurements: Sequence[Measurement]) -> float:
     """Median over the processes, of each process's median."""
     return float(np.median([m.latency_ms for m in measurements if m.latency_ms is not None]))
 
 
-def cost_of(measurements: list[Measurement], size_bytes: int) -> Cost:
+def cost_of(measurements: Sequence[Measurement], size_bytes: int) -> Cost:
     """Medians over the processes; the memory is None where the device cannot tell it."""
     memories = [m.memory_mib for m in measurements if m.memory_mib is not None]
     memory = float(np.median(memories)) if memories else None
     return Cost(median_latency_ms(measurements), memory, size_bytes / 2**20)
 
 
-def verify(session: VerifyingSession, content: bytes, subnet: nn.Module, examples: Examples) -> Verification:
+def verification_record(
+    scenario: Scenario, candidate: Candidate, measurements: Sequence[Measurement], template_sha: str, facts_digest: str
+) -> VerificationRecord:
+    """What the store keeps of a model's measurements on the scenario's device."""
+    cost, estimate = cost_of(measurements, measurements[0].size_bytes or 0), candidate.estimate
+    return VerificationRecord(
+        device=scenario.device,
+        template_sha=template_sha,
+        facts_digest=facts_digest,
+        started_at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+        gates_digest=candidate.gates.digest,
+        packed_gates=candidate.gates.pack(),
+        counts=candidate.gates.counts,
+        samples_ms=tuple(m.samples_ms for m in measurements if m.samples_ms is not None),
+        protocol=PROTOCOL,
+        budget=scenario.budget.given,
+        task=str(scenario.task),
+        fits=scenario.budget.fits(cost),
+        memory_mib=cost.memory_mib,
+        memory_method=measurements[0].memory_method,
+        predicted_latency_ms=estimate.predicted.latency_ms,
+        upper_latency_ms=estimate.upper.latency_ms,
+        predicted_memory_mib=estimate.predicted.memory_mib,
+        upper_memory_mib=estimate.upper.memory_mib,
+    )
+
+
+def verify(
+    session: VerifyingSession,
+    content: bytes,
+    subnet: nn.Module,
+    examples: Examples,
+    on_measured: Callable[[list[Measurement]], None] = lambda measurements: None,
+) -> Verification:
     """Measure `content` on the device and compare its answers to `subnet` in torch, on every test image.
+
+    `on_measured` gets the measurements before anything else is done with them.
 
     Raises `MeasurementError` when the device cannot run it or answers something else than torch does.
     """
     sha, measurements = measure_model(session, content)
+    on_measured(measurements)
     on_device = session.run(MeasureJob(model_sha=sha), examples.images)  # (B, K)
     with torch.inference_mode():
         in_torch = subnet(torch.from_numpy(examples.images)).numpy()  # (B, K)

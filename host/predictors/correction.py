@@ -22,6 +22,7 @@ from .features import FloatArray
 from .linear import LatencyPredictor
 
 MIN_RECORDS = 40
+METHOD = "levels and running median of residuals, version 1"
 
 Disturbance = Literal["cold start", "level change", "busy"]
 """cold start: the first records stand apart; level change: the speed changed for good; busy: records scatter."""

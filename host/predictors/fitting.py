@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import InputError
 from ..gates import GateSpace, Layer
 from ..profiling.records import Record
+from ..profiling.verifications import VerificationRecord
 from .correction import corrected
 from .features import FeatureSet, FloatArray
 from .linear import CostPredictor, LatencyPredictor, MemoryPredictor
@@ -45,11 +46,12 @@ def fit_predictors(
     layers: Sequence[Layer],
     features: FeatureSet | None = None,
     drift: bool = True,
+    verifications: Sequence[VerificationRecord] = (),
 ) -> CostPredictors:
     """Fit latency and memory on all records but failures and sentinels.
 
     Without `features`, each quantity gets the set that predicts left-out subnets best. With `drift`, what the device's
-    changes of speed did to latencies is taken out first.
+    changes of speed did to latencies is taken out first. Each model verified on the device is a row more.
 
     Raises:
         InputError: too few records, or records of another gate space.
@@ -60,12 +62,24 @@ def fit_predictors(
         latency_table = table(usable(corrected(records, space, layers)), "latency", space)
     rows = usable(records)
     offered = get_args(FeatureSet) if features is None else (features,)
-    latency = _best([LatencyPredictor(space, layers, each) for each in offered], *latency_table)
-    with_memory = [record for record in rows if record.memory_mib is not None]
-    if not with_memory:
+    seen = [(record.counts, record.latency_ms) for record in verifications]
+    latency = _best([LatencyPredictor(space, layers, each) for each in offered], *_joined(latency_table, seen))
+    memory_table = table([record for record in rows if record.memory_mib is not None], "memory", space)
+    if not len(memory_table[1]):
         return CostPredictors(latency, None)
-    memory = _best([MemoryPredictor(space, layers, each) for each in offered], *table(with_memory, "memory", space))
+    weighed = [(record.counts, record.memory_mib) for record in verifications if record.memory_mib is not None]
+    memory = _best([MemoryPredictor(space, layers, each) for each in offered], *_joined(memory_table, weighed))
     return CostPredictors(latency, memory)
+
+
+def _joined(
+    measured: tuple[FloatArray, FloatArray], verified: Sequence[tuple[tuple[int, ...], float]]
+) -> tuple[FloatArray, FloatArray]:
+    counts, costs = measured
+    if not verified:
+        return measured
+    more = np.array([row for row, _ in verified], float)  # (v, L)
+    return np.concatenate([counts, more]), np.concatenate([costs, [cost for _, cost in verified]])
 
 
 def _best(offered: Sequence[_Predictor], counts: FloatArray, costs: FloatArray) -> _Predictor:

@@ -12,7 +12,7 @@ from edgewright.device_agent.timing import TimingProtocol
 
 from ..errors import InputError, MeasurementError
 
-SCHEMA = 1
+SCHEMA = 2
 
 Kind = Literal["subnet", "sentinel", "repeat"]
 """subnet: the first time a subnet is measured; repeat: the second time; sentinel: the fixed one, against drift."""
@@ -33,9 +33,10 @@ class Failure:
 class Measurement:
     """One answer of the agent. Exactly one of `samples_ms` and `error` is set; None always means "not known", never 0.
 
-    `settled` tells whether warm-up ended because runs had become steady. `child_ms` is the time from loading the model
-    to its last run, `emit_ms` the time to cut it out of its template, `health` what the device said of itself "before"
-    and "after".
+    `settled` tells whether warm-up ended because runs had become steady. `marks` are the agent's words for what
+    disturbed it, `steady` whether there are none; None where nobody looked. `child_ms` is the time from loading the
+    model to its last run, `emit_ms` the time to cut it out of its template, `health` what the device said of itself
+    "before" and "after".
     """
 
     samples_ms: tuple[float, ...] | None = None
@@ -47,6 +48,8 @@ class Measurement:
     size_bytes: int | None = None
     child_ms: float | None = None
     emit_ms: float | None = None
+    steady: bool | None = None
+    marks: tuple[str, ...] = ()
     health: Mapping[str, Any] = field(default_factory=dict)
     error: Failure | None = None
 
@@ -57,9 +60,9 @@ class Measurement:
                 f"got samples_ms={self.samples_ms!r} and error={self.error!r}"
             )
         if self.samples_ms is not None:
-            _check_samples(self.samples_ms)
+            check_samples(self.samples_ms)
         for name in ("memory_mib", "size_bytes"):
-            _check_positive(name, getattr(self, name))
+            check_positive(name, getattr(self, name))
 
     @property
     def latency_ms(self) -> float | None:
@@ -75,8 +78,9 @@ class Measurement:
             error = reply.get("error")
             if error is not None:
                 return cls(error=Failure(str(error["kind"]), str(error["message"])), **shared)
-            for name in ("memory_mib", "memory_method", "n_warmup", "settled", "load_ms"):
+            for name in ("memory_mib", "memory_method", "n_warmup", "settled", "load_ms", "steady"):
                 shared[name] = reply.get(name)
+            shared["marks"] = tuple(str(mark) for mark in reply.get("marks", []))
             return cls(samples_ms=tuple(float(sample) for sample in reply["samples_ms"]), **shared)
         except (KeyError, TypeError, ValueError) as problem:
             raise MeasurementError(
@@ -91,6 +95,7 @@ class Record:
 
     `counts` are the open modules per site `(L,)`, `packed_gates` the gates as `Gates.pack` gives them. `overhead_ms` is
     what host and agent added to the child's own time. `attempts` counts the tries, the successful one included.
+    `corrected_ms` is the latency without the drift of its time, None where no correction was fitted.
     """
 
     position: int
@@ -105,6 +110,7 @@ class Record:
     measurement: Measurement
     overhead_ms: float | None = None
     attempts: int = 1
+    corrected_ms: float | None = None
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -130,7 +136,8 @@ class Record:
         return self.measurement.error
 
 
-def _check_samples(samples_ms: tuple[float, ...]) -> None:
+def check_samples(samples_ms: tuple[float, ...]) -> None:
+    """Raises `InputError` unless there are samples, all finite and above 0."""
     if not samples_ms:
         raise InputError("a measurement without samples is an error, not an empty list")
     wrong = [sample for sample in samples_ms if not (math.isfinite(sample) and sample > 0)]
@@ -138,6 +145,7 @@ def _check_samples(samples_ms: tuple[float, ...]) -> None:
         raise InputError(f"samples_ms must be finite and > 0, got {wrong[0]!r} among {len(samples_ms)} samples")
 
 
-def _check_positive(name: str, value: float | None) -> None:
+def check_positive(name: str, value: float | None) -> None:
+    """Raises `InputError` unless `value` is None, or finite and above 0."""
     if value is not None and not (math.isfinite(value) and value > 0):
         raise InputError(f"`{name} > 0` must hold, but got {name}={value!r}; what is not known is None")

@@ -1,4 +1,4 @@
-"""Records and campaigns as rows of the store's tables, and back."""
+"""Records, campaigns and verifications as rows of the store's tables, and back."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ from edgewright.device_agent.timing import TimingProtocol
 
 from .plan import Campaign, PlanOptions
 from .records import Failure, Measurement, Record
+from .verifications import VerificationRecord
 
 RECORD_COLUMNS = (
     "campaign_id position kind gates_digest packed_gates counts facts_digest started_at latency_ms samples_ms "
     "memory_mib memory_method n_warmup settled load_ms size_bytes child_ms emit_ms overhead_ms health error_kind "
-    "error_message attempts schema"
+    "error_message attempts schema steady marks"
+).split()
+VERIFICATION_COLUMNS = (
+    "device template_sha facts_digest started_at gates_digest packed_gates counts samples_ms latency_ms memory_mib "
+    "memory_method predicted_latency_ms upper_latency_ms predicted_memory_mib upper_memory_mib protocol budget task "
+    "fits"
 ).split()
 
 
@@ -68,6 +74,8 @@ def record_to_row(campaign: Campaign, record: Record) -> dict[str, Any]:
         "error_message": None if error is None else error.message,
         "attempts": record.attempts,
         "schema": record.schema,
+        "steady": measured.steady,
+        "marks": dump(measured.marks),
     }
 
 
@@ -83,6 +91,8 @@ def record_from_row(row: Row, campaign: Campaign) -> Record:
         size_bytes=row["size_bytes"],
         child_ms=row["child_ms"],
         emit_ms=row["emit_ms"],
+        steady=None if row["steady"] is None else bool(row["steady"]),
+        marks=tuple(json.loads(row["marks"])),
         health=json.loads(row["health"]),
         error=None if row["error_kind"] is None else Failure(row["error_kind"], row["error_message"]),
     )
@@ -99,5 +109,22 @@ def record_from_row(row: Row, campaign: Campaign) -> Record:
         measurement=measurement,
         overhead_ms=row["overhead_ms"],
         attempts=row["attempts"],
+        corrected_ms=row["corrected_ms"],
         schema=row["schema"],
     )
+
+
+def verification_to_row(record: VerificationRecord) -> dict[str, Any]:
+    row = {name: getattr(record, name) for name in VERIFICATION_COLUMNS}
+    for name in ("counts", "samples_ms", "budget"):
+        row[name] = dump(row[name])
+    return {**row, "protocol": dump(record.protocol.to_json())}
+
+
+def verification_from_row(row: Row) -> VerificationRecord:
+    values = {name: row[name] for name in VERIFICATION_COLUMNS if name != "latency_ms"}
+    values["counts"] = tuple(json.loads(row["counts"]))
+    values["samples_ms"] = tuple(tuple(samples) for samples in json.loads(row["samples_ms"]))
+    values["protocol"] = TimingProtocol.from_json(json.loads(row["protocol"]))
+    values["budget"], values["fits"] = json.loads(row["budget"]), bool(row["fits"])
+    return VerificationRecord(**values, id=row["id"])

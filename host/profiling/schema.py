@@ -1,11 +1,10 @@
-"""The tables of the store, and how their version is checked."""
+"""The tables of the store by version: a new store is made, and an old one brought up, by the same statements."""
 
 from __future__ import annotations
 
-VERSION = 1
 APPLICATION_ID = 0x45444757  # "EDGW" in the file's header: tells our files from other SQLite databases
 
-TABLES = """
+_VERSION_1 = """
 CREATE TABLE facts (
     digest TEXT PRIMARY KEY,
     body TEXT NOT NULL
@@ -57,7 +56,50 @@ CREATE TABLE records (
 );
 """
 
+_VERSION_2 = """
+ALTER TABLE records ADD COLUMN steady INTEGER;
+ALTER TABLE records ADD COLUMN marks TEXT NOT NULL DEFAULT '[]';
 
-def statements() -> list[str]:
-    """The tables, one statement each, so that they can be made inside one transaction."""
-    return [statement for statement in TABLES.split(";") if statement.strip()]
+CREATE TABLE corrections (
+    campaign_id INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    latency_ms REAL NOT NULL,
+    factor REAL NOT NULL,
+    method TEXT NOT NULL,
+    PRIMARY KEY (campaign_id, position),
+    FOREIGN KEY (campaign_id, position) REFERENCES records (campaign_id, position) ON DELETE CASCADE
+);
+
+CREATE TABLE verifications (
+    id INTEGER PRIMARY KEY,
+    device TEXT NOT NULL,
+    template_sha TEXT NOT NULL,
+    facts_digest TEXT NOT NULL REFERENCES facts (digest),
+    started_at TEXT NOT NULL,
+    gates_digest TEXT NOT NULL,
+    packed_gates BLOB NOT NULL,
+    counts TEXT NOT NULL,
+    samples_ms TEXT NOT NULL,
+    latency_ms REAL NOT NULL,
+    memory_mib REAL,
+    memory_method TEXT,
+    predicted_latency_ms REAL,
+    upper_latency_ms REAL,
+    predicted_memory_mib REAL,
+    upper_memory_mib REAL,
+    protocol TEXT NOT NULL,
+    budget TEXT NOT NULL,
+    task TEXT NOT NULL,
+    fits INTEGER NOT NULL
+);
+
+CREATE INDEX verifications_by_device ON verifications (device, template_sha);
+"""
+
+_VERSIONS = (_VERSION_1, _VERSION_2)
+VERSION = len(_VERSIONS)
+
+
+def statements(since: int = 0) -> list[str]:
+    """What makes the tables of this version out of those of version `since` (0: none), for one transaction."""
+    return [each for version in _VERSIONS[since:] for each in version.split(";") if each.strip()]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,17 @@ from ..files import make_dir
 from . import schema
 from .plan import Campaign, CampaignPlan
 from .records import Kind, Record
-from .rows import RECORD_COLUMNS, campaign_from_row, dump, record_from_row, record_to_row
+from .rows import (
+    RECORD_COLUMNS,
+    VERIFICATION_COLUMNS,
+    campaign_from_row,
+    dump,
+    record_from_row,
+    record_to_row,
+    verification_from_row,
+    verification_to_row,
+)
+from .verifications import VerificationRecord
 
 _BUSY_TIMEOUT_S = 10.0
 
@@ -39,7 +50,7 @@ class Store:
 
     @classmethod
     def open(cls, path: str | Path) -> Store:
-        """Open the store at `path`, made if it does not exist.
+        """Open the store at `path`, made if it does not exist; one of an older version is brought up to this one.
 
         Raises:
             InputError: the file is corrupt, not a store, or of a newer version.
@@ -139,12 +150,63 @@ class Store:
             ) from error
 
     def records(self, campaign: Campaign, kinds: Sequence[Kind] | None = None) -> list[Record]:
-        """The records of a campaign in measuring order, failed ones included; of some kinds where given."""
+        """The records of a campaign by position, failed ones included; of some kinds where given.
+
+        Retries and extra sentinels are measured later than their position says: `started_at` is the order in time.
+        """
         rows = self._select(
-            "SELECT * FROM records WHERE campaign_id = :campaign ORDER BY position", {"campaign": campaign.id}
+            "SELECT records.*, corrections.latency_ms AS corrected_ms FROM records LEFT JOIN corrections "
+            "USING (campaign_id, position) WHERE campaign_id = :campaign ORDER BY position",
+            {"campaign": campaign.id},
         )
         wanted = [row for row in rows if kinds is None or row["kind"] in kinds]
         return [self._read(lambda row: record_from_row(row, campaign), row) for row in wanted]
+
+    def set_corrections(self, campaign: Campaign, factors: Mapping[int, float], method: str) -> None:
+        """Keep what drift made of a campaign's latencies: measured = corrected x factor. Raw samples stay as they are.
+
+        All corrections the campaign had are replaced, in one transaction.
+
+        Raises:
+            InputError: a position without a latency, or a factor that is not finite and above 0.
+        """
+        raw_ms = {record.position: record.latency_ms for record in self.records(campaign)}
+        rows = []
+        for position, factor in factors.items():
+            latency_ms = raw_ms.get(position)
+            if latency_ms is None or not (math.isfinite(factor) and factor > 0):
+                raise InputError(
+                    f"position {position} of campaign {campaign.id} with latency {latency_ms} ms cannot be corrected "
+                    f"by the factor {factor}; give finite factors above 0 for measured positions only"
+                )
+            rows.append((campaign.id, position, latency_ms / factor, factor, method))
+        with self._transaction() as cursor:
+            cursor.execute("DELETE FROM corrections WHERE campaign_id = ?", (campaign.id,))
+            cursor.executemany("INSERT INTO corrections VALUES (?, ?, ?, ?, ?)", rows)
+
+    def add_verification(self, record: VerificationRecord) -> int:
+        """Keep one verification, committed on return; returns its id.
+
+        Raises:
+            InputError: its facts are not stored.
+        """
+        try:
+            with self._transaction() as cursor:
+                cursor.execute(_insert("verifications", VERIFICATION_COLUMNS), verification_to_row(record))
+                return int(cursor.lastrowid or 0)
+        except sqlite3.IntegrityError as error:
+            raise InputError(
+                f"{self.path} refused a verification on {record.device!r} ({error}); keep its facts first"
+            ) from error
+
+    def verifications(self, device: str | None = None, template_sha: str | None = None) -> list[VerificationRecord]:
+        """Verifications in the order of time, of one device or template where given."""
+        rows = self._select(
+            "SELECT * FROM verifications WHERE (:device IS NULL OR device = :device) "
+            "AND (:template_sha IS NULL OR template_sha = :template_sha) ORDER BY started_at, id",
+            {"device": device, "template_sha": template_sha},
+        )
+        return [self._read(verification_from_row, row) for row in rows]
 
     def positions(self, campaign: Campaign) -> set[int]:
         """The positions that are stored."""
@@ -164,6 +226,7 @@ class Store:
             problem = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if problem != "ok":
             raise _corrupt(self.path, problem)
+        self._migrate()
 
     def _is_new(self) -> bool:
         n_tables = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -179,6 +242,15 @@ class Store:
             cursor.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
             cursor.execute(f"PRAGMA user_version = {schema.VERSION}")
 
+    def _migrate(self) -> None:
+        """All or nothing, as above: a process killed half-way leaves a store of the old version."""
+        if self._pragma("user_version") == schema.VERSION:
+            return
+        with self._transaction() as cursor:
+            for statement in schema.statements(since=self._pragma("user_version")):  # none: another was faster
+                cursor.execute(statement)
+            cursor.execute(f"PRAGMA user_version = {schema.VERSION}")
+
     def _check_version(self) -> None:
         if self._pragma("application_id") != schema.APPLICATION_ID:
             raise InputError(
@@ -186,9 +258,9 @@ class Store:
                 "choose another workspace or move the file away"
             )
         version = self._pragma("user_version")
-        if version != schema.VERSION:
+        if not 1 <= version <= schema.VERSION:
             raise InputError(
-                f"{self.path} is a store of version {version}, this program reads version {schema.VERSION}; "
+                f"{self.path} is a store of version {version}, this program reads versions up to {schema.VERSION}; "
                 "update edgewright or choose another workspace"
             )
 

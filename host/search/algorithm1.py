@@ -47,7 +47,7 @@ class Candidates:
 
         `correction` holds measured over predicted of an earlier try; predictions are scaled by it, upwards only.
         """
-        fitting = [item for item in self.items if budget.fits(_corrected(item.estimate.upper, correction))]
+        fitting = [item for item in self.items if budget.fits(corrected(item.estimate.upper, correction))]
         return sorted(fitting, key=lambda item: item.gates.ratio, reverse=True)
 
     def least(self, name: str) -> Candidate:
@@ -80,7 +80,8 @@ def counts_of(gates: Sequence[Gates]) -> NDArray[np.int64]:
     return np.array([item.counts for item in gates])
 
 
-def _corrected(cost: Cost, correction: Cost | None) -> Cost:
+def corrected(cost: Cost, correction: Cost | None) -> Cost:
+    """`cost` scaled by measured over predicted, upwards only: a device faster than usual may not stay so."""
     if correction is None:
         return cost
     scaled = {}

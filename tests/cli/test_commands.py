@@ -63,7 +63,7 @@ def test_profile_fit_and_report(edgewright, template, trained, tmp_path):
     fitted = edgewright("predictor", "fit", "local", "--workspace", tmp_path, "--json")
     assert json.loads(Path(fitted.json["predictors"]).read_text())["latency"]
     report = edgewright("predictor", "report", "local", "--workspace", tmp_path, "--json")
-    assert {score["features"] for score in report.json["scores"]} == {"paper", "products"}
+    assert {score["features"] for score in report.json["scores"]} == {"paper", "products", "steps"}
     assert report.json["noise_floor"]["latency"] > 0 and "noise floor" in report.err
 
 

@@ -1,10 +1,15 @@
 """Stepping down when the device says no, and what is left behind. The device's answers are distorted on their way to
 the flow, where no real machine could be made to be slower by a known factor; everything else is real."""
 
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
 import pytest
 from edgewright.host.customize.flow import Customizer
 from edgewright.host.customize.preparation import campaign_records, cost_model, fit_to
 from edgewright.host.customize.scenario import Scenario
+from edgewright.host.customize.verification import verification_record
 from edgewright.host.devices.connect import open_session
 from edgewright.host.devices.registry import Registry
 from edgewright.host.errors import BudgetError, MeasurementError
@@ -73,6 +78,39 @@ def test_a_device_that_says_no_gets_a_smaller_model(customizer, session, tmp_pat
     assert artifact.tries >= 2 and budget.fits(artifact.measured)
     assert artifact.size_bytes < len(first.content)
     assert len(said) == artifact.tries - 1 and "latency_ms by" in said[0]
+
+
+def test_a_budget_is_filled_by_what_the_task_wants(customizer):
+    budget = budget_for(customizer, 0.4)
+    candidates, filled = customizer.draft(TASK, budget)
+    _, plain = replace(customizer, fills=False).draft(TASK, budget)
+    assert filled.candidate.gates.ratio > plain.candidate.gates.ratio
+    assert (filled.candidate.gates.bits | plain.candidate.gates.bits == filled.candidate.gates.bits).all()
+    wanted = np.any([item.gates.bits for item in candidates.items], axis=0)
+    assert (filled.candidate.gates.bits <= wanted).all(), "modules of other tasks stay closed"
+    used = filled.candidate.estimate.upper.latency_ms / budget.latency_ms
+    assert 0.97 < used <= 1 and used >= plain.candidate.estimate.upper.latency_ms / budget.latency_ms
+
+
+def test_every_verification_is_kept_before_the_next_step_and_teaches(customizer, session, tmp_path):
+    budget = budget_for(customizer, 0.6)
+    _, first = customizer.draft(TASK, budget)
+    slow = 1.5 * budget.latency_ms / first.candidate.predicted.latency_ms
+    kept, refits = [], []
+
+    def refit():
+        refits.append(len(kept))
+        return customizer.predict
+
+    keeping = replace(customizer, keep=lambda *what: kept.append(what), refit=refit)
+    scenario = Scenario(TASK, "local", budget)
+    artifact = keeping.customize(scenario, tmp_path / "m.tflite", Distorted(session, slow))
+    assert len(kept) == artifact.tries >= 2 and refits == list(range(1, artifact.tries))
+    records = [verification_record(*what, "t" * 64, "facts") for what in kept]
+    assert [record.fits for record in records] == [False] * (len(records) - 1) + [True]
+    assert records[-1].latency_ms == artifact.measured.latency_ms
+    assert all(later.counts != earlier.counts for earlier, later in pairwise(records))
+    assert all(record.predicted_latency_ms <= record.upper_latency_ms for record in records)
 
 
 def test_a_device_on_which_nothing_fits_leaves_no_file(customizer, session, tmp_path):

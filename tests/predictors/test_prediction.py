@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edgewright.device_agent.timing import TimingProtocol
 from edgewright.host.errors import InputError
 from edgewright.host.gates import GateSpace, Layer, Site
 from edgewright.host.predictors.evaluation import PredictorReport, evaluate, noise_floor
@@ -15,6 +16,7 @@ from edgewright.host.predictors.features import FeatureMap
 from edgewright.host.predictors.fitting import CostPredictors, fit_predictors
 from edgewright.host.predictors.linear import LatencyPredictor
 from edgewright.host.profiling.records import Measurement
+from edgewright.host.profiling.verifications import VerificationRecord
 
 Layers = tuple[Layer, ...]
 
@@ -72,6 +74,28 @@ def test_measurements_beside_another_program_do_not_bend_the_fit(
         records[index] = replace(records[index], measurement=Measurement(samples_ms=(1.5 * sample,), memory_mib=1.0))
     full = np.array([space.full().counts, space.from_counts([8, 16, 12, 32]).counts])
     assert fit_predictors(records, space, layers).latency.predict(full) == pytest.approx(invented.cost(full), rel=0.02)
+
+
+def test_verified_models_teach(space: GateSpace, layers: Layers, invented: Any) -> None:
+    """A campaign that never saw narrow sites, and a few models that were verified there."""
+    records = [r for r in invented.records(150, noise=0.01) if min(r.counts) > 2]
+    narrow = np.array([[1, 2, 1, 2], [2, 1, 2, 1], [1, 1, 2, 2]])
+    verified = [
+        VerificationRecord(
+            device="invented", template_sha="t", facts_digest="f", started_at="2024-01-01", gates_digest="g",
+            packed_gates=b"", counts=tuple(counts), samples_ms=((ms,), (ms,)), protocol=TimingProtocol(),
+            budget={"latency_ms": 1.0}, task="has, 3", fits=True, memory_mib=2 * ms,
+        )
+        for counts, ms in zip(narrow.tolist() * 8, (invented.cost(narrow) + 0.1).tolist() * 8, strict=True)
+    ]  # fmt: skip
+    before = fit_predictors(records, space, layers)
+    after = fit_predictors(records, space, layers, verifications=verified)
+    assert after.latency.n_records_ == before.latency.n_records_ + 24
+    truth = invented.cost(narrow) + 0.1
+    off = {id(each): np.abs(each.latency.predict(narrow) - truth).mean() for each in (before, after)}
+    assert off[id(after)] < 0.7 * off[id(before)]
+    assert after.memory is not None and before.memory is not None
+    assert after.memory.n_records_ == before.memory.n_records_ + 24
 
 
 def test_intervals_hold_what_they_say(space: GateSpace, layers: Layers, invented: Any) -> None:

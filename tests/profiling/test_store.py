@@ -15,9 +15,12 @@ import pytest
 from edgewright.host.errors import InputError, StorageError
 from edgewright.host.gates import GateSpace
 from edgewright.host.profiling.campaign import run_campaign
-from edgewright.host.profiling.plan import Campaign, PlanOptions
+from edgewright.host.profiling.plan import Campaign, PlanOptions, make_plan
 from edgewright.host.profiling.records import Failure, Measurement, Record
 from edgewright.host.profiling.store import Store
+from edgewright.host.profiling.verifications import VerificationRecord
+
+from tests.profiling.conftest import OPTIONS, PROTOCOL, SPACE
 
 Begin = Callable[..., Campaign]
 
@@ -137,7 +140,7 @@ def test_a_newer_store_is_not_touched(store_path: Path) -> None:
     newer.execute("PRAGMA user_version = 99")
     newer.commit()
     newer.close()
-    with pytest.raises(InputError, match="version 99, this program reads version 1; update edgewright"):
+    with pytest.raises(InputError, match="version 99, this program reads versions up to 2; update edgewright"):
         Store.open(store_path)
 
 
@@ -248,3 +251,99 @@ def test_the_tables_themselves_want_samples_or_an_error(store_path: Path, begin:
     with pytest.raises(sqlite3.IntegrityError, match="CHECK"):
         meddler.execute(f"UPDATE records SET {change}")
     meddler.close()
+
+
+def old_store(path: Path) -> None:
+    """A file as version 1 wrote it, with one campaign and one record."""
+    with Store.open(path) as store:
+        campaign = store.create_campaign(
+            device="board",
+            space_digest=SPACE.digest,
+            template_sha="t" * 64,
+            protocol=PROTOCOL,
+            plan=make_plan(SPACE, OPTIONS),
+        )
+        store.add_record(campaign, some_record(store, campaign))
+    connection = sqlite3.connect(path)
+    for statement in ("DROP TABLE corrections", "DROP TABLE verifications"):
+        connection.execute(statement)
+    for column in ("steady", "marks"):
+        connection.execute(f"ALTER TABLE records DROP COLUMN {column}")
+    connection.execute("PRAGMA user_version = 1")
+    connection.commit()
+    connection.close()
+
+
+def test_a_store_of_version_1_is_brought_up_and_keeps_its_records(store_path: Path) -> None:
+    old_store(store_path)
+    for _ in range(2):  # the second time there is nothing left to do
+        with Store.open(store_path) as store:
+            (campaign,) = store.campaigns()
+            (record,) = store.records(campaign)
+            assert record.latency_ms == 1.25 and record.corrected_ms is None
+            assert record.measurement.steady is None and record.measurement.marks == ()
+            assert store.verifications() == []
+
+
+def test_corrected_latencies_stand_beside_the_raw_ones(store_path: Path, begin: Begin) -> None:
+    with Store.open(store_path) as store:
+        campaign = begin(store)
+        for position in range(3):
+            store.add_record(campaign, some_record(store, campaign, position))
+        store.set_corrections(campaign, {0: 1.25, 2: 0.5}, "by hand")
+        assert [record.corrected_ms for record in store.records(campaign)] == [1.0, None, 2.5]
+        assert [record.latency_ms for record in store.records(campaign)] == [1.25] * 3
+        store.set_corrections(campaign, {1: 1.0}, "by hand again")
+        assert [record.corrected_ms for record in store.records(campaign)] == [None, 1.25, None]
+        for wrong in ({7: 1.0}, {0: 0.0}, {0: float("nan")}):
+            with pytest.raises(InputError, match="cannot be corrected by the factor"):
+                store.set_corrections(campaign, wrong, "wrong")
+        assert [record.corrected_ms for record in store.records(campaign)] == [None, 1.25, None]
+
+
+def some_verification(store: Store, **changes: Any) -> VerificationRecord:
+    record = VerificationRecord(
+        device="board",
+        template_sha="t" * 64,
+        facts_digest=store.add_facts({"machine": "x"}),
+        started_at="2024-01-01T00:00:00.000+00:00",
+        gates_digest="abc",
+        packed_gates=b"\x00\xff\x10",
+        counts=(1, 24, 3),
+        samples_ms=((1.0, 2.0, 3.0), (4.0,), (1.5,)),
+        protocol=PROTOCOL,
+        budget={"latency_ms": 2.5},
+        task="has, 3",
+        fits=True,
+        predicted_latency_ms=1.9,
+        upper_latency_ms=2.4,
+    )
+    return replace(record, **changes)
+
+
+def test_verifications_come_back_in_the_order_of_time(store_path: Path) -> None:
+    with Store.open(store_path) as store:
+        late = some_verification(store, started_at="2024-01-02T00:00:00.000+00:00", fits=False)
+        other = some_verification(store, device="phone")
+        early = some_verification(store, memory_mib=3.5, memory_method="rss_anon")
+        ids = [store.add_verification(record) for record in (late, other, early)]
+        assert len(set(ids)) == 3 and early.latency_ms == 2.0
+    with Store.open(store_path) as store:
+        assert store.verifications("board") == [replace(early, id=ids[2]), replace(late, id=ids[0])]
+        assert store.verifications("board", "u" * 64) == []
+        with pytest.raises(InputError, match="keep its facts first"):
+            store.add_verification(replace(early, facts_digest="unknown"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"samples_ms": ()}, "at least one process"),
+        ({"samples_ms": ((1.0,), ())}, "without samples"),
+        ({"upper_latency_ms": 0.0}, "upper_latency_ms > 0"),
+        ({"counts": (0, 1, 1)}, "at least one open module"),
+    ],
+)
+def test_a_verification_that_is_none(store_path: Path, changes: dict[str, Any], sentence: str) -> None:
+    with Store.open(store_path) as store, pytest.raises(InputError, match=sentence):
+        some_verification(store, **changes)
