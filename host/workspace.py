@@ -41,5 +41,9 @@ class Workspace:
         return self.root / "predictors"
 
     @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    @property
     def bundles(self) -> Path:
         return self.root / "bundles"

@@ -181,6 +181,21 @@ def push(
     run(model, device, workspace, json_)
 
 
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A workspace with measurements.")],
+    device: Annotated[str | None, typer.Option(help="Name of the device. Default: the only profiled one.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Default: DIR/reports/DEVICE.html, or a folder of pictures.")] = None,
+    format_: Annotated[str, typer.Option("--format", help="html, or the charts alone as png or svg.")] = "html",
+    supernet: SupernetDir = None,
+    json_: Json = False,
+) -> None:
+    """One self-contained page on a device: predictions, drift, learning curve, Pareto front, gates, verifications."""
+    from .report import report as run
+
+    run(folder, device, supernet, out, format_, json_)
+
+
 @device_app.command("add")
 def device_add(
     name: Annotated[str, typer.Argument(help="What to call it.")],

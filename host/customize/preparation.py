@@ -85,7 +85,12 @@ def find_resumable(store: Store, device: str, template_sha: str, fleet: tuple[st
 
 
 def campaign_records(store: Store, device: str, template: Template) -> list[Record]:
-    """The records of the newest campaign of a device with this template; empty when there is none.
+    """The records of `campaign_with_records`."""
+    return campaign_with_records(store, device, template)[1]
+
+
+def campaign_with_records(store: Store, device: str, template: Template) -> tuple[Campaign | None, list[Record]]:
+    """The newest campaign of a device with this template, and its records; None and empty when there is none.
 
     Of a campaign that was spread over identical devices, the records of all of them. Only what the agent measured: a
     model is verified by it, and another tool or delegate has other latencies.
@@ -93,8 +98,8 @@ def campaign_records(store: Store, device: str, template: Template) -> list[Reco
     for campaign in store.campaigns(device, template_sha256(template)):
         records = store.records(campaign)
         if records and store.facts(records[0].facts_digest).get("delegate") is None:
-            return fleet_records(store, campaign)
-    return []
+            return campaign, fleet_records(store, campaign)
+    return None, []
 
 
 def fit_to(

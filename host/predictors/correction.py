@@ -10,7 +10,7 @@ Shapes: `n` records in order of time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -37,14 +37,15 @@ _BUSY = 0.1  # of all records
 
 @dataclass(frozen=True)
 class DriftCorrection:
-    """Factors by place (device, position): raw latency / factor is the corrected one. Stretches count records in order
-    of time and are levels relative to the one that latencies were brought to. `outliers` is the share of records that
-    are off by more than 10 % even then."""
+    """Factors by place (device, position): raw latency / factor is the corrected one. `residuals`, by place too, are
+    logs of raw latency over what the subnet takes on the undisturbed device. Stretches count records in order of time;
+    their levels are relative to that too. `outliers` is the share of records off by more than 10 % even after it."""
 
     factors: Mapping[tuple[str, int], float]
     stretches: tuple[Stretch, ...]
     outliers: float
     n_records: int
+    residuals: Mapping[tuple[str, int], float] = field(default_factory=dict)
 
     @property
     def disturbances(self) -> tuple[Disturbance, ...]:
@@ -97,6 +98,7 @@ def correct(records: Iterable[Record], space: GateSpace, layers: Sequence[Layer]
         stretches=tuple(replace(part, level=part.level / base) for part in curve.stretches),
         outliers=float((np.abs(residuals - drift) > np.log1p(_OUTLIER)).mean()),
         n_records=len(rows),
+        residuals=dict(zip(places, (residuals - np.log(base)).tolist(), strict=True)),
     )
 
 

@@ -1,0 +1,78 @@
+"""`edgewright report`: one self-contained page per device, or its charts as pictures."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from ..files import write_atomic
+from ..workspace import Workspace
+from .output import Output
+from .profiling import load_supernet
+
+if TYPE_CHECKING:
+    from edgewright.device_agent.template import Template
+
+    from ..assembler.archive import TrainedSupernet
+    from ..profiling.store import Store
+    from ..report.gather import Gathered
+
+FORMATS = ("html", "png", "svg")
+
+
+def report(
+    folder: Path, device: str | None, supernet: Path | None, out: Path | None, form: str, as_json: bool
+) -> None:
+    if form not in FORMATS:
+        raise InputError(f"--format must be one of {', '.join(FORMATS)}, got {form!r}")
+    if not folder.is_dir() or not Workspace(folder).store.is_file():
+        raise InputError(f"{folder} is not a workspace with measurements; profile a device first: edgewright profile")
+    started = time.monotonic()
+    output, place = Output(as_json), Workspace.find(folder)
+    from ..profiling.store import Store
+    from ..report.gather import page_data
+    from ..tasks import numvqa
+
+    with Store.open(place.store) as store:
+        trained, template = load_supernet(supernet, place, output)
+        found = _gather(store, device, trained, template)
+    data = page_data(found, numvqa.TASKS)
+    if form == "html":
+        from ..report.page import render
+
+        paths = [out or place.reports / f"{data.device}.html"]
+        write_atomic(paths[0], render(data))
+    else:
+        from ..report.pictures import pictures
+
+        target = out or place.reports / data.device
+        paths = []
+        for name, content in pictures(data, form):
+            paths.append(target / f"{name}.{form}")
+            write_atomic(paths[-1], content)
+    output.say(f"written in {time.monotonic() - started:.1f} s: {', '.join(map(str, paths))}")
+    output.done({"device": data.device, "campaign": data.verdict.word, "files": [str(path) for path in paths]})
+
+
+def _gather(store: Store, device: str | None, trained: TrainedSupernet, template: Template) -> Gathered:
+    from ..customize.preparation import campaign_with_records, template_sha256
+    from ..report.gather import gather
+
+    profiled = sorted({campaign.device for campaign in store.campaigns(template_sha=template_sha256(template))})
+    if device is None and len(profiled) > 1:
+        names = ", ".join(profiled)
+        raise InputError(f"several devices were profiled with this supernet, {names}: name one by --device")
+    if not profiled or (device is not None and device not in profiled):
+        raise InputError(
+            f"{store.path} has no records of {device or 'any device'} with this supernet; "
+            f"run `edgewright profile {device or 'DEVICE'}` first"
+        )
+    campaign, records = campaign_with_records(store, device or profiled[0], template)
+    if campaign is None:
+        raise InputError(
+            f"{device or profiled[0]!r} has no records with this supernet that the agent measured; "
+            f"run `edgewright profile {device or profiled[0]}` first"
+        )
+    return gather(store, campaign, records, trained, template)

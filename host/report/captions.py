@@ -1,0 +1,108 @@
+"""What each chart and table of a report page shows and what to conclude, in sentences made from its numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .page_data import Drift, Front, GateShares, Learning, Predictions, Verified
+
+_NEAR_FLOOR = 1.3  # an error this close to the noise floor is the device's, not the predictor's
+
+
+def predictions(found: Predictions) -> str:
+    errors = found.errors
+    share = 100 * float(found.inside.mean())
+    sentences = [
+        f"One point a subnet, {len(errors)} in all, each predicted by a model that had not seen it; on the dashed line "
+        f"it was predicted as measured. The bar is the {found.confidence:.0%} interval: {share:.1f} % of the subnets "
+        f"lie inside. The predictions are {100 - errors.mean():.2f} % accurate on average, "
+        f"{100 * float((errors <= 5).mean()):.1f} % of them within 5 %."
+    ]
+    floor = found.noise_floor
+    if floor is None:
+        sentences.append("No subnet was measured twice, so how much the device itself scatters is not known.")
+    elif errors.mean() <= _NEAR_FLOOR * floor:
+        sentences.append(
+            f"Two measurements of one subnet differ by {floor:.2f} %: the predictor errs about as little as the device "
+            "itself scatters, so a better one could hardly be told from it."
+        )
+    else:
+        sentences.append(
+            f"Two measurements of one subnet differ by {floor:.2f} %: the predictor errs by {errors.mean():.2f} %, so "
+            f"{errors.mean() - floor:.2f} points of it are not the device's scatter."
+        )
+    return " ".join(sentences)
+
+
+def drift(found: Drift) -> str:
+    before, after = (_typical(residuals) for residuals in (found.before, found.after))
+    sentences = [
+        "How far each measurement lies above or below its prediction, in the order of measuring; diamonds are the "
+        "sentinel, one fixed subnet measured again and again. A flat band is a device that stayed as it was."
+    ]
+    if found.stretches:
+        slowest = max(found.stretches, key=lambda stretch: stretch.level)
+        fastest = min(found.stretches, key=lambda stretch: stretch.level)
+        sentences.append(
+            f"{_n(len(found.stretches), 'shaded stretch', 'shaded stretches')}: there the device was slower (orange) "
+            f"or faster (blue) than usual, from {fastest.level - 1:+.1%} to {slowest.level - 1:+.1%}."
+        )
+    sentences.append(
+        f"Correction brings the typical distance from {before:.2f} % to {after:.2f} %"
+        + (": drift was a good part of it." if after < 0.9 * before else ": there was little drift to remove.")
+    )
+    return " ".join(sentences)
+
+
+def learning(found: Learning) -> str:
+    first, last = found.mape[0], found.mape[-1]
+    return (
+        f"Error on subnets that were held out, after {found.n_train[0]} subnets ({first:.2f} %) up to "
+        f"{found.n_train[-1]} ({last:.2f} %). Where the line runs flat, or along the dashed noise floor, more "
+        f"subnets bring nothing. {found.sentence}"
+    )
+
+
+def pareto(fronts: tuple[Front, ...]) -> str:
+    points = sum(len(front.limit) for front in fronts)
+    known = "latency, memory and file" if all(front.memory_mib is not None for front in fronts) else "latency and file"
+    return (
+        f"{points} answers of the assembler to {_n(len(fronts), 'task', 'tasks')}, those that no other answer to the "
+        f"same task beats in {known} and score at once. The score is how much of what the assembler wants for the task "
+        "is open. Where a curve turns flat, a larger budget buys little."
+    )
+
+
+def gate_shares(found: GateShares) -> str:
+    spread = found.shares.max(axis=0) - found.shares.min(axis=0)  # (L,)
+    most, least = int(spread.argmax()), int(spread.argmin())
+    which = "all" if len(found.tasks) == found.n_tasks else f"{len(found.tasks)} of the {found.n_tasks}"
+    return (
+        f"Share of each site's modules that the assembler opens when at most {found.limit:.0%} of all may be, for "
+        f"{which} tasks; the darker, the more. Columns are the network's sites from input to output. Tasks differ most "
+        f"at {found.sites[most]} (by {spread[most]:.0%} of its modules) and least at {found.sites[least]} "
+        f"({spread[least]:.0%})."
+    )
+
+
+def verified(rows: tuple[Verified, ...]) -> str:
+    judged = [row for row in rows if row.fits is not None]
+    below = [row for row in rows if row.upper is not None and row.measured is not None]
+    sentences = [
+        "Each line is one cost of a model that was measured on the device before it was delivered or turned down; the "
+        "upper end is what the predictor said a measurement stays below."
+    ]
+    if below:
+        held = sum(row.measured <= row.upper for row in below if row.measured is not None and row.upper is not None)
+        sentences.append(f"{held} of {len(below)} measurements stayed below it.")
+    if judged:
+        sentences.append(f"{sum(row.fits is True for row in judged)} of {len(judged)} met their budget.")
+    return " ".join(sentences)
+
+
+def _typical(residuals: np.ndarray) -> float:
+    return float(np.median(np.abs(residuals)))
+
+
+def _n(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"

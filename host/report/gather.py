@@ -1,0 +1,230 @@
+"""From a workspace to a page's data: what is stored of a device, predicted anew, and asked of the assembler."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+from edgewright.device_agent.template import Template
+
+from ..assembler.archive import TrainedSupernet
+from ..assembler.request import Request
+from ..customize.preparation import cost_model, fit_to, template_sha256
+from ..predictors.correction import DriftCorrection, drift_of, without_drift
+from ..predictors.evaluation import noise_floor
+from ..predictors.fitting import Quantity
+from ..predictors.heldout import held_out
+from ..predictors.learning import MIN_SUBNETS, learning_curve
+from ..profiling.plan import Campaign
+from ..profiling.records import Record
+from ..profiling.store import Store
+from ..profiling.verifications import VerificationRecord
+from ..search.pareto import pareto_front, pareto_points
+from ..tasks import Task
+from .page_data import (
+    CampaignVerdict,
+    Drift,
+    Front,
+    GateShares,
+    Learning,
+    PageData,
+    Predictions,
+    Rows,
+    Stretch,
+    Verified,
+)
+
+LIMIT = 0.2
+_N_FRONTS = 4
+_FACTS = (
+    "model", "soc", "cpu_model", "machine", "cores", "usable_cpus", "memory_total_mib", "os", "kernel", "glibc",
+    "governor", "max_freq_khz", "python", "numpy", "runtime", "runtime_version", "delegate", "device_id",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What the pieces of a page are made from. `records` are without drift, `raw` as measured."""
+
+    campaign: Campaign
+    raw: Sequence[Record]
+    records: Sequence[Record]
+    drift: DriftCorrection
+    facts: dict[str, Any]
+    verifications: Sequence[VerificationRecord]
+    trained: TrainedSupernet
+    template: Template
+
+
+def gather(
+    store: Store, campaign: Campaign, raw: Sequence[Record], trained: TrainedSupernet, template: Template
+) -> Gathered:
+    """`raw` are the records of `campaign` and of the devices it was spread over."""
+    space, layers = trained.supernet.space, trained.supernet.plan.layers
+    drift = drift_of(raw, space, layers)
+    own = next(record for record in raw if record.device == campaign.device)
+    return Gathered(
+        campaign=campaign,
+        raw=raw,
+        records=without_drift(raw, drift),
+        drift=drift[campaign.device],
+        facts=store.facts(own.facts_digest),
+        verifications=store.verifications(campaign.device, template_sha256(template)),
+        trained=trained,
+        template=template,
+    )
+
+
+def page_data(found: Gathered, tasks: Sequence[Task], seed: int = 0) -> PageData:
+    """The whole page; the assembler is asked for all `tasks`, and for the front of a few of them."""
+    n_subnets = len({record.counts for record in found.raw if record.kind == "subnet" and record.error is None})
+    gaps, learning = {}, None
+    if n_subnets < MIN_SUBNETS:
+        gaps["learning"] = f"a learning curve needs {MIN_SUBNETS} measured subnets, this campaign has {n_subnets}."
+    else:
+        learning = _learning(found, seed)
+    return PageData(
+        device=found.campaign.device,
+        made_at=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        facts=_facts(found.facts),
+        protocol=tuple((name.replace("_", " "), _text(v)) for name, v in found.campaign.protocol.to_json().items()),
+        campaign=_campaign(found, n_subnets),
+        verdict=_verdict(found.drift),
+        predictions=_predictions(found),
+        drift=_drift(found),
+        learning=learning,
+        fronts=_fronts(found, tasks[:: max(1, len(tasks) // _N_FRONTS)][:_N_FRONTS]),
+        gate_shares=_gate_shares(found.trained, tasks),
+        verified=tuple(row for record in found.verifications for row in _verified(record)),
+        gaps=gaps,
+    )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_text, value))
+    return f"{value:,.0f}" if isinstance(value, float) and value >= 1000 else str(value)
+
+
+def _facts(facts: dict[str, Any]) -> Rows:
+    return tuple((name.replace("_", " "), _text(facts[name])) for name in _FACTS if facts.get(name) is not None)
+
+
+def _campaign(found: Gathered, n_subnets: int) -> Rows:
+    options, records = found.campaign.options, found.raw
+    rows = {
+        "number": found.campaign.id,
+        "begun": found.campaign.created_at,
+        "subnets": n_subnets,
+        "measured twice": sum(record.kind == "repeat" for record in records),
+        "sentinels": sum(record.kind == "sentinel" for record in records),
+        "failed": sum(record.error is not None for record in records),
+        "seed": options.seed,
+        "supernet": found.trained.digest,
+        "template": found.campaign.template_sha[:16],
+        "spread over": ", ".join(options.fleet) or None,
+    }
+    return tuple((name, str(value)) for name, value in rows.items() if value is not None)
+
+
+def _verdict(drift: DriftCorrection) -> CampaignVerdict:
+    if not drift.factors:
+        return CampaignVerdict(None, ("Too few records to tell whether the device was disturbed.",))
+    clean = "Nothing disturbed the device: its speed stayed the same, and few records stand apart."
+    return CampaignVerdict(drift.disturbances, tuple(map(_sentence, drift.sentences)) or (clean,))
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:] + "."
+
+
+def _predictions(found: Gathered) -> tuple[Predictions, ...]:
+    space, layers = found.trained.supernet.space, found.trained.supernet.plan.layers
+    floor = noise_floor(found.records)
+    quantities: list[tuple[Quantity, str, float | None]] = [("latency", "ms", floor.latency)]
+    if any(record.memory_mib is not None for record in found.records):
+        quantities.append(("memory", "MiB", floor.memory))
+    pages = []
+    for quantity, unit, noise in quantities:
+        seen = held_out(quantity, found.records, space, layers)
+        counts = tuple(", ".join(f"{n:.0f}" for n in row) for row in seen.counts)
+        ratios = seen.counts.sum(1) / space.total
+        pages.append(
+            Predictions(
+                quantity, unit, seen.measured, seen.predicted, seen.low, seen.high, ratios, counts, noise,
+                seen.confidence,
+            )  # fmt: skip
+        )
+    return tuple(pages)
+
+
+def _drift(found: Gathered) -> Drift | None:
+    if not found.drift.factors:
+        return None
+    device = found.campaign.device
+    kinds = {record.position: record.kind for record in found.raw if record.device == device}
+    positions = [position for _, position in found.drift.factors]  # in order of time
+    residuals = np.array([found.drift.residuals[device, position] for position in positions])  # (n,), log
+    factors = np.array([found.drift.factors[device, position] for position in positions])  # (n,)
+    parts = found.drift.stretches if len(found.drift.stretches) > 1 else ()
+    return Drift(
+        positions=np.array(positions),
+        before=100 * np.expm1(residuals),
+        after=100 * np.expm1(residuals - np.log(factors)),
+        is_sentinel=np.array([kinds[position] == "sentinel" for position in positions]),
+        stretches=tuple(Stretch(positions[part.start], positions[part.stop - 1], part.level) for part in parts),
+    )
+
+
+def _learning(found: Gathered, seed: int) -> Learning:
+    plan = found.trained.supernet.plan
+    curve = learning_curve(found.raw, found.trained.supernet.space, plan.layers, np.random.default_rng(seed))
+    return Learning(
+        np.array([point.n_train for point in curve.points]),
+        np.array([point.mape for point in curve.points]),
+        noise_floor(found.records).latency,
+        _sentence(curve.sentence),
+    )
+
+
+def _fronts(found: Gathered, tasks: Sequence[Task]) -> tuple[Front, ...]:
+    predict = cost_model(fit_to(found.raw, found.trained, found.verifications))
+    fronts = []
+    for task in tasks:
+        points = pareto_front(pareto_points(found.trained.assembler, found.template, predict, task))
+        memories = [point.memory_mib for point in points if point.memory_mib is not None]
+        fronts.append(
+            Front(
+                task=str(task),
+                limit=np.array([point.limit for point in points]),
+                latency_ms=np.array([point.latency_ms for point in points]),
+                memory_mib=np.array(memories) if len(memories) == len(points) else None,
+                size_mib=np.array([point.size_mib for point in points]),
+                score=np.array([point.score for point in points]),
+            )
+        )
+    return tuple(fronts)
+
+
+def _gate_shares(trained: TrainedSupernet, tasks: Sequence[Task]) -> GateShares:
+    space = trained.supernet.space
+    gates = trained.assembler.assemble([Request(task, LIMIT) for task in tasks])
+    widths = np.array([site.width for site in space.sites], float)  # (L,)
+    shares = np.array([each.counts for each in gates]) / widths  # (K, L)
+    sites = tuple(site.name for site in space.sites)
+    return GateShares(LIMIT, tuple(map(str, tasks)), sites, shares, len(tasks))
+
+
+def _verified(record: VerificationRecord) -> list[Verified]:
+    known = [
+        ("latency", "ms", record.predicted_latency_ms, record.upper_latency_ms, record.latency_ms, "latency_ms"),
+        ("memory", "MiB", record.predicted_memory_mib, record.upper_memory_mib, record.memory_mib, "memory_mib"),
+    ]
+    when = record.started_at[:19]
+    return [
+        Verified(when, record.task, quantity, unit, predicted, upper, measured, record.budget.get(name))
+        for quantity, unit, predicted, upper, measured, name in known
+    ]
