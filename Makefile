@@ -27,6 +27,7 @@ benchmarks: setup
 	$(BIN)/python -m benchmarks.campaign
 	$(BIN)/python -m benchmarks.devices
 	$(BIN)/python -m benchmarks.predictors
+	$(BIN)/python -m benchmarks.budget
 
 setup: $(VENV)/ready
 

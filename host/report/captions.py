@@ -65,11 +65,12 @@ def learning(found: Learning) -> str:
 
 def pareto(fronts: tuple[Front, ...]) -> str:
     points = sum(len(front.limit) for front in fronts)
-    known = "latency, memory and file" if all(front.memory_mib is not None for front in fronts) else "latency and file"
+    whole = all(front.memory_mib is not None for front in fronts)
+    known = "latency, memory, file size" if whole else "latency, file size"
     return (
         f"{points} answers of the assembler to {_n(len(fronts), 'task', 'tasks')}, those that no other answer to the "
-        f"same task beats in {known} and score at once. The score is how much of what the assembler wants for the task "
-        "is open. Where a curve turns flat, a larger budget buys little."
+        f"same task beats in {known} and score together. The score is how much of what the assembler wants for the "
+        "task is open. Where a curve turns flat, a larger budget buys little."
     )
 
 

@@ -196,8 +196,8 @@ def _front(front: Front, name: str, colour: str, legend: bool) -> go.Scatter:
         )
     ]
     return go.Scatter(
-        x=getattr(front, name), y=front.score, mode="lines+markers", name=escape(front.task), showlegend=legend,
-        legendgroup=front.task, line={"color": colour, "width": 1.2}, marker={"size": 5, "color": colour},
+        x=getattr(front, name), y=front.score, mode="markers", name=escape(front.task), showlegend=legend,
+        legendgroup=front.task, marker={"size": 5, "color": colour},
         hovertext=hover, hoverinfo="text",
     )  # fmt: skip
 

@@ -104,6 +104,8 @@ def page_data(found: Gathered, tasks: Sequence[Task], seed: int = 0) -> PageData
 
 
 def _text(value: Any) -> str:
+    if value is None:
+        return "not set"
     if isinstance(value, list):
         return ", ".join(map(_text, value))
     return f"{value:,.0f}" if isinstance(value, float) and value >= 1000 else str(value)
@@ -133,7 +135,8 @@ def _campaign(found: Gathered, n_subnets: int) -> Rows:
 def _verdict(drift: DriftCorrection) -> CampaignVerdict:
     if not drift.factors:
         return CampaignVerdict(None, ("Too few records to tell whether the device was disturbed.",))
-    clean = "Nothing disturbed the device: its speed stayed the same, and few records stand apart."
+    strayed = max((abs(part.level - 1) for part in drift.stretches), default=0.0)
+    clean = f"Nothing disturbed the device: its speed stayed within {strayed:.1%}, and few records stand apart."
     return CampaignVerdict(drift.disturbances, tuple(map(_sentence, drift.sentences)) or (clean,))
 
 

@@ -44,7 +44,7 @@ _DRAW = """
 const charts = JSON.parse(document.getElementById("charts").textContent);
 for (const [name, chart] of Object.entries(charts)) {
   Plotly.newPlot("chart-" + name, chart.data, chart.layout,
-    {responsive: true, displaylogo: false, modeBarButtons: [["zoom2d", "pan2d", "resetScale2d"]]});
+    {responsive: true, displayModeBar: false});
 }
 """
 _TITLES = {
