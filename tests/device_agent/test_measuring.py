@@ -51,6 +51,36 @@ def test_memory_repeats_and_grows_with_the_model(runtime: Runtime, small_model: 
     assert measure(slow_model, runtime, QUICK)["memory_mib"] > activations_mib
 
 
+class Hoarder:
+    """A real runtime whose models hold on to 16 MiB more than they need."""
+
+    mib = 16
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._runtime, name)
+
+    def load(self, content: bytes, threads: int) -> object:
+        loaded = self._runtime.load(content, threads)
+        loaded.hoard = np.ones(self.mib << 20, np.uint8)  # type: ignore[attr-defined]  # ones: every page is touched
+        return loaded
+
+
+@pytest.mark.parametrize("gauge", ["mallinfo2", "rss_anon"])
+def test_memory_is_that_of_an_allocation_of_known_size(
+    runtime: Runtime, small_model: bytes, gauge: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gauges = {"mallinfo2": heap_bytes, "rss_anon": lambda: status_bytes("RssAnon")}
+    if gauges[gauge]() is None:
+        pytest.skip(f"this system has no gauge {gauge}")
+    monkeypatch.setattr("edgewright.device_agent.measure.memory_gauge", lambda: (gauge, gauges[gauge]))
+    plain, hoarding = (measure(small_model, each, QUICK) for each in (runtime, Hoarder(runtime)))
+    assert plain["memory_method"] == hoarding["memory_method"] == gauge
+    assert hoarding["memory_mib"] - plain["memory_mib"] == pytest.approx(Hoarder.mib, abs=0.1)
+
+
 def test_memory_does_not_count_the_growth_of_pythons_own_tables(runtime: Runtime, small_model: bytes) -> None:
     """The table of interned names is filled to its brim before each of many measurements: it never grows in one."""
     usual = measure(small_model, runtime, QUICK)["memory_mib"]
