@@ -4,14 +4,15 @@ what peers do. Prints one JSON object.
 A campaign measures every subnet twice. Half of the subnets train, by their first measurement alone; the first
 measurements of the other half are predicted. Errors are percent. `paper` is NN-Factory's linear row, `boosting`
 scikit-learn's histogram gradient boosting on the counts, as a check. The same campaign is then run again while another
-program starts half-way. Throughput: subnets a minute of the clean campaign, against converting the same subnets with
-litert-torch and timing each in a fresh process.
+program starts half-way, a process for each CPU. Throughput: subnets a minute of the clean campaign, against converting
+the same subnets with litert-torch and timing each in a fresh process.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -74,9 +75,10 @@ class Bench:
                 nonlocal load_from
                 if load_from is not None and at.done >= load_from * at.total:
                     load_from = None
-                    load = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-                    stack.callback(load.wait)
-                    stack.callback(load.kill)
+                    for _ in range(os.cpu_count() or 1):
+                        load = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+                        stack.callback(load.wait)
+                        stack.callback(load.kill)
 
             options = PlanOptions(self._subnets, seed=seed, repeat_share=1.0)
             profiled = profile_device(

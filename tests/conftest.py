@@ -1,12 +1,19 @@
 """What many tests share: the shipped supernet, its template, and one workspace with a small campaign in it."""
 
 import os
+import signal
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models are tiny: more threads only wait for each other
 
 import pytest
 
 pytest_plugins = ["tests.rigs.fixtures"]
+
+
+def pytest_configure():
+    """A run started in the background inherits ignored interrupts, and so would every process that is interrupted."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):

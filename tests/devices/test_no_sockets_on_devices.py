@@ -141,12 +141,16 @@ def test_a_session_opens_no_socket(place: Place, small_model: bytes) -> None:
 def test_the_watch_sees_a_socket_of_a_descendant(place: Place, make: str, table: str) -> None:
     """What the test above relies on."""
     watch = Watch(place.rig, place.agent)
+
+    def kinds() -> set[str]:
+        return {line.split()[0] for lines in list(watch.sockets.values()) for line in list(lines)}
+
     code = _PARENT.format(code=_OPEN.format(make=make))
     stream = place.transport.open_stream(["sh", place.run, "-c", code, place.agent, place.run])
     try:
         assert stream.read(4, 60.0) == b"open"
-        wait_for(lambda: watch.sockets, "the watch to see the socket", 30)
+        # A process of the test before this one may take its time to die: what counts is that this one is seen.
+        wait_for(lambda: table in kinds(), "the watch to see the socket", 30)
     finally:
         watch.stop()
         stream.kill()
-    assert {line.split()[0] for lines in watch.sockets.values() for line in lines} == {table}
