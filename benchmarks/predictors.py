@@ -3,16 +3,15 @@ what peers do. Prints one JSON object.
 
 A campaign measures every subnet twice. Half of the subnets train, by their first measurement alone; the first
 measurements of the other half are predicted. Errors are percent. `paper` is NN-Factory's linear row, `boosting`
-scikit-learn's histogram gradient boosting on the counts, as a check. The same campaign is then run again while another
-program starts half-way, a process for each CPU. Throughput: subnets a minute of the clean campaign, against converting
-the same subnets with litert-torch and timing each in a fresh process.
+scikit-learn's histogram gradient boosting on the counts, as a check. Then two campaigns on two threads, which another
+program can slow: a clean one, and one in which that program starts half-way. Throughput: subnets a minute of the
+campaign on one thread, against converting the same subnets with litert-torch and timing each in a fresh process.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -31,17 +30,27 @@ from edgewright.host.customize.preparation import profile_device
 from edgewright.host.customize.templates import load_or_build
 from edgewright.host.devices.connect import open_session
 from edgewright.host.devices.registry import Registry
-from edgewright.host.predictors.correction import correct, corrected
+from edgewright.host.predictors.correction import correct, without_drift
+from edgewright.host.predictors.evaluation import noise_floor
 from edgewright.host.predictors.fitting import fit_predictors, table, usable
 from edgewright.host.predictors.linear import LatencyPredictor
-from edgewright.host.profiling.campaign import Progress
 from edgewright.host.profiling.plan import PlanOptions
+from edgewright.host.profiling.progress import Progress
 from edgewright.host.profiling.records import Record
 from edgewright.host.profiling.store import Store
 from edgewright.host.shipped import shipped_supernet
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 CONVERTED = 6
+# Two fifths of a CPU, in pieces far shorter than a run: what it takes from a model on two threads is about a quarter.
+BUSY = """
+import time
+while True:
+    until = time.perf_counter() + 0.0002
+    while time.perf_counter() < until:
+        pass
+    time.sleep(0.0003)
+"""
 TIME_IN_A_FRESH_PROCESS = """
 import statistics, sys, time
 from ai_edge_litert.interpreter import Interpreter
@@ -65,7 +74,9 @@ class Bench:
         self.space, self.layers = self.trained.supernet.space, self.trained.supernet.plan.layers
         self._folder, self._subnets = folder, subnets
 
-    def campaign(self, seed: int, load_from: float | None = None) -> tuple[list[Record], float]:
+    def campaign(
+        self, seed: int, threads: int = 1, load_from: float | None = None, n_subnets: int | None = None
+    ) -> tuple[list[Record], float]:
         """Records and wall seconds; another program runs from the share `load_from` of the campaign on."""
         with ExitStack() as stack:
             store = stack.enter_context(Store.open(self._folder / "store.sqlite"))
@@ -75,14 +86,14 @@ class Bench:
                 nonlocal load_from
                 if load_from is not None and at.done >= load_from * at.total:
                     load_from = None
-                    for _ in range(os.cpu_count() or 1):
-                        load = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-                        stack.callback(load.wait)
-                        stack.callback(load.kill)
+                    load = subprocess.Popen([sys.executable, "-c", BUSY])
+                    stack.callback(load.wait)
+                    stack.callback(load.kill)
 
-            options = PlanOptions(self._subnets, seed=seed, repeat_share=1.0)
+            options = PlanOptions(n_subnets or self._subnets, seed=seed, repeat_share=1.0)
             profiled = profile_device(
-                session, store, "local", self.trained, self.template, options, TimingProtocol(), on_progress=watch
+                session, store, "local", self.trained, self.template, options, TimingProtocol(threads=threads),
+                on_progress=watch,
             )
             return store.records(profiled.campaign), profiled.summary.wall_s
 
@@ -99,7 +110,7 @@ class Bench:
         boosting = HistGradientBoostingRegressor(loss="absolute_error", random_state=seed).fit(seen, np.log(costs))
         found["boosting"] = _mape(np.exp(boosting.predict(counts)), true)
         low, high = fitted["steps"].interval(counts, 0.9)
-        floor = _noise_floor(records)
+        floor = noise_floor(records).latency or 0.0
         return {
             **found,
             "n_train": len(train),
@@ -112,15 +123,6 @@ class Bench:
 
 def _mape(predicted: Any, true: Any) -> float:
     return 100 * float(np.mean(np.abs(predicted - true) / true))
-
-
-def _noise_floor(records: Sequence[Record]) -> float:
-    """Mean difference in percent between the first and the second measurement of every subnet."""
-    rows = usable(records)
-    first = {row.gates_digest: row.latency_ms for row in rows if row.kind == "subnet"}
-    again = [row for row in rows if row.kind == "repeat" and row.gates_digest in first]
-    pairs = [(first[row.gates_digest], row.latency_ms) for row in again]
-    return 100 * float(np.mean([abs(second - one) / one for one, second in pairs if one and second]))
 
 
 def _peer_seconds(bench: Bench, records: Sequence[Record], folder: Path) -> list[float]:
@@ -136,17 +138,23 @@ def _peer_seconds(bench: Bench, records: Sequence[Record], folder: Path) -> list
     return taken[1:]
 
 
-def _disturbed(bench: Bench, seed: int, clean: Sequence[Record]) -> dict[str, Any]:
-    """How far a disturbed campaign's predictor is from the clean one's, in percent over the clean one's subnets."""
-    disturbed, _ = bench.campaign(seed, load_from=0.5)
-    found = correct(disturbed, bench.space, bench.layers)
+def _disturbed(bench: Bench, seed: int) -> dict[str, Any]:
+    """How far a disturbed campaign's predictor is from a clean one's, in percent over the clean one's subnets."""
+    n_subnets, threads = 100, 2
+    clean, _ = bench.campaign(seed, threads, n_subnets=n_subnets)
+    disturbed, _ = bench.campaign(seed, threads, 0.5, n_subnets)
     counts, _ = table(usable(clean), "latency", bench.space)
     reference = fit_predictors(clean, bench.space, bench.layers).latency.predict(counts)
     with_drift = fit_predictors(disturbed, bench.space, bench.layers, drift=False).latency.predict(counts)
     without = fit_predictors(disturbed, bench.space, bench.layers).latency.predict(counts)
+    sentinel_ms = [row.latency_ms for row in disturbed if row.kind == "sentinel" and row.latency_ms is not None]
+    half = len(sentinel_ms) // 2
+    found = correct(disturbed, bench.space, bench.layers)
     return {
+        "clean_said": list(correct(clean, bench.space, bench.layers).disturbances),
         "said": list(found.disturbances),
         "sentences": list(found.sentences),
+        "sentinel_slower": float(np.median(sentinel_ms[half:]) / np.median(sentinel_ms[:half])),
         "off_uncorrected": _mape(with_drift, reference),
         "off_corrected": _mape(without, reference),
     }
@@ -167,12 +175,12 @@ def main() -> None:
                 {
                     "seed": seed,
                     "raw": bench.errors(records, seed),
-                    "corrected": bench.errors(corrected(records, bench.space, bench.layers), seed),
+                    "corrected": bench.errors(without_drift(records, {"local": drift}), seed),
                     "disturbances": list(drift.sentences),
                     "subnets_per_minute": 60 * len(records) / wall_s,
                 }
             )
-            disturbed.append(_disturbed(bench, seed, records))
+            disturbed.append(_disturbed(bench, seed))
         peer_s = _peer_seconds(bench, records, Path(name))
     peers_per_minute = 60 / float(np.median(peer_s))
     ours_per_minute = float(np.median([each["subnets_per_minute"] for each in rounds]))

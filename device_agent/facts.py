@@ -16,6 +16,7 @@ _CPUS = Path("/sys/devices/system/cpu")
 _THERMAL = Path("/sys/class/thermal")
 _POWER = Path("/sys/class/power_supply")
 _DEVICE_TREE = Path("/sys/firmware/devicetree/base")
+_TICKS_MS = 15.0  # more than one of 10 ms
 
 
 def facts() -> dict[str, Any]:
@@ -53,6 +54,20 @@ def health() -> dict[str, Any]:
         "battery_percent": _battery("capacity"),
         "battery_status": _battery_status(),
     }
+
+
+def health_marks(before: dict[str, Any], after: dict[str, Any], child_ms: float) -> list[str]:
+    """What two readings of `health` tell of the time between: stolen (a hypervisor gave more than 5 % of it to others,
+    and more than a tick of the kernel's clock), throttled (the fastest CPU lost more than 10 %). What is not known
+    tells nothing."""
+    marks = []
+    if before["steal_ms"] is not None and after["steal_ms"] is not None:
+        if after["steal_ms"] - before["steal_ms"] > max(0.05 * child_ms, _TICKS_MS):
+            marks.append("stolen")
+    fastest = [max((khz for khz in reading["freq_khz"] or [] if khz), default=None) for reading in (before, after)]
+    if fastest[0] is not None and fastest[1] is not None and fastest[1] < 0.9 * fastest[0]:
+        marks.append("throttled")
+    return marks
 
 
 def _text(path: Path) -> str | None:

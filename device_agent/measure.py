@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from typing import Any, Iterator
 
 import numpy as np
+import numpy.random  # numpy loads it on first use: in a child that would be memory, and time, of the model
 
-from .facts import health
+from .facts import health, health_marks
 from .frames import MAX_PAYLOAD_BYTES
 from .isolation import Outcome, Wait, WorkFailed, plain_wait, run_isolated
-from .memory import NameRoom, exhaustion_named, memory_gauge
+from .memory import exhaustion_named, memory_gauge
 from .runtimes import LoadedModel, ModelLoadError, Runtime, TensorSpec
 from .timing import TimingProtocol, time_runs
 
 _MIB = float(1 << 20)
-_name_room = NameRoom()
 
 
 def measure(model: Any, runtime: Runtime, protocol: TimingProtocol, wait: Wait = plain_wait) -> dict[str, Any]:
@@ -27,14 +27,15 @@ def measure(model: Any, runtime: Runtime, protocol: TimingProtocol, wait: Wait =
 
     Returns: `size_bytes`, `health_before`, `health_after`, `fork_ms` and either `error` {"kind", "message"}, whose
         kind is one of `isolation.ERROR_KINDS`, or:
-        `samples_ms` in run order, `median_ms`, `mad_ms`, `p90_ms`, `n_warmup`, `settled` (whether warm-up settled);
+        `samples_ms` in run order, `median_ms`, `mad_ms`, `p90_ms`, `n_warmup`, `settled` (whether warm-up settled),
+        `ci_low_ms` and `ci_high_ms` (the median's 95 % interval), `marks` (words for what disturbed it, see
+        `Timing.marks`; and stolen, throttled from the device's health) and `steady` (whether there are none);
         `timing_method` names the clock; `device` is "cpu" or "cuda"; `load_ms` from bytes to a model ready to run;
         `memory_mib` = growth of heap and anonymous memory from before loading to after the runs, plus the model file
         where the runtime goes on using it, plus the peak on the GPU where there is one; None where the system has no
         gauge; `memory_method` names the gauges;
         `child_ms` from the start of loading to the end of the last run.
     """
-    _name_room.ensure()
     before = health()
     outcome = run_isolated(
         lambda: (_measure_here(bytes(model), runtime, protocol), b""),
@@ -42,10 +43,16 @@ def measure(model: Any, runtime: Runtime, protocol: TimingProtocol, wait: Wait =
         protocol.memory_limit_mib,
         wait,
     )
-    shared = {"size_bytes": len(model), "health_before": before, "health_after": health(), "fork_ms": outcome.fork_ms}
+    shared: dict[str, Any] = {
+        "size_bytes": len(model),
+        "health_before": before,
+        "health_after": health(),
+        "fork_ms": outcome.fork_ms,
+    }
     if outcome.error is not None:
         return {"error": outcome.error, **shared}
-    return {**outcome.header, **shared}
+    marks = outcome.header["marks"] + health_marks(before, shared["health_after"], outcome.header["child_ms"])
+    return {**outcome.header, **shared, "marks": marks, "steady": not marks}
 
 
 def run_batch(
@@ -75,6 +82,7 @@ def _measure_here(model: bytes, runtime: Runtime, protocol: TimingProtocol) -> d
     child_ms = (time.perf_counter_ns() - start_ns) / 1e6
     return {
         **timing.to_json(),
+        "marks": timing.marks(protocol.ci_share),
         "timing_method": "perf_counter" if accelerator is None else accelerator.clock_name,
         "device": loaded.device,
         "load_ms": load_ms,

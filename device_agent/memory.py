@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import sys
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator
 
@@ -60,42 +59,6 @@ def memory_gauge() -> tuple[str | None, Callable[[], int | None]]:
     if status_bytes("RssAnon") is not None:
         return "rss_anon", lambda: status_bytes("RssAnon")
     return None, lambda: None
-
-
-# What one measurement takes is a few names; so many are left free when it starts.
-_NAMES_PER_RENEWAL = 256
-_MOST_NAMES = 1 << 20
-_TABLE_GREW_BYTES = 64 << 10
-
-
-class NameRoom:
-    """Keeps Python's table of interned names from growing in a child.
-
-    Names that died still fill the table, so it is built anew from time to time, half a MiB larger while it stands. In a
-    measuring child that would pass for memory of the model; so the agent lets it happen in itself, between children.
-    """
-
-    def __init__(self) -> None:
-        self._n_left = 0
-
-    def ensure(self) -> None:
-        """Call before a child is made."""
-        if self._n_left == 0:
-            self._n_left = _NAMES_PER_RENEWAL
-            _renew_name_table()
-        self._n_left -= 1
-
-
-def _renew_name_table() -> None:
-    _, gauge = memory_gauge()
-    before = gauge()
-    for number in range(_MOST_NAMES):
-        sys.intern(f"edgewright name {number}")
-        if number % 64 == 63:
-            now = gauge()
-            if before is None or now is None or now - before > _TABLE_GREW_BYTES:
-                return
-            before = now
 
 
 def _errno_location() -> Any | None:

@@ -13,15 +13,20 @@ _WINDOW = 4
 # Runs once what it is given, and returns the milliseconds that took.
 Stopwatch = Callable[[Callable[[], Any]], float]
 _SETTLED = 0.03
+_WIDE = 0.05
+_DRIFTING = 0.1
+_NEXT_LOOK = 1.2  # times as many samples: sorting them must not become the measurement
 
 
 @dataclass(frozen=True)
 class TimingProtocol:
-    """Warm up until stable, then at least `n_runs` runs and `min_time_ms`; bounded.
+    """Warm up until stable, then at least `n_runs` runs and `min_time_ms`, then until the median is known; bounded.
 
     Warm-up has settled when the median of the last 4 runs lies within 3 % of the median of the 4 before. It takes at
-    least `n_warmup_min` runs unless `warmup_max_ms` ends it earlier; one run is always made. Timed runs stop at
-    `max_time_ms` (after at least one) or at 20,000 runs. The defaults cost about 40 ms for a model of 0.5 ms.
+    least `n_warmup_min` runs unless `warmup_max_ms` ends it earlier; one run is always made. Timed runs go
+    on until the median's 95 % confidence interval is narrower than `ci_share` of the median (1: not asked), for at most
+    `ci_time_ms`; they stop at `max_time_ms` (after at least one) or at 20,000 runs in any case. The defaults cost about
+    40 ms for a steady model of 0.5 ms, and 120 ms for an unsteady one.
 
     `affinity` pins the child to these CPUs. `timeout_s` bounds the whole child, `memory_limit_mib` what it may allocate
     beyond what the agent already holds.
@@ -32,6 +37,8 @@ class TimingProtocol:
     n_runs: int = 30
     min_time_ms: float = 25.0
     max_time_ms: float = 2000.0
+    ci_share: float = 0.02
+    ci_time_ms: float = 100.0
     threads: int = 1
     affinity: tuple[int, ...] | None = None
     timeout_s: float = 60.0
@@ -43,6 +50,8 @@ class TimingProtocol:
         _check_int("n_runs", self.n_runs, 1, MAX_RUNS)
         _check_number("min_time_ms", self.min_time_ms, 0.0, 600_000.0)
         _check_number("max_time_ms", self.max_time_ms, 0.0, 600_000.0)
+        _check_number("ci_share", self.ci_share, 0.0, 1.0)
+        _check_number("ci_time_ms", self.ci_time_ms, 0.0, 600_000.0)
         _check_int("threads", self.threads, 1, 256)
         _check_number("timeout_s", self.timeout_s, 0.0, 3600.0)
         _check_number("memory_limit_mib", self.memory_limit_mib, 0.0, 1 << 20)
@@ -101,14 +110,44 @@ class Timing:
 
     def to_json(self) -> dict[str, Any]:
         centre = median(self.samples_ms)
+        low, high = median_interval(self.samples_ms)
         return {
             "samples_ms": list(self.samples_ms),
             "median_ms": centre,
             "mad_ms": median(abs(sample - centre) for sample in self.samples_ms),
             "p90_ms": percentile(self.samples_ms, 0.9),
             "n_warmup": self.n_warmup,
+            "ci_low_ms": low,
+            "ci_high_ms": high,
             "settled": self.settled,
         }
+
+    def marks(self, ci_share: float) -> list[str]:
+        """What is wrong with the samples: unsettled (warm-up did not end by itself), wide (the median's interval is
+        above 5 % of it and above what was asked for), drifting (first and last third differ by more than 10 %)."""
+        found = [] if self.settled else ["unsettled"]
+        centre, third = median(self.samples_ms), len(self.samples_ms) // 3
+        if _relative_width(self.samples_ms) > max(_WIDE, ci_share):
+            found.append("wide")
+        if third >= _WINDOW:
+            drift = median(self.samples_ms[-third:]) - median(self.samples_ms[:third])
+            if abs(drift) > _DRIFTING * centre:
+                found.append("drifting")
+        return found
+
+
+def median_interval(samples: Sequence[float]) -> tuple[float, float]:
+    """Ends of the median's 95 % confidence interval, whatever the distribution: order statistics at n / 2 -+ 0.98
+    sqrt(n), the binomial in its normal form. Of less than six samples, which are too few, all of their range."""
+    ordered, n = sorted(samples), len(samples)
+    reach = 0.98 * n**0.5
+    low, high = int(n / 2 - reach), int(n / 2 + reach) + 1
+    return ordered[max(0, low)], ordered[min(n - 1, high)]
+
+
+def _relative_width(samples: Sequence[float]) -> float:
+    low, high = median_interval(samples)
+    return (high - low) / median(samples)
 
 
 def percentile(samples: Sequence[float], share: float) -> float:
@@ -167,12 +206,14 @@ def _has_settled(times: list[float]) -> bool:
 def _timed(run_ms: Callable[[], float], protocol: TimingProtocol, clock_ns: Callable[[], int]) -> list[float]:
     samples: list[float] = []
     start = clock_ns()
-    elapsed_ms = 0.0
-    while not samples or (
-        (len(samples) < protocol.n_runs or elapsed_ms < protocol.min_time_ms)
-        and elapsed_ms < protocol.max_time_ms
-        and len(samples) < MAX_RUNS
-    ):
+    look_at = protocol.n_runs
+    while True:
         samples.append(run_ms())
         elapsed_ms = (clock_ns() - start) / 1e6
-    return samples
+        if elapsed_ms >= protocol.max_time_ms or len(samples) == MAX_RUNS:
+            return samples
+        if len(samples) < look_at or elapsed_ms < protocol.min_time_ms:
+            continue
+        if elapsed_ms >= protocol.ci_time_ms or _relative_width(samples) <= protocol.ci_share:
+            return samples
+        look_at = int(_NEXT_LOOK * len(samples)) + 1

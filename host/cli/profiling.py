@@ -108,8 +108,8 @@ def measure_campaign(
 ) -> Profiled:
     """A campaign of one device, or its share of one that is spread over a fleet. Opens a store of its own."""
     from ..customize.preparation import profile_device
-    from ..profiling.campaign import CampaignInterrupted, Progress
     from ..profiling.plan import PlanOptions
+    from ..profiling.progress import CampaignInterrupted, Progress
     from ..profiling.store import Store
 
     share = fleet.index(device) if fleet else 0
@@ -133,7 +133,8 @@ def profiled_sentence(profiled: Profiled) -> str:
     summary = profiled.summary
     added = f", {summary.overhead_ms:.1f} ms a subnet added by host and agent" if summary.overhead_ms else ""
     return (
-        f"{summary.n_measured} measurements in {summary.wall_s:.1f} s, {summary.n_failed} failed{added}; "
+        f"{summary.n_measured} measurements in {summary.wall_s:.1f} s, {summary.n_failed} failed, "
+        f"{summary.n_unsteady} unsteady{added}; "
         f"campaign {profiled.campaign.id} holds {summary.total}"
     )
 

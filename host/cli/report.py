@@ -28,7 +28,9 @@ def report(
     if form not in FORMATS:
         raise InputError(f"--format must be one of {', '.join(FORMATS)}, got {form!r}")
     if not folder.is_dir() or not Workspace(folder).store.is_file():
-        raise InputError(f"{folder} is not a workspace with measurements; profile a device first: edgewright profile")
+        raise InputError(
+            f"{folder} is not a workspace with measurements; profile a device first: edgewright profile DEVICE"
+        )
     started = time.monotonic()
     output, place = Output(as_json), Workspace.find(folder)
     from ..profiling.store import Store

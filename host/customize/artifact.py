@@ -12,7 +12,7 @@ from typing import Any
 
 from ..files import write_atomic
 from ..search.algorithm1 import Candidate
-from ..search.budget import CONFIDENCE, Cost
+from ..search.budget import Cost
 from .scenario import Scenario
 from .verification import PROTOCOL, Verification
 
@@ -34,7 +34,6 @@ class Artifact:
     total_s: float
     tries: int
     device_path: str | None = None
-    confidence: float = CONFIDENCE
 
     @property
     def manifest_path(self) -> Path:
@@ -53,7 +52,7 @@ class Artifact:
             "task": str(self.scenario.task),
             "device": {"name": self.scenario.device, "facts": facts},
             "budget": self.scenario.budget.to_json(),
-            "request": {"limit": self.candidate.request.limit},
+            "request": {"limit": self.candidate.request.limit, "filled": self.candidate.filled},
             "gates": {
                 "digest": gates.digest,
                 "packed": gates.pack().hex(),
@@ -62,7 +61,7 @@ class Artifact:
             },
             "predicted": self.candidate.predicted.to_json(),
             "upper": self.candidate.estimate.upper.to_json(),
-            "confidence": self.confidence,
+            "confidence": self.candidate.estimate.confidence,
             "measured": self.verification.to_json(),
             "protocol": PROTOCOL.to_json(),
             "test_images_seed": seed,

@@ -20,7 +20,7 @@ from ..files import write_atomic
 from ..gates import Gates
 from ..profiling.records import Measurement
 from ..search.algorithm1 import Candidate, Candidates, ask_all_limits, corrected
-from ..search.budget import CONFIDENCE, Budget, Cost, CostModel, Estimate
+from ..search.budget import Budget, Cost, CostModel, Estimate
 from ..search.fill import allowed_by, fill
 from ..tasks import Task, numvqa
 from ..tasks.digits import Digits
@@ -68,7 +68,6 @@ class Customizer:
     artifacts: Path
     seed: int = 0
     n_test_images: int = N_TEST_IMAGES
-    confidence: float = CONFIDENCE  # of the upper ends that `predict` gives
     fills: bool = True  # spend what Algorithm 1 leaves of a budget
     keep: Keep = _forget
     refit: Callable[[], CostModel] | None = None  # asked after a miss, when `keep` has had it
@@ -128,7 +127,6 @@ class Customizer:
             customize_s=customize_s,
             total_s=time.perf_counter() - started,
             tries=len(seen),
-            confidence=self.confidence,
         )
         template_sha256 = hashlib.sha256(self.template.to_bytes()).hexdigest()
         manifest = artifact.manifest(self.trained.digest, template_sha256, session.facts(), self.seed)
@@ -155,7 +153,7 @@ class Customizer:
             return candidate
         weights = self.trained.assembler.weights([candidate.request])[0].double().numpy()  # (N,)
         gates = fill(candidate.gates, weights, allowed_by(candidates), budget, model)
-        return replace(candidate, gates=gates, estimate=model([gates])[0])
+        return replace(candidate, gates=gates, estimate=model([gates])[0], filled=gates != candidate.gates)
 
     def _cost_model(self, budget: Budget, predict: CostModel) -> CostModel:
         """Predicted latency and memory; the exact file size too where the budget asks for it."""
@@ -216,13 +214,17 @@ def _correction(model: CostModel, seen: Sequence[tuple[Draft, Verification]]) ->
 
 def _scaled(model: CostModel, correction: Cost) -> CostModel:
     def scaled(gates: Sequence[Gates]) -> list[Estimate]:
-        return [Estimate(corrected(e.predicted, correction), corrected(e.upper, correction)) for e in model(gates)]
+        return [
+            replace(each, predicted=corrected(each.predicted, correction), upper=corrected(each.upper, correction))
+            for each in model(gates)
+        ]
 
     return scaled
 
 
 def _with_size(estimate: Estimate, size_mib: float) -> Estimate:
-    return Estimate(replace(estimate.predicted, size_mib=size_mib), replace(estimate.upper, size_mib=size_mib))
+    predicted, upper = (replace(cost, size_mib=size_mib) for cost in (estimate.predicted, estimate.upper))
+    return replace(estimate, predicted=predicted, upper=upper)
 
 
 def _ratio(measured: float | None, predicted: float | None) -> float | None:

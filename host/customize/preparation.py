@@ -16,10 +16,12 @@ from ..gates import Gates
 from ..predictors.correction import METHOD as CORRECTION_METHOD
 from ..predictors.correction import correct
 from ..predictors.fitting import CostPredictors, fit_predictors
-from ..profiling.campaign import CampaignSession, CampaignSummary, Progress, begin_campaign, run_campaign
+from ..profiling.campaign import begin_campaign, run_campaign
 from ..profiling.fleet import fleet_records
 from ..profiling.plan import Campaign, PlanOptions
+from ..profiling.progress import CampaignSummary, Progress
 from ..profiling.records import Record
+from ..profiling.run import CampaignSession
 from ..profiling.store import Store
 from ..profiling.verifications import VerificationRecord
 from ..search.algorithm1 import counts_of
@@ -131,7 +133,7 @@ def cost_model(predictors: CostPredictors, confidence: float = CONFIDENCE) -> Co
         (latency, latency_upper), (memory, memory_upper) = columns
         predicted = [Cost(ms, mib) for ms, mib in zip(latency, memory, strict=True)]
         upper = [Cost(ms, mib) for ms, mib in zip(latency_upper, memory_upper, strict=True)]
-        return [Estimate(*ends) for ends in zip(predicted, upper, strict=True)]
+        return [Estimate(*ends, confidence) for ends in zip(predicted, upper, strict=True)]
 
     check_confidence(confidence)
     return estimate

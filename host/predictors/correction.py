@@ -38,13 +38,15 @@ _BUSY = 0.1  # of all records
 @dataclass(frozen=True)
 class DriftCorrection:
     """Factors by place (device, position): raw latency / factor is the corrected one. `residuals`, by place too, are
-    logs of raw latency over what the subnet takes on the undisturbed device. Stretches count records in order of time;
+    logs of raw latency over what the subnet takes on the undisturbed device; `disturbed` are the places of stretches
+    more than 5 % off. Stretches count records in order of time;
     their levels are relative to that too. `outliers` is the share of records off by more than 10 % even after it."""
 
     factors: Mapping[tuple[str, int], float]
     stretches: tuple[Stretch, ...]
     outliers: float
     n_records: int
+    disturbed: frozenset[tuple[str, int]] = frozenset()
     residuals: Mapping[tuple[str, int], float] = field(default_factory=dict)
 
     @property
@@ -98,6 +100,12 @@ def correct(records: Iterable[Record], space: GateSpace, layers: Sequence[Layer]
         stretches=tuple(replace(part, level=part.level / base) for part in curve.stretches),
         outliers=float((np.abs(residuals - drift) > np.log1p(_OUTLIER)).mean()),
         n_records=len(rows),
+        disturbed=frozenset(
+            place
+            for part in curve.stretches
+            if abs(part.level / base - 1) > _CHANGED
+            for place in places[part.start : part.stop]
+        ),
         residuals=dict(zip(places, (residuals - np.log(base)).tolist(), strict=True)),
     )
 
@@ -116,9 +124,16 @@ def without_drift(records: Sequence[Record], drift: Mapping[str, DriftCorrection
     return [_divided(record, factors.get((record.device, record.position), 1.0)) for record in records]
 
 
-def corrected(records: Sequence[Record], space: GateSpace, layers: Sequence[Layer]) -> list[Record]:
-    """The records with corrected latencies, each device's by its own drift."""
-    return without_drift(records, drift_of(records, space, layers))
+def teaching(records: Sequence[Record], drift: Mapping[str, DriftCorrection]) -> list[Record]:
+    """What a predictor of the undisturbed device learns from, without drift.
+
+    No disturbance slows all subnets by the same factor, so that corrected records are less true than undisturbed ones:
+    where at least 40 of these stand, the others are left out.
+    """
+    disturbed = frozenset().union(*(each.disturbed for each in drift.values()))
+    calm = [record for record in records if (record.device, record.position) not in disturbed]
+    enough = sum(record.kind != "sentinel" and record.error is None for record in calm) >= MIN_RECORDS
+    return without_drift(calm if enough else records, drift)
 
 
 def _residuals(

@@ -48,35 +48,37 @@ class DriftCurve:
         self._times, self._values = times[by_time], residuals[by_time]
         self._starts = [0] if neighbours == 0 else change_points(self._values)
         ends = [*self._starts[1:], len(self._values)]
-        self._parts = [self._part(start, stop, neighbours) for start, stop in zip(self._starts, ends, strict=True)]
+        self._parts = list(zip(self._starts, ends, strict=True))
+        self._neighbours = neighbours
         # A time between two stretches belongs to the nearer one.
         self._borders = np.array([self._times[start - 1 : start + 1].mean() for start in self._starts[1:]])
 
     @property
     def stretches(self) -> tuple[Stretch, ...]:
-        ends = [*self._starts[1:], len(self._values)]
         return tuple(
-            Stretch(start, stop, float(np.exp(np.median(self._values[start:stop]))))
-            for start, stop in zip(self._starts, ends, strict=True)
+            Stretch(start, stop, float(np.exp(np.median(self._values[start:stop])))) for start, stop in self._parts
         )
 
     def __call__(self, times: FloatArray) -> FloatArray:
         """Log factors `(q,)` at `times` `(q,)`."""
         which = np.searchsorted(self._borders, times, side="right")  # (q,)
         factors = np.zeros(len(times))
-        for number, (start, medians, half) in enumerate(self._parts):
-            here = which == number
-            places = np.searchsorted(self._times[start:], times[here]) - half
-            factors[here] = medians[np.clip(places, 0, len(medians) - 1)]
+        for number, (start, stop) in enumerate(self._parts):
+            here, size = which == number, stop - start if self._neighbours == LEVELS else self._neighbours
+            if size:
+                part = slice(start, stop)
+                factors[here] = running_median(self._times[part], self._values[part], times[here], size)
         return factors
 
-    def _part(self, start: int, stop: int, neighbours: Neighbours) -> tuple[int, FloatArray, int]:
-        """Where a stretch starts, the medians of its windows, and how far a window reaches back."""
-        values = self._values[start:stop]
-        if neighbours == 0:
-            return start, np.zeros(1), 0
-        size = len(values) if neighbours == LEVELS else min(neighbours, len(values))
-        return start, np.median(sliding_window_view(values, size), axis=1), size // 2
+
+def running_median(times: FloatArray, values: FloatArray, at: FloatArray, neighbours: int) -> FloatArray:
+    """`(q,)`: at each time, the median of the `neighbours` values measured around it, half of them on either side."""
+    by_time = np.argsort(times, kind="stable")
+    size = min(neighbours, len(values))
+    medians = np.median(sliding_window_view(values[by_time], size), axis=1)  # (n - size + 1,)
+    starts = np.searchsorted(times[by_time], at) - size // 2
+    result: FloatArray = medians[np.clip(starts, 0, len(medians) - 1)]
+    return result
 
 
 def change_points(values: FloatArray) -> list[int]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import TypeVar
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import Ridge, RidgeCV
@@ -21,6 +20,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from ..errors import InputError
+from .drift import running_median
 from .features import FloatArray
 
 _ROUNDS = 4
@@ -175,13 +175,3 @@ def _errors_unseen(
 
 def _part(order: FloatArray | None, rows: NDArray[np.bool_]) -> FloatArray | None:
     return None if order is None else order[rows]
-
-
-def running_median(order: FloatArray, values: FloatArray, at: FloatArray, neighbours: int) -> FloatArray:
-    """`(q,)`: at each time, the median of the `neighbours` values measured around it, half of them on either side."""
-    by_time = np.argsort(order, kind="stable")
-    size = min(neighbours, len(values))
-    medians = np.median(sliding_window_view(values[by_time], size), axis=1)  # (n - size + 1,)
-    starts = np.searchsorted(order[by_time], at) - size // 2
-    result: FloatArray = medians[np.clip(starts, 0, len(medians) - 1)]
-    return result

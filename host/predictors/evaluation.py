@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 from ..errors import InputError
 from ..gates import GateSpace, Layer
 from ..profiling.records import Record
-from .correction import drift_of, without_drift
+from .correction import drift_of, teaching
 from .features import FeatureSet, FloatArray
 from .fitting import Quantity, table, usable, value
 from .linear import MIN_RECORDS, CostPredictor, LatencyPredictor, MemoryPredictor
@@ -50,7 +50,7 @@ class NoiseFloor:
 class PredictorReport:
     """Every feature set and quantity on the same held-out subnets. Without memory measurements: latency only.
 
-    Latencies are those without the device's changes of speed; `disturbances` has a sentence on each, if any.
+    Latencies are those of the undisturbed device; `disturbances` has a sentence on each disturbance.
     """
 
     scores: tuple[Score, ...]
@@ -81,7 +81,8 @@ def evaluate(
     records = list(records)
     table(usable(records), "latency", space)  # checks that they are of this supernet
     drift = drift_of(records, space, layers)
-    records = without_drift(records, drift)
+    n_failed = sum(record.error is not None for record in records)
+    records = teaching(records, drift)
     rows = usable(records)
     held_out = _hold_out(rows, test_share, np.random.default_rng(seed))
     scores: list[Score] = []
@@ -93,7 +94,7 @@ def evaluate(
         scores=tuple(scores),
         noise_floor=noise_floor(records),
         n_subnets=len({record.counts for record in rows}),
-        n_failed=sum(record.error is not None for record in records),
+        n_failed=n_failed,
         disturbances=tuple(sentence for each in drift.values() for sentence in each.sentences),
     )
 

@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..gates import GateSpace, Layer
 from ..profiling.records import Record
 from ..profiling.verifications import VerificationRecord
-from .correction import corrected
+from .correction import drift_of, teaching
 from .features import FeatureSet, FloatArray
 from .linear import CostPredictor, LatencyPredictor, MemoryPredictor
 
@@ -59,7 +59,7 @@ def fit_predictors(
     records = list(records)
     latency_table = table(usable(records), "latency", space)  # checks that they are of this supernet
     if drift:
-        latency_table = table(usable(corrected(records, space, layers)), "latency", space)
+        latency_table = table(usable(teaching(records, drift_of(records, space, layers))), "latency", space)
     rows = usable(records)
     offered = get_args(FeatureSet) if features is None else (features,)
     seen = [(record.counts, record.latency_ms) for record in verifications]

@@ -15,7 +15,7 @@ from scipy.optimize import nnls
 from ..errors import InputError
 from ..gates import GateSpace, Layer
 from ..profiling.records import Record
-from .correction import corrected
+from .correction import drift_of, teaching
 from .fitting import fit_predictors, table, usable
 from .linear import MIN_RECORDS
 
@@ -63,7 +63,7 @@ def learning_curve(
     Raises:
         InputError: fewer than 40 subnets.
     """
-    rows = [row for row in usable(corrected(records, space, layers)) if row.kind == "subnet"]
+    rows = [row for row in usable(teaching(records, drift_of(records, space, layers))) if row.kind == "subnet"]
     n_test = round(_TEST_SHARE * len(rows))
     if len(rows) < MIN_SUBNETS:
         raise InputError(

@@ -78,7 +78,8 @@ class FeatureTable:
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror or error}; check the path") from error
         except (ValueError, pd.errors.ParserError) as error:
-            raise InputError(f"{path} is no CSV table with a header ({error}); mend it or export it again") from error
+            said = " ".join(str(error).split())  # pandas ends its sentences with a new line
+            raise InputError(f"{path} is no CSV table with a header ({said}); mend it or export it again") from error
         columns = [*features, latency, *([] if order in (ROW_ORDER, NO_ORDER) else [order])]
         _check_columns(path, frame, columns, latency if latency in features else None)
         numbers = {name: _numbers(path, frame, name) for name in columns}

@@ -87,4 +87,5 @@ def _with_latency(record: Record, factor: float) -> Record:
     if samples is None:
         return record
     scaled = tuple(sample * factor for sample in samples)
-    return replace(record, measurement=replace(record.measurement, samples_ms=scaled))
+    corrected_ms = None if record.corrected_ms is None else record.corrected_ms * factor
+    return replace(record, measurement=replace(record.measurement, samples_ms=scaled), corrected_ms=corrected_ms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median
@@ -63,6 +64,14 @@ class Measurement:
             check_samples(self.samples_ms)
         for name in ("memory_mib", "size_bytes"):
             check_positive(name, getattr(self, name))
+
+    @property
+    def unsteadiness(self) -> tuple[int, float]:
+        """Orders measurements, the steadiest first: how many marks, then the relative spread of the samples."""
+        centre = self.latency_ms
+        if self.samples_ms is None or centre is None:
+            return (sys.maxsize, math.inf)
+        return (len(self.marks), median(abs(sample - centre) for sample in self.samples_ms) / centre)
 
     @property
     def latency_ms(self) -> float | None:

@@ -33,13 +33,18 @@ def dump(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
+def _protocol(text: str) -> TimingProtocol:
+    """A stored protocol; one of before there was a confidence interval did not ask for one."""
+    return TimingProtocol.from_json({"ci_share": 1.0, **json.loads(text)})
+
+
 def campaign_from_row(row: Row) -> Campaign:
     return Campaign(
         id=row["id"],
         device=row["device"],
         space_digest=row["space_digest"],
         template_sha=row["template_sha"],
-        protocol=TimingProtocol.from_json(json.loads(row["protocol"])),
+        protocol=_protocol(row["protocol"]),
         options=PlanOptions.from_json(json.loads(row["options"])),
         plan_digest=row["plan_digest"],
         n_planned=row["n_planned"],
@@ -125,6 +130,6 @@ def verification_from_row(row: Row) -> VerificationRecord:
     values = {name: row[name] for name in VERIFICATION_COLUMNS if name != "latency_ms"}
     values["counts"] = tuple(json.loads(row["counts"]))
     values["samples_ms"] = tuple(tuple(samples) for samples in json.loads(row["samples_ms"]))
-    values["protocol"] = TimingProtocol.from_json(json.loads(row["protocol"]))
+    values["protocol"] = _protocol(row["protocol"])
     values["budget"], values["fits"] = json.loads(row["budget"]), bool(row["fits"])
     return VerificationRecord(**values, id=row["id"])

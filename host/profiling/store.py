@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from edgewright.device_agent.timing import TimingProtocol
 
-from ..errors import InputError, StorageError
+from ..errors import InputError
 from ..files import make_dir
 from . import schema
 from .plan import Campaign, CampaignPlan
@@ -34,6 +34,7 @@ from .rows import (
     verification_from_row,
     verification_to_row,
 )
+from .store_errors import corrupt, in_sentences
 from .verifications import VerificationRecord
 
 _BUSY_TIMEOUT_S = 10.0
@@ -58,7 +59,7 @@ class Store:
         """
         path = Path(path)
         make_dir(path.parent)
-        with _sentences(path):
+        with in_sentences(path):
             connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
         store = cls(path, connection)
         try:
@@ -149,6 +150,16 @@ class Store:
                 "is another process running the same campaign?"
             ) from error
 
+    def replace_record(self, campaign: Campaign, record: Record) -> None:
+        """Keep a better measurement of a stored position in place of the one there, in one transaction."""
+        row = record_to_row(campaign, record)
+        changed = [name for name in RECORD_COLUMNS if name not in ("campaign_id", "position")]
+        assignments = ", ".join(f"{name} = :{name}" for name in changed)
+        with self._transaction() as cursor:
+            cursor.execute(
+                f"UPDATE records SET {assignments} WHERE campaign_id = :campaign_id AND position = :position", row
+            )
+
     def records(self, campaign: Campaign, kinds: Sequence[Kind] | None = None) -> list[Record]:
         """The records of a campaign by position, failed ones included; of some kinds where given.
 
@@ -214,7 +225,7 @@ class Store:
         return {row["position"] for row in rows}
 
     def _prepare(self) -> None:
-        with _sentences(self.path):
+        with in_sentences(self.path):
             self._connection.row_factory = sqlite3.Row
             self._connection.execute("PRAGMA foreign_keys = ON")
             if self._is_new():
@@ -225,7 +236,7 @@ class Store:
             self._connection.execute("PRAGMA synchronous = NORMAL")
             problem = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if problem != "ok":
-            raise _corrupt(self.path, problem)
+            raise corrupt(self.path, problem)
         self._migrate()
 
     def _is_new(self) -> bool:
@@ -270,7 +281,7 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Cursor]:
-        with _sentences(self.path):
+        with in_sentences(self.path):
             cursor = self._connection.cursor()
             cursor.execute("BEGIN IMMEDIATE")
             try:
@@ -282,47 +293,15 @@ class Store:
                 raise
 
     def _select(self, query: str, values: Mapping[str, Any]) -> list[sqlite3.Row]:
-        with _sentences(self.path):
+        with in_sentences(self.path):
             return self._connection.execute(query, values).fetchall()
 
     def _read(self, parse: Callable[[sqlite3.Row], _T], row: sqlite3.Row) -> _T:
         try:
             return parse(row)
         except (ValueError, TypeError, KeyError) as error:
-            raise _corrupt(self.path, str(error)) from error
+            raise corrupt(self.path, str(error)) from error
 
 
 def _insert(table: str, columns: Sequence[str]) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(':' + name for name in columns)})"
-
-
-@contextmanager
-def _sentences(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ours; a broken rule of the tables is left to the caller."""
-    try:
-        yield
-    except sqlite3.IntegrityError:
-        raise
-    except sqlite3.OperationalError as error:
-        raise _storage_error(path, str(error)) from error
-    except sqlite3.DatabaseError as error:
-        raise _corrupt(path, str(error)) from error
-
-
-def _storage_error(path: Path, problem: str) -> StorageError:
-    if "locked" in problem:
-        next_step = "another process is writing to it; wait for it to finish or stop it"
-    elif "full" in problem:
-        next_step = "free some space or choose another workspace, then continue with --resume"
-    elif "disk I/O" in problem:
-        next_step = "check the disk and the free space, then continue with --resume"
-    else:
-        next_step = "check that the file and its folder can be written, or choose another workspace"
-    return StorageError(f"cannot use the store {path}: {problem}; {next_step}")
-
-
-def _corrupt(path: Path, problem: str) -> InputError:
-    return InputError(
-        f"{path} is not a readable store of measurements ({problem}); "
-        "move it away to start a new one, or put a backup in its place"
-    )

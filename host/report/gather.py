@@ -13,7 +13,7 @@ from edgewright.device_agent.template import Template
 from ..assembler.archive import TrainedSupernet
 from ..assembler.request import Request
 from ..customize.preparation import cost_model, fit_to, template_sha256
-from ..predictors.correction import DriftCorrection, drift_of, without_drift
+from ..predictors.correction import DriftCorrection, drift_of, teaching
 from ..predictors.evaluation import noise_floor
 from ..predictors.fitting import Quantity
 from ..predictors.heldout import held_out
@@ -47,7 +47,7 @@ _FACTS = (
 
 @dataclass(frozen=True)
 class Gathered:
-    """What the pieces of a page are made from. `records` are without drift, `raw` as measured."""
+    """What the pieces of a page are made from. `records` are the undisturbed ones, `raw` all as measured."""
 
     campaign: Campaign
     raw: Sequence[Record]
@@ -69,7 +69,7 @@ def gather(
     return Gathered(
         campaign=campaign,
         raw=raw,
-        records=without_drift(raw, drift),
+        records=teaching(raw, drift),
         drift=drift[campaign.device],
         facts=store.facts(own.facts_digest),
         verifications=store.verifications(campaign.device, template_sha256(template)),
@@ -123,6 +123,7 @@ def _campaign(found: Gathered, n_subnets: int) -> Rows:
         "subnets": n_subnets,
         "measured twice": sum(record.kind == "repeat" for record in records),
         "sentinels": sum(record.kind == "sentinel" for record in records),
+        "unsteady": sum(record.measurement.steady is False for record in records),
         "failed": sum(record.error is not None for record in records),
         "seed": options.seed,
         "supernet": found.trained.digest,

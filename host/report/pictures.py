@@ -21,6 +21,7 @@ def pictures(data: PageData, form: str) -> Iterator[tuple[str, bytes]]:
         InputError: kaleido or a Chromium is missing.
     """
     try:
+        import kaleido
         from choreographer.errors import BrowserFailedError, ChromeNotFoundError
         from kaleido.errors import KaleidoError
     except ImportError as error:
@@ -33,7 +34,8 @@ def pictures(data: PageData, form: str) -> Iterator[tuple[str, bytes]]:
         figure.update_layout(title={"text": title_of(name), "x": 0, "xref": "paper", "font": {"size": 16}})
         figure.update_layout(margin={"t": 110, "l": 8, "r": 16, "b": 8})
         try:
-            yield name, figure.to_image(format=form, width=_WIDTH, scale=_SCALE)
+            size = {"format": form, "width": _WIDTH, "height": figure.layout.height, "scale": _SCALE}
+            yield name, kaleido.calc_fig_sync(figure, opts=size, kopts={"mathjax": False})  # or it asks a CDN for it
         except (ChromeNotFoundError, BrowserFailedError, KaleidoError) as error:
             raise InputError(
                 f"pictures are drawn by Chromium, which cannot be started here ({error}); "

@@ -23,7 +23,8 @@ def verdict_rows(artifact: Artifact) -> dict[str, str]:
         rows["file"] += f" of {artifact.scenario.budget.size_mib:g} MiB"
     if artifact.device_path is not None:
         rows["on the device"] = artifact.device_path
-    rows["modules"] = f"{candidate.gates.ratio:.1%} of the supernet's are open (limit {candidate.request.limit:.0%})"
+    limit = f"limit {candidate.request.limit:.0%}" + (", then filled up to the budget" if candidate.filled else "")
+    rows["modules"] = f"{candidate.gates.ratio:.1%} of the supernet's are open ({limit})"
     rows["parity"] = f"largest difference to PyTorch {verification.parity_max_abs:.1e}"
     rows["time"] = (
         f"{artifact.customize_s:.3f} s from request to file, {artifact.total_s:.1f} s with the device's verdict "
@@ -43,7 +44,7 @@ def _cost_row(artifact: Artifact, name: str) -> str:
         parts[0] += f" ({low:.3f} to {high:.3f})"
     if predicted is not None:
         upper = getattr(artifact.candidate.estimate.upper, name)
-        sure = f" (below {upper:.3f} at {artifact.confidence:.0%})" if upper > predicted else ""
+        sure = f" (below {upper:.3f} at {artifact.candidate.estimate.confidence:.0%})" if upper > predicted else ""
         parts.append(f"{predicted:.3f} predicted{sure}")
     bound = getattr(artifact.scenario.budget, name)
     parts.append("no budget" if bound is None else f"budget {bound:.3f}, {measured / bound:.0%} of it used")

@@ -25,11 +25,13 @@ from .budget import Budget, Cost, CostModel, Estimate
 
 @dataclass(frozen=True)
 class Candidate:
-    """The assembler's answer to one limit, and what it is predicted to cost."""
+    """The assembler's answer to one limit, and what it is predicted to cost. `filled`: more modules were opened then,
+    up to the budget, and the limit no longer bounds them."""
 
     request: Request
     gates: Gates
     estimate: Estimate
+    filled: bool = False
 
     @property
     def predicted(self) -> Cost:

@@ -10,6 +10,9 @@ from dataclasses import asdict, dataclass
 from ..errors import InputError
 from ..gates import Gates
 
+CONFIDENCE = 0.95
+"""How sure a candidate must be to fit, where nobody says otherwise."""
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -25,17 +28,12 @@ class Cost:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a model is predicted to cost, and what a measurement of it stays below with the confidence asked for.
-
-    `upper` equals `predicted` where no interval is known.
-    """
+    """What a model is predicted to cost, and what a measurement of it stays below with this confidence."""
 
     predicted: Cost
     upper: Cost
+    confidence: float = CONFIDENCE
 
-
-CONFIDENCE = 0.95
-"""How sure a candidate must be to fit, where nobody says otherwise."""
 
 CostModel = Callable[[Sequence[Gates]], list[Estimate]]
 """Estimates of many subnets in one call."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+from pathlib import Path
 from statistics import median
 
 import numpy as np
 import pytest
 from edgewright.device_agent.isolation import run_isolated
 from edgewright.device_agent.measure import measure, run_batch
-from edgewright.device_agent.memory import NameRoom, exhaustion_named, heap_bytes, memory_gauge, status_bytes
+from edgewright.device_agent.memory import exhaustion_named, heap_bytes, memory_gauge, status_bytes
 from edgewright.device_agent.runtime_tflite import TfliteModel
 from edgewright.device_agent.runtimes import ModelLoadError, ModelRunError, Runtime, Runtimes
 from edgewright.device_agent.timing import TimingProtocol
@@ -81,23 +83,30 @@ def test_memory_is_that_of_an_allocation_of_known_size(
     assert hoarding["memory_mib"] - plain["memory_mib"] == pytest.approx(Hoarder.mib, abs=0.1)
 
 
-def test_memory_does_not_count_the_growth_of_pythons_own_tables(runtime: Runtime, small_model: bytes) -> None:
-    """The table of interned names is filled to its brim before each of many measurements: it never grows in one."""
-    usual = measure(small_model, runtime, QUICK)["memory_mib"]
-    room = NameRoom()
-    room.ensure()
-    before, number = heap_bytes() or 0, 0
-    names = []
-    while abs((heap_bytes() or 0) - before) < 300_000 and number < 1 << 18:  # as the table grows, it is empty again
-        before = heap_bytes() or 0
-        names.append(sys.intern(f"filler {number}"))
-        number += 1
-    brim, measured = number - 8, []
-    for step in range(brim + 16):
-        names.append(sys.intern(f"another filler {step}"))
-        if step >= brim - 8:
-            measured.append(measure(small_model, runtime, QUICK)["memory_mib"])
-    assert max(measured) - usual < 0.1
+# In a process of its own, which has loaded what an agent loads and no more.
+MODULES_OF_A_CHILD = """
+import sys
+from edgewright.device_agent import measure as module
+from edgewright.device_agent.isolation import run_isolated
+from edgewright.device_agent.runtimes import Runtimes
+from edgewright.device_agent.timing import TimingProtocol
+
+runtime, model = Runtimes().tflite, open(sys.argv[1], "rb").read()
+
+def work():
+    before = set(sys.modules)
+    module._measure_here(model, runtime, TimingProtocol())
+    return {"loaded": sorted(set(sys.modules) - before)}, b""
+
+print(run_isolated(work, 60, 4096).header["loaded"])
+"""
+
+
+def test_a_measuring_child_loads_nothing_that_would_pass_for_the_model(small_model: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "small.tflite"
+    path.write_bytes(small_model)
+    argv = [sys.executable, "-c", MODULES_OF_A_CHILD, str(path)]
+    assert subprocess.run(argv, capture_output=True, check=True, text=True).stdout.strip() == "[]"
 
 
 def test_memory_counts_the_file_that_stays_in_use(

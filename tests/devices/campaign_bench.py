@@ -14,8 +14,9 @@ from edgewright.host.devices import AgentSession, Device, SessionLimits, connect
 from edgewright.host.devices.deployment import deploy
 from edgewright.host.errors import DeviceError
 from edgewright.host.files import sha256_of
-from edgewright.host.profiling.campaign import CampaignSummary, Progress, begin_campaign, run_campaign
+from edgewright.host.profiling.campaign import begin_campaign, run_campaign
 from edgewright.host.profiling.plan import Campaign, PlanOptions, make_plan
+from edgewright.host.profiling.progress import CampaignSummary, Progress
 from edgewright.host.profiling.store import Store
 
 N_SUBNETS = 60
@@ -75,7 +76,7 @@ class Bench:
 
         with self.session() as session:
             return run_campaign(
-                session, store, campaign, self.trained.supernet.space, self.template, strike, **options
+                session, store, campaign, self.trained.supernet.space, self.template, strike, rounds_again=0, **options
             )
 
     def break_off(self, store: Store, campaign: Campaign, fault: Fault, at: int = 20) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edgewright.host.gates import GateSpace, Layer
-from edgewright.host.predictors.correction import correct, corrected
+from edgewright.host.predictors.correction import correct, drift_of, teaching, without_drift
 from edgewright.host.predictors.drift import LEVELS, DriftCurve, change_points, choose_neighbours
 from edgewright.host.predictors.fitting import fit_predictors
 from edgewright.host.profiling.records import Record
@@ -59,6 +59,23 @@ def test_the_predictor_of_a_disturbed_campaign_is_close_to_the_clean_one(
     assert np.abs(of_disturbed / of_clean - 1).mean() < 0.02 < 0.05 < np.abs(of_raw / of_clean - 1).mean()
 
 
+def test_where_enough_is_undisturbed_nothing_else_teaches(space: GateSpace, layers: Layers, invented: Any) -> None:
+    """Another program slows large subnets more than small ones: no factor puts that right."""
+    clean = invented.records(200, noise=NOISE)
+    largest = max(record.latency_ms or 0.0 for record in clean)
+
+    def slowed_by_size(record: Record, late: bool) -> Record:
+        ms = record.latency_ms or 0.0
+        return slowed([replace(record, position=0)], lambda _: 1.1 + 0.4 * ms / largest if late else 1.0)[0]
+
+    disturbed = [replace(slowed_by_size(r, r.position > 120), position=r.position) for r in clean]
+    drift = drift_of(disturbed, space, layers)
+    taught = teaching(disturbed, drift)
+    assert {record.position for record in taught} <= set(range(124)) and len(taught) > 100
+    few = [record for record in disturbed if 90 <= record.position < 155]
+    assert len(teaching(few, drift_of(few, space, layers))) == len(few), "30 undisturbed ones cannot stand alone"
+
+
 def test_a_cold_start(space: GateSpace, layers: Layers, invented: Any) -> None:
     cold = slowed(invented.records(200, noise=NOISE), lambda share: 1.3 if share < 0.1 else 1.0)
     found = correct(cold, space, layers)
@@ -77,14 +94,16 @@ def test_a_busy_device(space: GateSpace, layers: Layers, invented: Any) -> None:
 def test_a_slow_drift_is_followed(space: GateSpace, layers: Layers, invented: Any) -> None:
     warming = slowed(invented.records(300, noise=NOISE), lambda share: 1 + 0.2 * share)
     latencies = {record.position: record.latency_ms for record in invented.records(300, noise=NOISE)}
-    off = [record.latency_ms / latencies[record.position] for record in corrected(warming, space, layers)]
+    still = without_drift(warming, drift_of(warming, space, layers))
+    off = [record.latency_ms / latencies[record.position] for record in still]
     assert np.std(off) < 0.03, "20 % of drift, 6 % as a standard deviation, is gone but for its scale"
 
 
 def test_devices_of_a_fleet_drift_apart(space: GateSpace, layers: Layers, invented: Any) -> None:
     first = invented.records(100, noise=NOISE)
     second = [replace(record, device="other") for record in slowed(first, lambda s: 1.3 if s >= 0.5 else 1.0)]
-    both = corrected([*first, *second], space, layers)
+    records = [*first, *second]
+    both = without_drift(records, drift_of(records, space, layers))
     late = [r.latency_ms for r in both if r.position == len(first) - 2]
     assert late[0] == pytest.approx(late[1], rel=0.05)
 
@@ -92,7 +111,7 @@ def test_devices_of_a_fleet_drift_apart(space: GateSpace, layers: Layers, invent
 def test_few_records_are_left_alone(space: GateSpace, layers: Layers, invented: Any) -> None:
     records = slowed(invented.records(25, noise=NOISE), lambda share: 1.2 if share >= 0.5 else 1.0)
     assert correct(records, space, layers).factors == {}
-    assert corrected(records, space, layers) == records
+    assert teaching(records, drift_of(records, space, layers)) == records
 
 
 def test_change_points_are_where_the_level_changes() -> None:

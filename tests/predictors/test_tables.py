@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from edgewright.host.errors import InputError
-from edgewright.host.predictors.drifting import DriftingPredictor, running_median
+from edgewright.host.predictors.drift import running_median
+from edgewright.host.predictors.drifting import DriftingPredictor
 from edgewright.host.predictors.judging import judge
 from edgewright.host.predictors.tables import FeatureTable
 from numpy.typing import NDArray

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 from edgewright.host.errors import DeviceError, InputError, MeasurementError
 from edgewright.host.gates import GateSpace, Site
-from edgewright.host.profiling.campaign import CampaignInterrupted, Progress, run_campaign
+from edgewright.host.profiling.campaign import run_campaign
 from edgewright.host.profiling.plan import Campaign, PlanOptions, make_plan
+from edgewright.host.profiling.progress import CampaignInterrupted, Progress
 from edgewright.host.profiling.store import Store
 
 Begin = Callable[..., Campaign]

@@ -13,8 +13,9 @@ from edgewright.host.devices.registry import LOCAL
 from edgewright.host.gates import GateSpace, Layer
 from edgewright.host.predictors.evaluation import evaluate
 from edgewright.host.predictors.fitting import fit_predictors
-from edgewright.host.profiling.campaign import CampaignSummary, begin_campaign, run_campaign
+from edgewright.host.profiling.campaign import begin_campaign, run_campaign
 from edgewright.host.profiling.plan import PlanOptions, make_plan
+from edgewright.host.profiling.progress import CampaignSummary
 from edgewright.host.profiling.records import Record
 from edgewright.host.profiling.store import Store
 

@@ -12,9 +12,10 @@ import pytest
 from edgewright.host.devices.session import CampaignReply
 from edgewright.host.errors import DeviceError, DeviceRefused, InputError, MeasurementError
 from edgewright.host.gates import GateSpace
-from edgewright.host.profiling import campaign as campaign_module
-from edgewright.host.profiling.campaign import CampaignInterrupted, run_campaign
+from edgewright.host.profiling import run as run_module
+from edgewright.host.profiling.campaign import run_campaign
 from edgewright.host.profiling.plan import Campaign, PlanOptions, make_plan
+from edgewright.host.profiling.progress import CampaignInterrupted
 from edgewright.host.profiling.store import Store
 
 Begin = Callable[..., Campaign]
@@ -22,7 +23,7 @@ Begin = Callable[..., Campaign]
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(campaign_module, "_FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(run_module, "_FIRST_PAUSE_S", 0.001)
 
 
 def lost_at(*counts: int) -> Callable[[int, bytes], None]:

@@ -1,0 +1,39 @@
+"""What a running campaign tells, and how it ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .records import Record
+
+
+class CampaignInterrupted(KeyboardInterrupt):
+    """Ctrl-C during a campaign. The message says what is stored and how to go on."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a campaign stands after one try. `last` is stored unless it failed and is tried again at the end."""
+
+    done: int
+    total: int
+    rate_per_s: float
+    eta_s: float
+    last: Record
+
+
+@dataclass(frozen=True)
+class CampaignSummary:
+    """A finished campaign; `n_measured` of its `total` records were made by this run, `n_failed` hold an error,
+    `n_unsteady` were disturbed each time they were measured.
+
+    `overhead_ms` is the median over this run of what host and agent added per subnet, storing included; None when
+    nothing was measured or the agent gave no child times.
+    """
+
+    total: int
+    n_measured: int
+    n_failed: int
+    wall_s: float
+    overhead_ms: float | None
+    n_unsteady: int = 0
