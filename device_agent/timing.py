@@ -127,7 +127,7 @@ class Timing:
         above 5 % of it and above what was asked for), drifting (first and last third differ by more than 10 %)."""
         found = [] if self.settled else ["unsettled"]
         centre, third = median(self.samples_ms), len(self.samples_ms) // 3
-        if _relative_width(self.samples_ms) > max(_WIDE, ci_share):
+        if not _is_known(self.samples_ms, max(_WIDE, ci_share)):
             found.append("wide")
         if third >= _WINDOW:
             drift = median(self.samples_ms[-third:]) - median(self.samples_ms[:third])
@@ -145,9 +145,10 @@ def median_interval(samples: Sequence[float]) -> tuple[float, float]:
     return ordered[max(0, low)], ordered[min(n - 1, high)]
 
 
-def _relative_width(samples: Sequence[float]) -> float:
+def _is_known(samples: Sequence[float], ci_share: float) -> bool:
+    """Whether the median's interval is narrow enough; a share of 1 does not ask."""
     low, high = median_interval(samples)
-    return (high - low) / median(samples)
+    return ci_share >= 1 or high - low <= ci_share * median(samples)
 
 
 def percentile(samples: Sequence[float], share: float) -> float:
@@ -212,8 +213,11 @@ def _timed(run_ms: Callable[[], float], protocol: TimingProtocol, clock_ns: Call
         elapsed_ms = (clock_ns() - start) / 1e6
         if elapsed_ms >= protocol.max_time_ms or len(samples) == MAX_RUNS:
             return samples
-        if len(samples) < look_at or elapsed_ms < protocol.min_time_ms:
+        if len(samples) < protocol.n_runs or elapsed_ms < protocol.min_time_ms:
             continue
-        if elapsed_ms >= protocol.ci_time_ms or _relative_width(samples) <= protocol.ci_share:
+        if elapsed_ms >= protocol.ci_time_ms:
             return samples
-        look_at = int(_NEXT_LOOK * len(samples)) + 1
+        if len(samples) >= look_at:
+            if _is_known(samples, protocol.ci_share):
+                return samples
+            look_at = int(_NEXT_LOOK * len(samples)) + 1

@@ -182,6 +182,21 @@ def push(
 
 
 @app.command()
+def pareto(
+    task: Annotated[str, typer.Option(help='The task\'s attributes, such as "only two, even".')],
+    device: Annotated[str, typer.Option(help="Name of the device.")] = "local",
+    out: Annotated[Path | None, typer.Option(help="Write all points to a .csv file.")] = None,
+    supernet: SupernetDir = None,
+    workspace: WorkspaceDir = None,
+    json_: Json = False,
+) -> None:
+    """What a budget buys: the answers to a task that no other beats in latency, memory, file size and score."""
+    from .pareto import pareto as run
+
+    run(task, device, out, supernet, workspace, json_)
+
+
+@app.command()
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A workspace with measurements.")],
     device: Annotated[str | None, typer.Option(help="Name of the device. Default: the only profiled one.")] = None,

@@ -163,7 +163,7 @@ def fit(device: str, supernet: Path | None, workspace: Path | None, as_json: boo
 
     output, place = Output(as_json), Workspace.find(workspace)
     trained, template = load_supernet(supernet, place, output)
-    predictors = fit_to(_records(device, place, template), trained)
+    predictors = fit_to(device_records(device, place, template), trained)
     path = place.predictors / f"{device}-{trained.digest}.json"
     write_atomic(path, json.dumps(predictors.to_json()).encode())
     output.say(f"fitted to {predictors.latency.n_records_} records: {path}")
@@ -185,7 +185,7 @@ def fit(device: str, supernet: Path | None, workspace: Path | None, as_json: boo
 def report(device: str, supernet: Path | None, workspace: Path | None, as_json: bool) -> None:
     output, place = Output(as_json), Workspace.find(workspace)
     trained, template = load_supernet(supernet, place, output)
-    records = _records(device, place, template)
+    records = device_records(device, place, template)
     found = evaluate_records(records, trained)
     show_report(output, found)
     curve = learning_of(records, trained)
@@ -240,7 +240,8 @@ def show_report(output: Output, found: PredictorReport) -> None:
     )
 
 
-def _records(device: str, place: Workspace, template: Template) -> list[Any]:
+def device_records(device: str, place: Workspace, template: Template) -> list[Any]:
+    """What predictors of a device learn from. Raises `InputError` where there is nothing."""
     from ..customize.preparation import campaign_records
     from ..devices.registry import Registry
     from ..profiling.store import Store

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from edgewright.device_agent.timing import MAX_RUNS, Timing, TimingProtocol, percentile, time_runs
+from edgewright.device_agent.facts import health_marks
+from edgewright.device_agent.timing import MAX_RUNS, Timing, TimingProtocol, median_interval, percentile, time_runs
 
 
 class FakeTime:
@@ -112,3 +113,57 @@ def test_bad_values_are_shown(values: dict[str, object], said: str) -> None:
 def test_from_json_refuses_anything_else(values: object) -> None:
     with pytest.raises(ValueError):
         TimingProtocol.from_json(values)
+
+
+def test_unsteady_runs_are_sampled_until_the_median_is_known_or_the_time_is_up() -> None:
+    protocol = TimingProtocol(n_runs=30, min_time_ms=25, warmup_max_ms=20, ci_share=0.02, ci_time_ms=400)
+    rng = np.random.default_rng(0)
+    noisy = FakeTime(*(1 + 0.1 * rng.random(5000)))
+    samples = noisy.timed(protocol).samples_ms
+    low, high = median_interval(samples)
+    assert 30 < len(samples) < 350 and high - low <= 0.02 * np.median(samples)
+    hopeless = FakeTime(*np.exp(2 * rng.standard_normal(5000))).timed(protocol)
+    assert sum(hopeless.samples_ms) >= 400 > sum(hopeless.samples_ms[:-1])
+    assert len(FakeTime(*(1 + rng.random(500))).timed(replace(protocol, ci_share=1.0)).samples_ms) == 30
+
+
+@pytest.mark.parametrize("n", [12, 30, 101, 400])
+def test_the_interval_holds_the_median_as_often_as_it_says(n: int) -> None:
+    rng = np.random.default_rng(n)
+    held = 0
+    for _ in range(1000):
+        low, high = median_interval(rng.lognormal(0.0, 1.0, n).tolist())  # its median is 1, its tail is long
+        held += low <= 1.0 <= high
+    assert 0.93 < held / 1000 < 0.99
+
+
+def test_the_interval_of_few_samples_is_their_range() -> None:
+    assert median_interval((3.0,)) == (3.0, 3.0) and median_interval((2.0, 1.0, 4.0)) == (1.0, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("samples", "settled", "ci_share", "marks"),
+    [
+        ([1.0] * 30, True, 0.02, []),
+        ([1.0] * 30, False, 0.02, ["unsettled"]),
+        ([1.0, 1.4] * 15, True, 0.02, ["wide"]),
+        ([1.0, 1.4] * 15, True, 1.0, []),  # nobody asked for a narrow interval
+        ([1.0] * 40 + [1.2] * 15, True, 0.02, ["drifting"]),
+        ([1.0, 9.0], True, 1.0, []),  # too few to tell a drift
+    ],
+)
+def test_marks_say_what_is_wrong_with_the_samples(
+    samples: list[float], settled: bool, ci_share: float, marks: list[str]
+) -> None:
+    assert Timing(tuple(samples), 8, settled).marks(ci_share) == marks
+
+
+def test_health_tells_of_stolen_time_and_throttling() -> None:
+    calm = {"steal_ms": 100.0, "freq_khz": [1_000_000, 2_000_000]}
+    assert health_marks(calm, {**calm, "steal_ms": 110.0}, 40.0) == []  # a single tick of the clock
+    assert health_marks(calm, {**calm, "steal_ms": 130.0}, 40.0) == ["stolen"]
+    assert health_marks(calm, {**calm, "steal_ms": 130.0}, 1000.0) == []
+    assert health_marks(calm, {**calm, "freq_khz": [2_000_000, 800_000]}, 40.0) == []  # another core is the fastest
+    assert health_marks(calm, {**calm, "freq_khz": [1_000_000, 1_500_000]}, 40.0) == ["throttled"]
+    unknown = {"steal_ms": None, "freq_khz": None}
+    assert health_marks(unknown, calm, 40.0) == health_marks(calm, unknown, 40.0) == []

@@ -1,0 +1,50 @@
+"""`edgewright pareto`: what a task costs on a device, from the smallest answer to the whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..files import write_atomic
+from ..workspace import Workspace
+from .output import Output
+from .profiling import device_records, load_supernet
+
+if TYPE_CHECKING:
+    from ..search.pareto import ParetoPoint
+
+
+def pareto(
+    task: str, device: str, out: Path | None, supernet: Path | None, workspace: Path | None, as_json: bool
+) -> None:
+    from ..customize.preparation import cost_model, fit_to
+    from ..search.pareto import pareto_front, pareto_points
+
+    output, place = Output(as_json), Workspace.find(workspace)
+    if out is not None and out.suffix != ".csv":
+        raise InputError(f"--out must end in .csv, got {out}")
+    trained, template = load_supernet(supernet, place, output)
+    parsed = trained.tasks.parse(task)
+    predict = cost_model(fit_to(device_records(device, place, template), trained))
+    front = pareto_front(pareto_points(trained.assembler, template, predict, parsed))
+    rows = [_row(point) for point in front]
+    if out is not None:
+        import pandas as pd
+
+        write_atomic(out, pd.DataFrame(rows).to_csv(index=False).encode())
+        output.say(f"{len(rows)} points: {out}")
+    shown = rows[:: max(1, len(rows) // 20)]
+    output.grid(list(rows[0]), [["" if v is None else f"{v:.4g}" for v in row.values()] for row in shown])
+    output.done({"task": str(parsed), "device": device, "points": rows})
+
+
+def _row(point: ParetoPoint) -> dict[str, Any]:
+    return {
+        "limit": point.limit,
+        "ratio": point.gates.ratio,
+        "latency_ms": point.latency_ms,
+        "memory_mib": point.memory_mib,
+        "size_mib": point.size_mib,
+        "score": point.score,
+    }

@@ -1,0 +1,68 @@
+"""A real campaign on this machine while a real program takes a CPU from half-way on, beside one without it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from edgewright.device_agent.timing import TimingProtocol
+from edgewright.host.customize.preparation import Profiled, profile_device
+from edgewright.host.devices.connect import open_session
+from edgewright.host.devices.registry import Registry
+from edgewright.host.predictors.fitting import fit_predictors
+from edgewright.host.profiling.plan import PlanOptions
+from edgewright.host.profiling.progress import Progress
+from edgewright.host.profiling.records import Record
+from edgewright.host.profiling.store import Store
+
+OPTIONS = PlanOptions(n_subnets=110, sentinel_every=8)
+ON_ALL_CPUS = TimingProtocol(threads=len(os.sched_getaffinity(0)))
+BUSY = [sys.executable, "-c", "while True: pass"]
+
+
+def campaign(folder: Path, trained: Any, template: Any, disturb: bool) -> tuple[Profiled, list[Record]]:
+    with ExitStack() as stack:
+        store = stack.enter_context(Store.open(folder / f"{disturb}.sqlite"))
+        session = stack.enter_context(open_session(Registry(folder).get("local"), folder))
+        started: list[int] = []
+
+        def watch(at: Progress) -> None:
+            if disturb and not started and at.done >= at.total / 2:
+                started.append(at.done)
+                program = subprocess.Popen(BUSY)
+                stack.callback(program.wait)
+                stack.callback(program.kill)
+
+        profiled = profile_device(
+            session, store, "local", trained, template, OPTIONS, ON_ALL_CPUS, on_progress=watch
+        )
+        return profiled, store.records(profiled.campaign)
+
+
+@pytest.mark.skipif(ON_ALL_CPUS.threads < 2, reason="one CPU: a run shares it in turns, and its median stays the same")
+def test_a_competing_program_is_seen_and_put_right(trained: Any, template: Any, tmp_path: Path) -> None:
+    _, clean = campaign(tmp_path, trained, template, disturb=False)
+    profiled, disturbed = campaign(tmp_path, trained, template, disturb=True)
+    sentinel_ms = [record.latency_ms or 0.0 for record in disturbed if record.kind == "sentinel"]
+    half = len(sentinel_ms) // 2
+    slower = np.median(sentinel_ms[half + 1 :]) / np.median(sentinel_ms[:half])
+    if slower < 1.15:
+        pytest.skip(f"a busy program slows this machine by {slower - 1:.0%} only; with fewer CPUs it would be more")
+    assert any("times as long as the fastest lasting ones" in sentence for sentence in profiled.disturbances)
+    space, layers = trained.supernet.space, trained.supernet.plan.layers
+    counts = np.array([record.counts for record in clean])
+    reference, raw, put_right = (
+        fit_predictors(records, space, layers, drift=drift).latency.predict(counts)
+        for records, drift in ((clean, True), (disturbed, False), (disturbed, True))
+    )
+    off_raw, off = (float(np.abs(each / reference - 1).mean()) for each in (raw, put_right))
+    assert off < 0.6 * off_raw
+    kept = {record.position: record.corrected_ms for record in disturbed}
+    late = [record for record in disturbed if record.position > 0.6 * len(disturbed) and record.kind == "sentinel"]
+    assert np.median([record.latency_ms / kept[record.position] for record in late]) > 1.1, "raw and corrected differ"
