@@ -98,9 +98,8 @@ def _run(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
             return cost_model(fit_to(records, trained, store.verifications("local", sha)), options.confidence)
 
         customizer = Customizer(
-            trained, template, fitted(), load_digits().test, folder / "artifacts", keep=keep, refit=fitted,
-            confidence=options.confidence,
-        )  # fmt: skip
+            trained, template, fitted(), load_digits().test, folder / "artifacts", keep=keep, refit=fitted
+        )
         rows = []
         for scenario in scenarios(customizer.predict, trained, options.scenarios, options.seed):
             ready = replace(customizer, predict=fitted())

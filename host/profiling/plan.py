@@ -40,7 +40,7 @@ class PlanOptions:
     seed: int = 0
     sentinel_every: int = 20
     repeat_share: float = 0.1
-    spread: float = 1.0
+    spread: float = 2.0
     fleet: tuple[str, ...] = ()
     share: int = 0
 

@@ -111,7 +111,7 @@ def drift(found: Drift) -> go.Figure:
     _shade(figure, found)
     figure.update_layout(template=_TEMPLATE, height=480, legend_y=1.06)
     figure.update_yaxes(title_text="above predicted, %", range=_residual_range(found))
-    figure.update_xaxes(title_text="position in the campaign", row=2, col=1)
+    figure.update_xaxes(title_text="measurement, in order of time", row=2, col=1)
     figure.update_annotations(font_size=13, x=0, xanchor="left")
     return figure
 
@@ -120,13 +120,13 @@ def _residuals(found: Drift, residuals: np.ndarray, sentinels: bool, legend: boo
     rows = found.is_sentinel == sentinels
     marker = {"size": 8, "color": ORANGE, "symbol": "diamond"} if sentinels else {"size": 4, "color": BLUE}
     return go.Scatter(
-        x=found.positions[rows],
+        x=np.flatnonzero(rows),
         y=residuals[rows],
         mode="markers",
         marker=marker,
         name="sentinel" if sentinels else "subnet",
         showlegend=legend,
-        hovertemplate="position %{x}: %{y:+.1f} %<extra></extra>",
+        hovertemplate="measurement %{x}: %{y:+.1f} %<extra></extra>",
     )
 
 
@@ -136,7 +136,7 @@ def _shade(figure: go.Figure, found: Drift) -> None:
         strength = min(0.35, 0.06 + 2 * abs(stretch.level - 1))
         colour = ORANGE if stretch.level > 1 else BLUE
         figure.add_vrect(
-            x0=stretch.start - 0.5, x1=stretch.stop + 0.5, fillcolor=colour, opacity=strength, line_width=0,
+            x0=stretch.start - 0.5, x1=stretch.stop - 0.5, fillcolor=colour, opacity=strength, line_width=0,
             layer="below", row="all", col=1,
         )  # fmt: skip
 

@@ -33,7 +33,6 @@ from .page_data import (
     PageData,
     Predictions,
     Rows,
-    Stretch,
     Verified,
 )
 
@@ -170,16 +169,14 @@ def _drift(found: Gathered) -> Drift | None:
         return None
     device = found.campaign.device
     kinds = {record.position: record.kind for record in found.raw if record.device == device}
-    positions = [position for _, position in found.drift.factors]  # in order of time
-    residuals = np.array([found.drift.residuals[device, position] for position in positions])  # (n,), log
-    factors = np.array([found.drift.factors[device, position] for position in positions])  # (n,)
-    parts = found.drift.stretches if len(found.drift.stretches) > 1 else ()
+    places = list(found.drift.factors)  # in order of time
+    residuals = np.array([found.drift.residuals[place] for place in places])  # (n,), log
+    factors = np.array([found.drift.factors[place] for place in places])  # (n,)
     return Drift(
-        positions=np.array(positions),
         before=100 * np.expm1(residuals),
         after=100 * np.expm1(residuals - np.log(factors)),
-        is_sentinel=np.array([kinds[position] == "sentinel" for position in positions]),
-        stretches=tuple(Stretch(positions[part.start], positions[part.stop - 1], part.level) for part in parts),
+        is_sentinel=np.array([kinds[position] == "sentinel" for _, position in places]),
+        stretches=found.drift.stretches if len(found.drift.stretches) > 1 else (),
     )
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..predictors.correction import Disturbance
+from ..predictors.drift import Stretch
 from ..predictors.features import FloatArray
 
 Rows = tuple[tuple[str, str], ...]
@@ -56,29 +57,20 @@ class Predictions:
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Measurements `start` to `stop` (included), over which the device was `level` times as slow as usual."""
-
-    start: int
-    stop: int
-    level: float
-
-
-@dataclass(frozen=True)
 class Drift:
-    """How far each measurement lay above its prediction, `(n,)` in percent, as measured and after correction.
+    """How far each measurement lay above its prediction, `(n,)` in percent and in order of time, as measured and after
+    correction; `stretches` count in that order.
 
     A sentinel's is against the median of all corrected sentinels.
     """
 
-    positions: NDArray[np.int64]
     before: FloatArray
     after: FloatArray
     is_sentinel: NDArray[np.bool_]
     stretches: tuple[Stretch, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_lengths(self, len(self.positions))
+        _check_lengths(self, len(self.before))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from edgewright.host.predictors.drift import Stretch
 from edgewright.host.report.page_data import (
     CampaignVerdict,
     Drift,
@@ -14,7 +15,6 @@ from edgewright.host.report.page_data import (
     Learning,
     PageData,
     Predictions,
-    Stretch,
     Verified,
 )
 
@@ -35,7 +35,7 @@ def drift() -> Drift:
     positions = np.arange(N)
     after = rng.standard_normal(N)
     before = after + np.where(positions >= 20, 6.0, 0.0)
-    return Drift(positions, before, after, positions % 10 == 0, (Stretch(20, N - 1, 1.06),))
+    return Drift(before, after, positions % 10 == 0, (Stretch(0, 20, 1.0), Stretch(20, N, 1.06)))
 
 
 def front(task: str) -> Front:

@@ -24,7 +24,7 @@ def test_a_real_campaign_gives_every_part(profiled: Any, trained: Any, template:
     assert [found.quantity for found in data.predictions] == ["latency", "memory"]
     assert all(len(found.measured) == len(subnets) for found in data.predictions)
     assert (data.predictions[0].low < data.predictions[0].high).all()
-    assert data.drift is not None and len(data.drift.positions) == len(records)
+    assert data.drift is not None and len(data.drift.before) == len(records)
     assert len(data.fronts) == 4 and data.gate_shares is not None and data.gate_shares.shares.shape == (8, 9)
     assert (data.gate_shares.shares > 0).all()
     assert dict(data.campaign)["subnets"] == str(len(subnets))
