@@ -9,7 +9,7 @@ from ..errors import InputError
 from ..files import write_atomic
 from ..workspace import Workspace
 from .output import Output
-from .profiling import device_records, load_supernet
+from .profiling import device_predictors, load_supernet
 
 if TYPE_CHECKING:
     from ..search.pareto import ParetoPoint
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def pareto(
     task: str, device: str, out: Path | None, supernet: Path | None, workspace: Path | None, as_json: bool
 ) -> None:
-    from ..customize.preparation import cost_model, fit_to
+    from ..customize.preparation import cost_model
     from ..search.pareto import pareto_front, pareto_points
 
     output, place = Output(as_json), Workspace.find(workspace)
@@ -26,7 +26,7 @@ def pareto(
         raise InputError(f"--out must end in .csv, got {out}")
     trained, template = load_supernet(supernet, place, output)
     parsed = trained.tasks.parse(task)
-    predict = cost_model(fit_to(device_records(device, place, template), trained))
+    predict = cost_model(device_predictors(device, place, trained, template))
     front = pareto_front(pareto_points(trained.assembler, template, predict, parsed))
     rows = [_row(point) for point in front]
     if out is not None:

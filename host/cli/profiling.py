@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..assembler.archive import TrainedSupernet
     from ..customize.preparation import Profiled
     from ..predictors.evaluation import PredictorReport
+    from ..predictors.fitting import CostPredictors
     from ..predictors.learning import LearningCurve
     from .backend import Backend
     from .output import Bar
@@ -159,11 +160,9 @@ def load_supernet(supernet: Path | None, place: Workspace, output: Output) -> tu
 
 
 def fit(device: str, supernet: Path | None, workspace: Path | None, as_json: bool) -> None:
-    from ..customize.preparation import fit_to
-
     output, place = Output(as_json), Workspace.find(workspace)
     trained, template = load_supernet(supernet, place, output)
-    predictors = fit_to(device_records(device, place, template), trained)
+    predictors = device_predictors(device, place, trained, template)
     path = place.predictors / f"{device}-{trained.digest}.json"
     write_atomic(path, json.dumps(predictors.to_json()).encode())
     output.say(f"fitted to {predictors.latency.n_records_} records: {path}")
@@ -238,6 +237,16 @@ def show_report(output: Output, found: PredictorReport) -> None:
     output.say(
         f"noise floor: {floor.n_repeated} subnets measured twice differ by {floor.latency:.2f} % in latency{memory}"
     )
+
+
+def device_predictors(device: str, place: Workspace, trained: TrainedSupernet, template: Template) -> CostPredictors:
+    """Fitted to the newest campaign and to all models verified on the device."""
+    from ..customize.preparation import fit_to, template_sha256
+    from ..profiling.store import Store
+
+    records = device_records(device, place, template)
+    with Store.open(place.store) as store:
+        return fit_to(records, trained, store.verifications(device, template_sha256(template)))
 
 
 def device_records(device: str, place: Workspace, template: Template) -> list[Any]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import py_compile
+import json
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 PYTHON = "python3.11"
@@ -34,6 +33,14 @@ _LITERT = (
     "_pywrap_tensorflow_lite_metrics_wrapper.so",
 )  # fmt: skip
 _NUMPY_LEFT_OUT = {"tests", "f2py", "distutils", "doc", "__pycache__", "include"}
+# Byte code that is valid whatever the time of a source says: (path, name) in, one JSON line each.
+_COMPILE = """
+import json, py_compile, sys
+for line in sys.stdin:
+    path, name = json.loads(line)
+    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    py_compile.compile(path, path + "c", dfile=name, doraise=True, invalidation_mode=mode)
+"""
 _RUN = """#!/bin/sh
 # Starts this bundle's Python with its own loader and libraries; nothing of the device's is used.
 D=${0%/*}
@@ -73,27 +80,35 @@ def _libraries(system: Path, target: Path) -> None:
 
 def _standard_library(source: Path, target: Path) -> None:
     """As one zip beside its extension modules: a few files instead of a thousand."""
+    wanted = [path for path in sorted(source.rglob("*.py")) if _is_wanted(path.relative_to(source).parts)]
+    names = [path.relative_to(source).as_posix() for path in wanted]
+    compiled = _compiled(list(zip(wanted, names, strict=True)))
     with zipfile.ZipFile(target / "python311.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(source.rglob("*.py")):
-            parts = path.relative_to(source).parts
-            if not (_LEFT_OUT & set(parts) or parts[0].startswith("config-")):
-                name, content = _compiled(path, "/".join(parts))
-                archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+        for path, name in zip(wanted, names, strict=True):
+            member = f"{name}c" if compiled else name
+            archive.writestr(zipfile.ZipInfo(member), (compiled.get(path) or path).read_bytes(), zipfile.ZIP_DEFLATED)
     shutil.copyfile(source / "os.py", target / PYTHON / "os.py")  # by which Python finds its home
     for path in source.glob("lib-dynload/*.so"):
         if path.name.partition(".")[0] in _EXTENSIONS - {"_hashlib"}:
             _copy(path, target / PYTHON / "lib-dynload" / path.name)
 
 
-def _compiled(path: Path, name: str) -> tuple[str, bytes]:
-    """Byte code where this Python's is the bundle's, else the source."""
-    if not _same_byte_code():
-        return name, path.read_bytes()
-    code = compile(path.read_bytes(), name, "exec", dont_inherit=True)
-    import importlib._bootstrap_external as bootstrap
+def _is_wanted(parts: Sequence[str]) -> bool:
+    return not (_LEFT_OUT & set(parts) or parts[0].startswith("config-"))
 
-    source_hash = importlib.util.source_hash(path.read_bytes())
-    return f"{name}c", bytes(bootstrap._code_to_hash_pyc(code, source_hash, False))  # type: ignore[attr-defined]
+
+def _compiled(modules: Sequence[tuple[Path, str]]) -> Mapping[Path, Path]:
+    """The byte code written beside each (path, name in the bundle); none where this Python's is not the bundle's.
+
+    By a process of its own: what marshal writes depends on which strings the process already holds, and equal files
+    must give equal bytes.
+    """
+    if not _same_byte_code():
+        return {}
+    lines = "".join(f"{json.dumps([str(path), name])}\n" for path, name in modules)
+    argv = [sys.executable, "-I", "-S", "-c", _COMPILE]
+    subprocess.run(argv, input=lines.encode(), env={"PYTHONHASHSEED": "0"}, check=True, timeout=300)
+    return {path: path.with_name(f"{path.name}c") for path, _ in modules}
 
 
 def _same_byte_code() -> bool:
@@ -116,12 +131,9 @@ def _numpy(site: Path, target: Path) -> None:
     shutil.copytree(site / "numpy", target / "numpy", ignore=unwanted)
     shutil.copytree(site / "numpy.libs", target / "numpy.libs")
     _metadata(site, target, "numpy")
-    if _same_byte_code():
-        for path in sorted((target / "numpy").rglob("*.py")):
-            name = str(path.relative_to(target))
-            mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-            py_compile.compile(str(path), f"{path}c", dfile=name, doraise=True, invalidation_mode=mode)
-            path.unlink()
+    modules = [(path, str(path.relative_to(target))) for path in sorted((target / "numpy").rglob("*.py"))]
+    for path in _compiled(modules):
+        path.unlink()
 
 
 def _metadata(site: Path, target: Path, name: str) -> None:

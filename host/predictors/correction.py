@@ -37,10 +37,13 @@ _BUSY = 0.1  # of all records
 
 @dataclass(frozen=True)
 class DriftCorrection:
-    """Factors by place (device, position): raw latency / factor is the corrected one. `residuals`, by place too, are
-    logs of raw latency over what the subnet takes on the undisturbed device; `disturbed` are the places of stretches
-    more than 5 % off. Stretches count records in order of time;
-    their levels are relative to that too. `outliers` is the share of records off by more than 10 % even after it."""
+    """What one device did to a campaign's latencies; a place is (device, position).
+
+    `factors`: raw latency over corrected latency. `residuals`: log of raw latency over what the subnet takes on the
+    undisturbed device. `stretches` count records in order of time, their levels are relative to the undisturbed one;
+    `disturbed` are the places of those more than 5 % off. `outliers`: share of records off by more than 10 % even after
+    correction.
+    """
 
     factors: Mapping[tuple[str, int], float]
     stretches: tuple[Stretch, ...]

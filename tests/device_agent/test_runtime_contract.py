@@ -119,7 +119,7 @@ def test_a_record_is_complete(backend: Backend, network: str, threads: int) -> N
     assert set(record) == {
         "samples_ms", "median_ms", "mad_ms", "p90_ms", "n_warmup", "settled", "timing_method", "device", "load_ms",
         "memory_mib", "memory_method", "child_ms", "size_bytes", "health_before", "health_after", "fork_ms", "emit_ms",
-        "agent_ms",
+        "agent_ms", "ci_low_ms", "ci_high_ms", "marks", "steady",
     }  # fmt: skip
     assert len(record["samples_ms"]) >= 5 and 0 < record["median_ms"] < 1000
     assert record["device"] == "cpu" and record["timing_method"] == "perf_counter"
