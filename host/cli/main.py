@@ -92,6 +92,9 @@ def profile(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted campaign.")] = False,
     spread: Annotated[bool, typer.Option("--spread", help="One campaign spread over identical devices.")] = False,
     patience_s: Annotated[float, typer.Option(help="How long to try to reach a lost device again.")] = 120.0,
+    sentinel_every: Annotated[
+        int | None, typer.Option(help="Records between two sentinels. Default: as the last campaign's drift asks for.")
+    ] = None,
     backend: Annotated[str, typer.Option(help="agent, or benchmark-model: Google's tool, which you supply.")] = "agent",
     binary: Annotated[Path | None, typer.Option(help="The benchmark_model built for the device.")] = None,
     delegate: Annotated[str, typer.Option(help="With benchmark-model: cpu, xnnpack, gpu or nnapi.")] = "xnnpack",
@@ -104,7 +107,7 @@ def profile(
     from .profiling import ProfileOptions
     from .profiling import profile as run
 
-    options = ProfileOptions(subnets, seed, threads, resume, patience_s)
+    options = ProfileOptions(subnets, seed, threads, resume, patience_s, sentinel_every)
     run(devices, options, spread, Backend(backend, binary, delegate), supernet, workspace, json_)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +36,11 @@ class ProfileOptions:
     threads: int = 1
     resume: bool = False
     patience_s: float = 120.0
+    sentinel_every: int | None = None
 
     def __post_init__(self) -> None:
+        if self.sentinel_every is not None and self.sentinel_every < 1:
+            raise InputError(f"--sentinel-every must be at least 1 record; got {self.sentinel_every}")
         if not (math.isfinite(self.patience_s) and self.patience_s >= 0):
             raise InputError(f"--patience-s must be a number of seconds, 0 or more; got {self.patience_s}")
 
@@ -66,6 +69,8 @@ def profile(
     check_names(devices, spread)
     targets = [Registry(place.root).get(name) for name in devices]
     trained, template = load_supernet(supernet, place, output)
+    if options.sentinel_every is None and not options.resume:
+        options = replace(options, sentinel_every=_watch_interval(output, devices, place, trained, template))
     if len(targets) == 1:
         with backend.open(targets[0], place) as session:
             profiled = run_profile(output, session, place, devices[0], trained, template, options)
@@ -75,6 +80,20 @@ def profile(
 
     results = profile_several(output, place, targets, backend, trained, template, options, spread)
     output.done({"devices": [profiled_json(name, profiled) for name, profiled in results.items()]})
+
+
+def _watch_interval(
+    output: Output, devices: list[str], place: Workspace, trained: TrainedSupernet, template: Template
+) -> int:
+    from ..customize.preparation import watch_interval
+    from ..predictors.sentinels import USUAL
+    from ..profiling.store import Store
+
+    with Store.open(place.store) as store:
+        every = watch_interval(store, devices, trained, template)
+    if every != USUAL:
+        output.say(f"a sentinel every {every} records, as the last campaign's drift asks for")
+    return every
 
 
 def run_profile(
@@ -114,7 +133,8 @@ def measure_campaign(
     from ..profiling.store import Store
 
     share = fleet.index(device) if fleet else 0
-    plan = PlanOptions(options.subnets, seed=options.seed, fleet=fleet, share=share)
+    every = options.sentinel_every or PlanOptions.sentinel_every
+    plan = PlanOptions(options.subnets, seed=options.seed, sentinel_every=every, fleet=fleet, share=share)
 
     def show(at: Progress) -> None:
         failed = f", {at.last.error.kind}" if at.last.error else ""
@@ -145,8 +165,9 @@ def profiled_json(device: str, profiled: Profiled) -> dict[str, Any]:
 
 
 def summary_json(profiled: Profiled) -> dict[str, Any]:
-    seed, disturbances = profiled.campaign.options.seed, list(profiled.disturbances)
-    return {**vars(profiled.summary), "seed": seed, "disturbances": disturbances}
+    options = profiled.campaign.options
+    drawn = {"seed": options.seed, "sentinel_every": options.sentinel_every}
+    return {**vars(profiled.summary), **drawn, "disturbances": list(profiled.disturbances)}
 
 
 def load_supernet(supernet: Path | None, place: Workspace, output: Output) -> tuple[TrainedSupernet, Template]:

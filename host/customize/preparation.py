@@ -14,8 +14,9 @@ from ..assembler.archive import TrainedSupernet
 from ..errors import InputError
 from ..gates import Gates
 from ..predictors.correction import METHOD as CORRECTION_METHOD
-from ..predictors.correction import correct
+from ..predictors.correction import correct, drift_of
 from ..predictors.fitting import CostPredictors, fit_predictors
+from ..predictors.sentinels import USUAL, sentinel_interval
 from ..profiling.campaign import begin_campaign, run_campaign
 from ..profiling.fleet import fleet_records
 from ..profiling.plan import Campaign, PlanOptions
@@ -79,6 +80,14 @@ def profile_device(
     factors = {position: factor for (_, position), factor in drift.factors.items()}
     store.set_corrections(campaign, factors, CORRECTION_METHOD)
     return Profiled(campaign, summary, drift.sentences)
+
+
+def watch_interval(store: Store, devices: Sequence[str], trained: TrainedSupernet, template: Template) -> int:
+    """Records between two sentinels in a new campaign: what the device that drifted most in its last one asks for."""
+    plan = trained.supernet.plan
+    known = [campaign_with_records(store, device, template)[1] for device in devices]
+    drifts = [each for records in known for each in drift_of(records, trained.supernet.space, plan.layers).values()]
+    return min((sentinel_interval(drift) for drift in drifts), default=USUAL)
 
 
 def find_resumable(store: Store, device: str, template_sha: str, fleet: tuple[str, ...]) -> Campaign | None:

@@ -31,6 +31,8 @@ class PlanOptions:
     `n_subnets` different subnets, the full and the smallest among them; `repeat_share` of them (at least 10, or all)
     measured a second time later on; the sentinel before the first, after the last and every `sentinel_every` records.
     `spread` is how far a site's share of open modules strays from the subnet's, as a standard deviation in logits.
+    With `extremes` each site is once at its narrowest and once at its full width whatever the others are, in at most a
+    quarter of the subnets.
 
     A campaign spread over identical devices names them all in `fleet`; the plan of the one at `share` holds every
     n-th of the subnets, whole with its repeat, between sentinels of its own.
@@ -41,6 +43,7 @@ class PlanOptions:
     sentinel_every: int = 20
     repeat_share: float = 0.1
     spread: float = 2.0
+    extremes: bool = True
     fleet: tuple[str, ...] = ()
     share: int = 0
 
@@ -70,7 +73,8 @@ class PlanOptions:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> PlanOptions:
-        return cls(**{**data, "fleet": tuple(data.get("fleet", ()))})
+        # Plans of before there were extremes can still be drawn again.
+        return cls(**{"extremes": False, **data, "fleet": tuple(data.get("fleet", ()))})
 
 
 @dataclass(frozen=True)
@@ -147,22 +151,39 @@ def _draw_subnets(
     subnets = [gates for gates in (space.smallest(), space.full()) if gates.counts not in taken]
     taken = taken | {gates.counts for gates in subnets}
     n_random = options.n_subnets - len(subnets)
+    pinned = _pinned(space, n_random, rng) if options.extremes else {}
     for stratum in range(n_random):
         ratio = (stratum + rng.random()) / n_random
-        counts = _draw_counts(space, ratio, options.spread, taken, rng)
+        counts = _draw_counts(space, ratio, options.spread, pinned.get(stratum), taken, rng)
         taken.add(counts)
         subnets.append(_open_at_random(space, counts, rng))
     return subnets
 
 
+def _pinned(space: GateSpace, n_strata: int, rng: np.random.Generator) -> dict[int, tuple[int, int]]:
+    """Strata whose subnet has one site at an extreme: stratum -> (site, width)."""
+    extremes = [(index, width) for index, site in enumerate(space.sites) for width in (1, site.width)]
+    n = min(len(extremes), n_strata // 4)
+    strata = rng.choice(n_strata, n, replace=False).tolist()
+    chosen = rng.permutation(len(extremes))[:n].tolist()
+    return {stratum: extremes[index] for stratum, index in zip(strata, chosen, strict=True)}
+
+
 def _draw_counts(
-    space: GateSpace, ratio: float, spread: float, taken: set[tuple[int, ...]], rng: np.random.Generator
+    space: GateSpace,
+    ratio: float,
+    spread: float,
+    pinned: tuple[int, int] | None,
+    taken: set[tuple[int, ...]],
+    rng: np.random.Generator,
 ) -> tuple[int, ...]:
     widths = np.array([site.width for site in space.sites])  # (L,)
     ratio = min(max(ratio, 1 / space.total), 1 - 1 / (2 * space.total))
     for _ in range(_MAX_DRAWS):
         logits = math.log(ratio / (1 - ratio)) + spread * rng.standard_normal(len(widths))  # (L,)
         counts = np.clip(np.rint(widths / (1 + np.exp(-logits))), 1, widths).astype(int)
+        if pinned is not None:
+            counts[pinned[0]] = pinned[1]
         if tuple(counts.tolist()) not in taken:
             return tuple(counts.tolist())
     for _ in range(_MAX_DRAWS):  # a tiny space, or no spread: any widths that are left

@@ -2,6 +2,8 @@
 
 import json
 import platform
+import shutil
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -65,6 +67,22 @@ def test_profile_fit_and_report(edgewright, template, trained, tmp_path):
     report = edgewright("predictor", "report", "local", "--workspace", tmp_path, "--json")
     assert {score["features"] for score in report.json["scores"]} == {"paper", "products", "steps"}
     assert report.json["noise_floor"]["latency"] > 0 and "noise floor" in report.err
+
+
+def test_a_device_that_drifted_is_watched_more_closely(edgewright, profiled, tmp_path):
+    """The last campaign of a device that warmed up: a per cent slower with every record."""
+    shutil.copytree(profiled, tmp_path / "w")
+    place = ("--workspace", tmp_path / "w", "--json")
+    told = edgewright("profile", "local", "--subnets", 80, "--sentinel-every", 9, *place)
+    assert told.json["profile"]["sentinel_every"] == 9
+    with sqlite3.connect(tmp_path / "w" / "measurements.sqlite") as store:
+        ask = "SELECT rowid, samples_ms FROM records WHERE campaign_id = ? ORDER BY started_at"
+        rows = store.execute(ask, [told.json["campaign"]])
+        for number, (identity, samples) in enumerate(rows.fetchall()):
+            slower = json.dumps([sample * (1 + number / 100) for sample in json.loads(samples)])
+            store.execute("UPDATE records SET samples_ms = ? WHERE rowid = ?", [slower, identity])
+    after = edgewright("profile", "local", "--subnets", 4, *place)
+    assert after.json["profile"]["sentinel_every"] < 20 and "as the last campaign's drift asks for" in after.err
 
 
 def test_measure_takes_any_tflite_file(edgewright, workspace, template, trained, tmp_path):

@@ -48,6 +48,29 @@ def test_subnets_spread_over_ratios_and_sites() -> None:
     assert np.linalg.cond(design) < 60  # so that a regression can tell the sites apart
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_each_site_is_at_both_ends_whatever_the_others_are(seed: int) -> None:
+    """One site at a time: what it costs alone is seen, not only in company."""
+    gates = [item.gates for item in make_plan(WIDE, PlanOptions(200, seed=seed)) if item.kind == "subnet"]
+    for index, site in enumerate(WIDE.sites):
+        for width in (1, site.width):
+            alone = [g for g in gates if g.counts[index] == width and 0.1 < g.ratio < 0.9]
+            assert alone, f"{site.name} is never {width} wide in a middling subnet"
+
+
+def test_a_short_campaign_is_not_all_extremes() -> None:
+    plan = make_plan(WIDE, PlanOptions(12, repeat_share=0, spread=0.1))
+    middling = [g for g in (item.gates for item in plan if item.kind == "subnet") if min(g.counts) > 1]
+    assert len(middling) >= 6
+
+
+def test_a_plan_of_before_there_were_extremes_can_be_drawn_again() -> None:
+    old = PlanOptions(50, seed=4, spread=1.0, extremes=False)
+    stored = {name: value for name, value in old.to_json().items() if name != "extremes"}
+    assert PlanOptions.from_json(stored) == old
+    assert make_plan(WIDE, old).digest == "dcf60b02b0e9ae40"
+
+
 def test_modules_are_open_at_random_not_the_first_ones() -> None:
     half = [item.gates for item in make_plan(WIDE, PlanOptions(200)) if 0.3 < item.gates.ratio < 0.7]
     subnets = [gates for gates in half if gates != WIDE.from_counts(gates.counts)]
