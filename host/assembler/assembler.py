@@ -1,8 +1,9 @@
 """The network that turns requests into module weights; a module is open where its weight is positive.
 
 NN-Factory, sections 2.2 and 5 of the method: multi-hot task and sinusoidal limit, one selection encoding for the whole
-model, and per site a batch norm of its own and a mixture of gaters. The gater's final ReLU is an ablation only: with
-it a weight is never negative, a soft gate never closes, and a closed gate gets no gradient.
+model, and per site a batch norm of its own and a mixture of gaters. The gater's final ReLU is an ablation only, with
+the paper's threshold of 0.5: with it a weight is never negative, a soft gate never closes, and a closed gate gets no
+gradient.
 
 Shapes: `B` requests, `T` attributes, `P` limit encoding, `S` selection encoding, `E` gaters a site, `D` modules of a
 site, `L` sites, `N` modules of all sites.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +26,21 @@ from .request import Request
 
 @dataclass(frozen=True)
 class AssemblerConfig:
+    """`shared_norm`: one batch norm of the selection for all sites; `literal_relu`: weights of at least 0, open above
+    0.5. Both are ablations."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
     limit_dim: int = 32
     selection_dim: int = 128
     n_gaters: int = 4
+    shared_norm: bool = False
+    literal_relu: bool = False
+
+    @property
+    def threshold(self) -> float:
+        """The weight above which a module opens."""
+        return 0.5 if self.literal_relu else 0.0
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -43,17 +56,18 @@ def encode_limit(limits: Tensor, dim: int) -> Tensor:
 class SiteGater(nn.Module):
     """Weights of one site: `E` gaters FC -> BN over the site's own norm of the selection, mixed by a gating network."""
 
-    def __init__(self, selection_dim: int, width: int, n_gaters: int) -> None:
+    def __init__(self, config: AssemblerConfig, width: int) -> None:
         super().__init__()
-        self.shape = (n_gaters, width)
-        self.norm = nn.BatchNorm1d(selection_dim)
-        self.gaters = nn.Linear(selection_dim, n_gaters * width, bias=False)
-        self.gater_norm = nn.BatchNorm1d(n_gaters * width)  # bias 0: about half of the modules open at first
-        self.mixture = nn.Linear(selection_dim, n_gaters)
+        self.shape = (config.n_gaters, width)
+        self.norm = nn.Identity() if config.shared_norm else nn.BatchNorm1d(config.selection_dim)
+        self.gaters = nn.Linear(config.selection_dim, config.n_gaters * width, bias=False)
+        self.gater_norm = nn.BatchNorm1d(config.n_gaters * width)  # bias 0: about half of the modules open at first
+        self.rectify = nn.ReLU() if config.literal_relu else nn.Identity()
+        self.mixture = nn.Linear(config.selection_dim, config.n_gaters)
 
     def forward(self, selection: Tensor) -> Tensor:
         own = self.norm(selection)  # (B, S)
-        candidates = self.gater_norm(self.gaters(own)).unflatten(1, self.shape)  # (B, E, D)
+        candidates = self.rectify(self.gater_norm(self.gaters(own))).unflatten(1, self.shape)  # (B, E, D)
         share = self.mixture(selection).softmax(1)  # (B, E)
         return torch.einsum("be,bed->bd", share, candidates)  # (B, D)
 
@@ -69,10 +83,9 @@ class Assembler(nn.Module):
             nn.Linear(request_dim, self.config.selection_dim, bias=False),
             nn.BatchNorm1d(self.config.selection_dim),
             nn.ReLU(),
+            *([nn.BatchNorm1d(self.config.selection_dim)] if self.config.shared_norm else []),
         )
-        self.sites = nn.ModuleList(
-            SiteGater(self.config.selection_dim, site.width, self.config.n_gaters) for site in space.sites
-        )
+        self.sites = nn.ModuleList(SiteGater(self.config, site.width) for site in space.sites)
 
     def forward(self, task: Tensor, limit: Tensor) -> Tensor:
         """Multi-hot tasks `(B, T)` and limits `(B,)` -> weights `(B, N)`."""
@@ -80,13 +93,22 @@ class Assembler(nn.Module):
         selection = self.selection(request)  # (B, S)
         return torch.cat([site(selection) for site in self.sites], 1)  # (B, N)
 
+    def open(self, weights: Tensor, limits: Tensor) -> Tensor:
+        """Weights `(B, N)` and limits `(B,)` -> the modules that are open under the limits, `(B, N)`.
+
+        Raises `InputError` for a limit below one module per site.
+        """
+        return open_modules(weights - self.config.threshold, limits, self.space)
+
     @torch.inference_mode()
     def weights(self, requests: Sequence[Request]) -> Tensor:
-        """Weights `(B, N)` for requests, in evaluation mode, all in one pass."""
+        """Weights `(B, N)` for requests, in evaluation mode, all in one pass; on the CPU, wherever the assembler is."""
         self.eval()
+        like = next(self.parameters())
         task = torch.stack([torch.from_numpy(self.tasks.encode(request.task.attributes)) for request in requests])
         limit = torch.tensor([request.limit for request in requests])
-        return self(task, limit)  # (B, N)
+        weights: Tensor = self(task.to(like), limit.to(like.device)).float().cpu()  # (B, N)
+        return weights
 
     def assemble(self, requests: Sequence[Request]) -> list[Gates]:
         """Discrete gates for requests; every one respects its limit.
@@ -94,5 +116,5 @@ class Assembler(nn.Module):
         Raises `InputError` for a limit below one module per site.
         """
         limits = torch.tensor([request.limit for request in requests])
-        bits = open_modules(self.weights(requests), limits, self.space)  # (B, N)
+        bits = self.open(self.weights(requests), limits)  # (B, N)
         return [Gates(self.space, row) for row in bits.numpy()]

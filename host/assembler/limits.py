@@ -35,4 +35,4 @@ def open_modules(weights: Tensor, limits: Tensor, space: GateSpace) -> Tensor:
         best[:, where].scatter_(1, weights[:, where].argmax(1, keepdim=True), True)
     score = weights.masked_fill(best, math.inf)  # (B, N)
     rank = score.argsort(dim=1, descending=True, stable=True).argsort(dim=1)  # (B, N)
-    return (rank < torch.tensor(allowed)[:, None]) & ((weights > 0) | best)  # (B, N)
+    return (rank < torch.tensor(allowed, device=weights.device)[:, None]) & ((weights > 0) | best)  # (B, N)

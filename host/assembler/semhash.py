@@ -14,17 +14,20 @@ def soft_gates(weights: Tensor) -> Tensor:
     return (1.2 * weights.sigmoid() - 0.1).clamp(0.0, 1.0)
 
 
+def straight_through(bits: Tensor, weights: Tensor) -> Tensor:
+    """`bits` `(B, N)` forward, the soft gate's gradient backward."""
+    soft = soft_gates(weights)
+    return soft + (bits.to(soft.dtype) - soft).detach()
+
+
 def discrete_gates(weights: Tensor) -> Tensor:
     """`1(w > 0)` forward, the soft gate's gradient backward."""
-    soft = soft_gates(weights)
-    return soft + ((weights > 0).to(soft.dtype) - soft).detach()
+    return straight_through(weights > 0, weights)
 
 
-def training_gates(weights: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Weights `(B, N)` -> the gates the supernet sees and the discrete gates held against the limit, `(B, N)` each."""
-    discrete = discrete_gates(weights)
-    use_discrete = torch.rand(len(weights), 1, generator=generator) < 0.5  # (B, 1): one choice per sample
-    return torch.where(use_discrete, discrete, soft_gates(weights)), discrete
+def training_gates(weights: Tensor, bits: Tensor, coin: Tensor) -> Tensor:
+    """Weights `(B, N)` -> what the supernet sees `(B, N)`: `bits` `(B, N)` where `coin` `(B, 1)`, else soft gates."""
+    return torch.where(coin, straight_through(bits, weights), soft_gates(weights))
 
 
 def gate_loss(discrete: Tensor, limits: Tensor) -> Tensor:

@@ -300,19 +300,25 @@ def agent_remove(
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="Name of a recipe, such as numvqa-resnet.")],
-    out: Annotated[Path, typer.Option(help="Folder to write the supernet to.")],
+    recipe: Annotated[str, typer.Argument(help="A recipe that comes along, such as numvqa-resnet, or a .toml file.")],
+    out: Annotated[Path | None, typer.Option(help="Folder to write the supernet to.")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Print the recipe instead, to start your own from.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     seed: Annotated[int | None, typer.Option(help="Default: the recipe's.")] = None,
     pretrain_steps: Annotated[int | None, typer.Option(help="Default: the recipe's.")] = None,
     joint_steps: Annotated[int | None, typer.Option(help="Default: the recipe's.")] = None,
+    ablate: Annotated[list[str] | None, typer.Option(help="Leave a part of the method out; may be repeated.")] = None,
     mnist_dir: MnistDir = None,
     json_: Json = False,
 ) -> None:
-    """Train a supernet and its assembler."""
+    """Train a supernet and its assembler. `torchrun` in front of it trains on several GPUs or processes."""
+    from .training import TrainOptions
+    from .training import show as show_recipe
     from .training import train as run
 
-    run(recipe, out, resume, seed, pretrain_steps, joint_steps, mnist_dir, json_)
+    if show:
+        return show_recipe(recipe)
+    run(recipe, out, TrainOptions(resume, seed, pretrain_steps, joint_steps, tuple(ablate or ())), mnist_dir, json_)
 
 
 @supernet_app.command("evaluate")

@@ -18,10 +18,11 @@ def clean(text: str) -> str:
 
 
 class Output:
-    """One command's output. `done` is called once, at its end."""
+    """One command's output. `done` is called once, at its end. A silent one is that of a process among several."""
 
-    def __init__(self, as_json: bool) -> None:
-        self.as_json = as_json
+    def __init__(self, as_json: bool, silent: bool = False) -> None:
+        self.as_json = as_json and not silent
+        self._silent = silent
         self._console: Console | None = None
 
     @property
@@ -31,7 +32,7 @@ class Output:
             from rich.console import Console
 
             width = None if sys.stderr.isatty() else 120  # a log has no edge to wrap at
-            self._console = Console(stderr=True, highlight=False, soft_wrap=True, width=width)
+            self._console = Console(stderr=True, highlight=False, soft_wrap=True, width=width, quiet=self._silent)
         return self._console
 
     def say(self, sentence: str) -> None:

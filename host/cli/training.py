@@ -2,34 +2,58 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..errors import Interrupted
+from ..errors import InputError, Interrupted
 from ..files import write_atomic
 from .output import Output
+
+if TYPE_CHECKING:
+    from ..training.recipe import Recipe
 
 LIMITS = (0.03, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
-def train(
-    recipe_name: str,
-    out: Path,
-    resume: bool,
-    seed: int | None,
-    pretrain_steps: int | None,
-    joint_steps: int | None,
-    mnist_dir: Path | None,
-    as_json: bool,
-) -> None:
-    from ..training.recipe import find_recipe
+@dataclass(frozen=True)
+class TrainOptions:
+    """What `edgewright train` was asked to change of a recipe."""
 
-    output = Output(as_json)
-    recipe = find_recipe(recipe_name).with_options(seed=seed, pretrain_steps=pretrain_steps, joint_steps=joint_steps)
+    resume: bool = False
+    seed: int | None = None
+    pretrain_steps: int | None = None
+    joint_steps: int | None = None
+    ablations: tuple[str, ...] = ()
+
+    def apply(self, recipe: Recipe) -> Recipe:
+        changed = recipe.with_options(
+            seed=self.seed, pretrain_steps=self.pretrain_steps, joint_steps=self.joint_steps
+        )
+        return changed.without(self.ablations)
+
+
+def show(recipe_name: str) -> None:
+    """The file as it is, on stdout: it is what a user copies."""
+    from ..training.recipe_files import load_recipe, recipe_path
+
+    load_recipe(recipe_name)
+    sys.stdout.write(recipe_path(recipe_name).read_text("utf-8"))
+
+
+def train(recipe_name: str, out: Path | None, options: TrainOptions, mnist_dir: Path | None, as_json: bool) -> None:
+    from ..training.recipe_files import load_recipe
+
+    recipe = options.apply(load_recipe(recipe_name))
+    if out is None:
+        raise InputError("train needs --out DIR, the folder to write the supernet to")
     from ..tasks.digits import load_digits
-    from ..training.train import Progress
+    from ..training.run import Progress
     from ..training.train import train as run
+    from ..training.workers import is_first_process
 
+    output = Output(as_json, silent=not is_first_process())
     try:
         with output.bar("starting") as bar:
 
@@ -37,12 +61,12 @@ def train(
                 note = f"loss {at.loss:.3f}, accuracy {at.accuracy:.1%}" if at.loss else ""
                 bar.update(at.step, at.total, note, at.stage)
 
-            trained = run(recipe, out, load_digits(mnist_dir), resume=resume, on_progress=show)
+            trained = run(recipe, out, load_digits(mnist_dir), resume=options.resume, on_progress=show)
     except KeyboardInterrupt as stop:
         raise Interrupted(f"stopped; `edgewright train {recipe_name} --out {out} --resume` goes on") from stop
     train_s = trained.facts["train_s"]
     output.say(f"{out}: supernet {trained.digest}, {train_s:.0f} s; metrics.csv and curve.html beside it")
-    output.done({"supernet": str(out), "digest": trained.digest, "train_s": train_s})
+    output.done({"supernet": str(out), "digest": trained.digest, "train_s": train_s, "recipe": recipe.to_json()})
 
 
 def evaluate(

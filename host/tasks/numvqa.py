@@ -103,13 +103,13 @@ def draw_digits(
     return (rng.random(allowed.shape) * allowed).argmax(2).astype(np.int64)  # (B, 4)
 
 
-def pick_images(digits: NDArray[np.int64], source: Digits, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A random handwritten example for every digit: `(B, 4)` -> `(B, 4, 28, 28)`."""
+def pick_examples(digits: NDArray[np.int64], source: Digits, rng: np.random.Generator) -> NDArray[np.int64]:
+    """A random handwritten example of every digit, as an index into `source`: `(B, 4)` -> `(B, 4)`."""
     chosen = np.empty(digits.shape, np.int64)
     for digit, indices in enumerate(source.of_class()):
         where = digits == digit
         chosen[where] = rng.choice(indices, int(where.sum()))
-    return source.images[chosen]
+    return chosen
 
 
 def tile(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -136,4 +136,5 @@ def examples(task: Task, source: Digits, n: int, rng: np.random.Generator) -> Ex
         counts[where] = rng.choice(N_DIGITS + 1, int(where.sum()), p=question.count_weights(bool(answer)))
     members = np.isin(np.arange(N_CLASSES), list(question.members))  # (10,)
     digits = draw_digits(np.broadcast_to(members, (n, N_CLASSES)), counts, rng)
-    return Examples(tile(pick_images(digits, source, rng)), answers.astype(np.int64))
+    images = source.images[pick_examples(digits, source, rng)]  # (B, 4, 28, 28)
+    return Examples(tile(images), answers.astype(np.int64))

@@ -6,6 +6,7 @@ Shapes: `B` images of `(1, 56, 56)`, `4B` digits of `(1, 28, 28)`.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -18,14 +19,32 @@ SHIFT = 0.1
 WARP = 0.07
 
 
-def augment_digits(images: Tensor, generator: torch.Generator) -> Tensor:
+@dataclass(frozen=True)
+class Variation:
+    """How `4B` digits are varied: affine maps `(4B, 2, 3)` and bumps of a warp `(4B, 2, 5, 5)`."""
+
+    transforms: Tensor
+    bumps: Tensor
+
+    @classmethod
+    def draw(cls, n_images: int, generator: torch.Generator) -> Variation:
+        n = 4 * n_images
+        transforms = _transforms(n, generator)  # (4B, 2, 3)
+        return cls(transforms, WARP * torch.randn(n, 2, 5, 5, generator=generator))
+
+    def of(self, part: slice) -> Variation:
+        """The variation of some images only."""
+        rows = slice(4 * (part.start or 0), None if part.stop is None else 4 * part.stop)
+        return Variation(self.transforms[rows], self.bumps[rows])
+
+
+def vary_digits(images: Tensor, variation: Variation) -> Tensor:
     """A varied copy of `(B, 1, 56, 56)` images in [0, 1]."""
     n = len(images)
     digits = images.reshape(n, 2, 28, 2, 28).transpose(2, 3).reshape(4 * n, 1, 28, 28)  # (4B, 1, 28, 28)
-    grid = F.affine_grid(_transforms(4 * n, generator), list(digits.shape), align_corners=False)  # (4B, 28, 28, 2)
-    bumps = WARP * torch.randn(4 * n, 2, 5, 5, generator=generator)  # (4B, 2, 5, 5)
-    warp = F.interpolate(bumps, (28, 28), mode="bilinear", align_corners=True).permute(0, 2, 3, 1)  # (4B, 28, 28, 2)
-    varied = F.grid_sample(digits, grid + warp, align_corners=False)  # (4B, 1, 28, 28)
+    grid = F.affine_grid(variation.transforms, list(digits.shape), align_corners=False)  # (4B, 28, 28, 2)
+    warp = F.interpolate(variation.bumps, (28, 28), mode="bilinear", align_corners=True)  # (4B, 2, 28, 28)
+    varied = F.grid_sample(digits, grid + warp.permute(0, 2, 3, 1), align_corners=False)  # (4B, 1, 28, 28)
     return varied.reshape(n, 2, 2, 28, 28).transpose(2, 3).reshape(n, 1, 56, 56)  # (B, 1, 56, 56)
 
 

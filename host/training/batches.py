@@ -7,7 +7,7 @@ Shapes: `B` samples, `Q` questions of the pool, `T` attributes, `K` = 5 counts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 from ..tasks import numvqa
 from ..tasks.digits import N_CLASSES, Digits
 from ..tasks.numvqa import N_DIGITS, Question
-from .augment import augment_digits
+from .augment import Variation, vary_digits
 from .recipe import Recipe
 
 _STAGES = {"pretrain": 0, "joint": 1, "calibrate": 2}
@@ -85,6 +85,11 @@ class Batch:
     answers: Tensor
     digit_counts: Tensor
 
+    def to(self, device: torch.device, dtype: torch.dtype) -> Batch:
+        """Everything on `device`, images and tasks in `dtype`."""
+        moved = Batch(*(getattr(self, each.name).to(device) for each in fields(self)))
+        return replace(moved, images=moved.images.to(dtype), tasks=moved.tasks.to(dtype))
+
 
 class BatchSource:
     """Draws batches for a recipe from the training digits."""
@@ -95,25 +100,34 @@ class BatchSource:
         tasks = [Question.of(task.attributes) for task in numvqa.TRAINED]
         self.pool = QuestionPool.of(tasks, augmented_questions(recipe.n_augmented_tasks, rng))
 
-    def draw(self, stage: str, step: int) -> Batch:
+    def draw(self, stage: str, step: int, part: slice = slice(None)) -> Batch:
+        """The batch of a step, or the part of it that one process works on."""
         rng, generator = step_rng(self.recipe.seed, stage, step)
         n, pool, recipe = self.recipe.batch_size, self.pool, self.recipe
-        question = rng.integers(pool.n_tasks, size=n)  # (B,)
-        if len(pool.encoding) > pool.n_tasks:
-            extra = rng.random(n) < recipe.augmented_share
-            question[extra] = rng.integers(pool.n_tasks, len(pool.encoding), int(extra.sum()))
+        question = self._questions(rng)  # (B,)
         answers = rng.integers(2, size=n)  # (B,)
         even = rng.random(n) < recipe.even_counts_share
         weights = np.where(even[:, None], pool.even[question, answers], pool.natural[question, answers])  # (B, K)
         counts = (weights.cumsum(1) < rng.random((n, 1))).sum(1).clip(max=N_DIGITS)  # (B,)
         digits = numvqa.draw_digits(pool.members[question], counts, rng)  # (B, 4)
-        images = numvqa.tile(numvqa.pick_images(digits, self.digits, rng))  # (B, 1, 56, 56)
+        chosen = numvqa.pick_examples(digits, self.digits, rng)  # (B, 4)
+        images = torch.from_numpy(numvqa.tile(self.digits.images[chosen[part]]))  # (B, 1, 56, 56)
+        if recipe.digit_augmentation:
+            images = vary_digits(images, Variation.draw(n, generator).of(part))
+        limits = np.exp(rng.uniform(np.log(recipe.min_limit), 0.0, n)).astype(np.float32)  # (B,)
         return Batch(
-            images=augment_digits(torch.from_numpy(images), generator)
-            if recipe.digit_augmentation
-            else torch.from_numpy(images),
-            tasks=torch.from_numpy(pool.encoding[question]),
-            limits=torch.from_numpy(np.exp(rng.uniform(np.log(recipe.min_limit), 0.0, n)).astype(np.float32)),
-            answers=torch.from_numpy(answers),
-            digit_counts=torch.from_numpy((digits[:, :, None] == np.arange(N_CLASSES)).sum(1)),
+            images=images,
+            tasks=torch.from_numpy(pool.encoding[question[part]]),
+            limits=torch.from_numpy(limits[part]),
+            answers=torch.from_numpy(answers[part]),
+            digit_counts=torch.from_numpy((digits[part, :, None] == np.arange(N_CLASSES)).sum(1)),
         )
+
+    def _questions(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Tasks, and by a share of the samples augmentation, as indices into the pool `(B,)`."""
+        n, n_tasks, n_all = self.recipe.batch_size, self.pool.n_tasks, len(self.pool.encoding)
+        question = rng.integers(n_tasks, size=n)  # (B,)
+        if n_all > n_tasks:
+            extra = rng.random(n) < self.recipe.augmented_share
+            question[extra] = rng.integers(n_tasks, n_all, int(extra.sum()))
+        return question

@@ -34,9 +34,10 @@ class TaskAccuracy:
 def gated_accuracy(trained: TrainedSupernet, gates: Gates, examples: Examples) -> float:
     """Share of right answers of the supernet under one choice of gates."""
     trained.supernet.eval()
-    bits = torch.from_numpy(gates.bits.astype(np.float32))  # (N,)
-    logits = trained.supernet(torch.from_numpy(examples.images), bits)  # (B, 2)
-    return float((logits.argmax(1).numpy() == examples.answers).mean())
+    like = next(trained.supernet.parameters())
+    bits = torch.tensor(gates.bits).to(like)  # (N,)
+    logits = trained.supernet(torch.from_numpy(examples.images).to(like), bits)  # (B, 2)
+    return float((logits.argmax(1).cpu().numpy() == examples.answers).mean())
 
 
 def evaluate_tasks(

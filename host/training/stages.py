@@ -1,4 +1,6 @@
-"""One training step of each stage.
+"""What each stage of training asks of a batch, as modules: one forward pass, one loss.
+
+Random draws are made for the whole batch of a step and handed in, so that processes which share a batch make the same.
 
 Shapes: `B` samples, `N` modules, 10 digits with `K` = 5 possible counts each.
 """
@@ -12,8 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..assembler.assembler import Assembler
-from ..assembler.limits import open_modules
-from ..assembler.semhash import gate_loss, training_gates
+from ..assembler.semhash import discrete_gates, gate_loss, training_gates
 from ..gates import GateSpace
 from ..supernet.supernet import Supernet
 from .batches import Batch
@@ -23,14 +24,33 @@ N_COUNT_LOGITS = 10 * 5
 
 
 @dataclass(frozen=True)
-class StepResult:
-    """What one step gave; `ratio` is the mean share of open modules."""
+class Losses:
+    """What a step gave, all scalars: what is minimised, and what is told; `ratio` is the mean share of open gates."""
 
-    loss: Tensor
-    task_loss: float
-    gate_loss: float
-    ratio: float
-    accuracy: float
+    total: Tensor
+    task: Tensor
+    gates: Tensor
+    ratio: Tensor
+    accuracy: Tensor
+
+
+@dataclass(frozen=True)
+class JointNoise:
+    """Which samples see discrete gates, `(B, 1)`, and what is added to the assembler's weights, `(B, N)` or None."""
+
+    coin: Tensor
+    weights: Tensor | None = None
+
+    @classmethod
+    def draw(cls, n: int, space: GateSpace, recipe: Recipe, generator: torch.Generator) -> JointNoise:
+        coin = torch.rand(n, 1, generator=generator) < 0.5  # (B, 1)
+        noise = torch.randn(n, space.total, generator=generator) if recipe.semhash_noise else None  # (B, N)
+        return cls(coin, noise)
+
+    def to(self, device: torch.device, part: slice) -> JointNoise:
+        """The rows of one process, on its device."""
+        noise = None if self.weights is None else self.weights[part].to(device)
+        return JointNoise(self.coin[part].to(device), noise)
 
 
 def random_gates(n: int, space: GateSpace, min_ratio: float, generator: torch.Generator) -> Tensor:
@@ -39,43 +59,51 @@ def random_gates(n: int, space: GateSpace, min_ratio: float, generator: torch.Ge
     return (torch.rand(n, space.total, generator=generator) < ratio).float()  # (B, N)
 
 
-def pretrain_step(
-    supernet: Supernet, batch: Batch, recipe: Recipe, generator: torch.Generator
-) -> StepResult:
+class PretrainLoss(nn.Module):
     """Predict how often each digit occurs, under random gates."""
-    gates = random_gates(len(batch.images), supernet.space, recipe.pretrain_min_ratio, generator)
-    logits = _forward(supernet, batch.images, gates, recipe).unflatten(1, (10, 5))  # (B, 10, K)
-    loss = F.cross_entropy(logits.flatten(0, 1), batch.digit_counts.flatten())
-    right = (logits.argmax(2) == batch.digit_counts).float().mean().item()
-    return StepResult(loss, loss.item(), 0.0, gates.mean().item(), right)
+
+    def __init__(self, supernet: Supernet, recipe: Recipe) -> None:
+        super().__init__()
+        self.supernet, self.recipe = supernet, recipe
+
+    def forward(self, batch: Batch, gates: Tensor) -> Losses:
+        logits = _forward(self.supernet, batch.images, gates, self.recipe).unflatten(1, (10, 5))  # (B, 10, K)
+        loss = F.cross_entropy(logits.flatten(0, 1), batch.digit_counts.flatten())
+        right = (logits.argmax(2) == batch.digit_counts).float().mean()
+        return Losses(loss, loss.detach(), torch.zeros_like(right), gates.mean(), right)
 
 
-def joint_step(
-    supernet: Supernet,
-    assembler: Assembler,
-    batch: Batch,
-    recipe: Recipe,
-    gate_weight: float,
-    generator: torch.Generator,
-) -> StepResult:
+class JointLoss(nn.Module):
     """Task loss under the assembler's own gates, plus the weighted gate loss (Eq. 6)."""
-    gates, discrete = training_gates(assembler(batch.tasks, batch.limits), generator)  # (B, N) each
-    logits = _forward(supernet, batch.images, gates, recipe)  # (B, 2)
-    task = F.cross_entropy(logits, batch.answers)
-    over = gate_loss(discrete, batch.limits)
-    right = (logits.argmax(1) == batch.answers).float().mean().item()
-    return StepResult(task + gate_weight * over, task.item(), over.item(), discrete.mean().item(), right)
+
+    def __init__(self, supernet: Supernet, assembler: Assembler, recipe: Recipe) -> None:
+        super().__init__()
+        self.supernet, self.assembler, self.recipe = supernet, assembler, recipe
+
+    def forward(self, batch: Batch, noise: JointNoise, gate_weight: float) -> Losses:
+        weights = self.assembler(batch.tasks, batch.limits)  # (B, N)
+        if noise.weights is not None:
+            weights = weights + noise.weights
+        discrete = discrete_gates(weights)  # (B, N)
+        bits = weights > 0  # (B, N)
+        if self.recipe.keep_limits:
+            bits = self.assembler.open(weights, _kept(batch.limits, self.supernet))  # (B, N)
+        gates = training_gates(weights, bits, noise.coin)  # (B, N)
+        logits = _forward(self.supernet, batch.images, gates, self.recipe)  # (B, 2)
+        task, over = F.cross_entropy(logits, batch.answers), gate_loss(discrete, batch.limits)
+        right = (logits.argmax(1) == batch.answers).float().mean()
+        return Losses(task + gate_weight * over, task.detach(), over.detach(), discrete.detach().mean(), right)
 
 
 @torch.no_grad()
-def calibrate_step(supernet: Supernet, assembler: Assembler, batch: Batch, recipe: Recipe) -> None:
+def calibrate_step(supernet: Supernet, assembler: Assembler, batch: Batch) -> None:
     """Let the running batch norm statistics see what is deployed: discrete gates that keep their limit.
 
     Half of the samples of the joint training see soft gates, so that its statistics are of networks nobody gets.
     """
-    limits = batch.limits.clamp_min((len(supernet.space.sites) + 1) / supernet.space.total)
-    weights = assembler(batch.tasks, limits)
-    supernet(batch.images, open_modules(weights, limits, supernet.space).float())
+    weights = assembler(batch.tasks, batch.limits)
+    bits = assembler.open(weights, _kept(batch.limits, supernet))  # (B, N)
+    supernet(batch.images.to(memory_format=torch.channels_last), bits.float())
 
 
 def reset_batch_norm(module: nn.Module) -> None:
@@ -86,8 +114,14 @@ def reset_batch_norm(module: nn.Module) -> None:
             part.momentum = None
 
 
+def _kept(limits: Tensor, supernet: Supernet) -> Tensor:
+    """Limits `(B,)` that leave room for a module at every site."""
+    space = supernet.space
+    return limits.clamp_min((len(space.sites) + 1) / space.total)
+
+
 def _forward(supernet: Supernet, images: Tensor, gates: Tensor, recipe: Recipe) -> Tensor:
     images = images.to(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
         logits: Tensor = supernet(images, gates)
     return logits.float()

@@ -1,15 +1,15 @@
-"""From a recipe to a trained supernet: pre-train, train jointly, calibrate, save. Resumable after a kill."""
+"""From a recipe to a trained supernet: pre-train, train jointly, calibrate, save. Resumable after a kill.
+
+Under `torchrun` several processes do it together; all need the folder, the first writes it.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import nn
 
 from ..assembler.archive import TrainedSupernet, build_backbone
 from ..assembler.assembler import Assembler
@@ -20,51 +20,23 @@ from ..tasks import numvqa
 from ..tasks.digits import DigitSplits
 from .batches import BatchSource, step_rng
 from .checkpoint import FILE_NAME, Checkpoint
-from .evaluate import validation_accuracy
-from .metrics import MetricsLog, MetricsRow
+from .metrics import MetricsLog
 from .recipe import Recipe
-from .schedule import one_cycle, ramp
+from .run import Progress, Run, Stage
+from .schedule import ramp
 from .stages import (
     N_COUNT_LOGITS,
-    StepResult,
+    JointLoss,
+    JointNoise,
+    Losses,
+    PretrainLoss,
     calibrate_step,
-    joint_step,
-    pretrain_step,
+    random_gates,
     reset_batch_norm,
 )
+from .workers import Workers, joined
 
-VALIDATION_LIMIT = 0.2
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run is; given to the `on_progress` of `train` after every step."""
-
-    stage: str
-    step: int
-    total: int
-    loss: float
-    accuracy: float
-
-
-@dataclass
-class _Run:
-    """What one run holds while it runs."""
-
-    recipe: Recipe
-    folder: Path
-    digits: DigitSplits
-    source: BatchSource
-    supernet: Supernet
-    assembler: Assembler
-    log: MetricsLog
-    elapsed_before_s: float
-    started: float
-    on_progress: Callable[[Progress], None]
-
-    @property
-    def elapsed_s(self) -> float:
-        return self.elapsed_before_s + time.monotonic() - self.started
+_NOISE = 1_000_000_000  # apart from the steps that batches are drawn for
 
 
 def train(
@@ -80,19 +52,22 @@ def train(
     With `resume` a run that was killed goes on from its last checkpoint, with the recipe it was started with. Raises
     `InputError` when there is something in the folder and `resume` is not set, or nothing to resume.
     """
-    checkpoint = _find_checkpoint(recipe, folder, resume)
-    make_dir(folder)
-    run = _start(checkpoint.recipe if checkpoint else recipe, folder, digits, checkpoint, on_progress)
-    if checkpoint is None or checkpoint.stage == "pretrain":
-        _pretrain(run, checkpoint)
-        run.supernet = _with_new_head(run.recipe, run.supernet)
-        checkpoint = None
-    _joint(run, checkpoint)
-    _calibrate(run)
-    return _finish(run)
+    checkpoint = _find_checkpoint(folder, resume)
+    recipe = checkpoint.recipe if checkpoint else recipe
+    with joined(recipe.device) as workers:
+        make_dir(folder)
+        run = _start(recipe, folder, digits, workers, checkpoint, on_progress)
+        if checkpoint is None or checkpoint.stage == "pretrain":
+            _pretrain(run, checkpoint)
+            run.supernet = _with_new_head(recipe, run.supernet, workers)
+            checkpoint = None
+        _joint(run, checkpoint)
+        run.return_to_best()
+        _calibrate(run)
+        return _finish(run)
 
 
-def _find_checkpoint(recipe: Recipe, folder: Path, resume: bool) -> Checkpoint | None:
+def _find_checkpoint(folder: Path, resume: bool) -> Checkpoint | None:
     there = (folder / FILE_NAME).exists()
     if there and not resume:
         raise InputError(f"{folder} holds an unfinished run; continue it with --resume, or choose another folder")
@@ -107,149 +82,107 @@ def _start(
     recipe: Recipe,
     folder: Path,
     digits: DigitSplits,
+    workers: Workers,
     checkpoint: Checkpoint | None,
     on_progress: Callable[[Progress], None],
-) -> _Run:
+) -> Run:
+    workers.part(recipe.batch_size)
     pretraining = checkpoint is None or checkpoint.stage == "pretrain"
-    supernet = _new_supernet(recipe, N_COUNT_LOGITS if pretraining else None)
-    assembler = Assembler(numvqa.SPACE, supernet.space, recipe.assembler)
+    supernet = _new_supernet(recipe, workers, N_COUNT_LOGITS if pretraining else None)
+    assembler = Assembler(numvqa.SPACE, supernet.space, recipe.assembler).to(workers.device, recipe.dtype)
     if checkpoint is not None:
         supernet.backbone.load_state_dict(checkpoint.backbone)
         assembler.load_state_dict(checkpoint.assembler)
-    steps_done = checkpoint.step if checkpoint else 0
-    log = MetricsLog.open(folder, checkpoint.stage if checkpoint else "pretrain", steps_done)
-    source = BatchSource(recipe, digits.train)
-    before_s = checkpoint.elapsed_s if checkpoint else 0.0
-    return _Run(
-        recipe, folder, digits, source, supernet, assembler, log, before_s, time.monotonic(), on_progress
-    )
+    stage, steps_done = (checkpoint.stage, checkpoint.step) if checkpoint else ("pretrain", 0)
+    log = MetricsLog.open(folder, stage, steps_done) if workers.is_first else None
+    return Run(
+        recipe, folder, digits, workers, BatchSource(recipe, digits.train), supernet, assembler, log, on_progress,
+        elapsed_before_s=checkpoint.elapsed_s if checkpoint else 0.0,
+        started=time.monotonic(),
+        best=checkpoint.best if checkpoint else None,
+        evaluations_since=checkpoint.evaluations_since if checkpoint else 0,
+    )  # fmt: skip
 
 
-def _new_supernet(recipe: Recipe, num_classes: int | None = None) -> Supernet:
+def _new_supernet(recipe: Recipe, workers: Workers, num_classes: int | None = None) -> Supernet:
     """An untrained supernet; `num_classes` in place of the recipe's."""
     torch.manual_seed(recipe.seed)  # timm and torch initialise weights from the global generator only
-    arguments = dict(recipe.backbone.arguments)
-    if num_classes is not None:
-        arguments["num_classes"] = num_classes
-    example = torch.randn(2, *recipe.backbone.image_shape, generator=torch.Generator().manual_seed(recipe.seed))
-    return modularize(build_backbone(recipe.backbone.name, arguments), example).to(memory_format=torch.channels_last)
+    backbone = recipe.backbone
+    arguments = dict(backbone.arguments) if num_classes is None else {**backbone.arguments, "num_classes": num_classes}
+    example = torch.randn(2, *backbone.image_shape, generator=torch.Generator().manual_seed(recipe.seed))
+    supernet = modularize(build_backbone(backbone.name, arguments), example, backbone.policy)
+    return supernet.to(workers.device, recipe.dtype).to(memory_format=torch.channels_last)
 
 
-def _with_new_head(recipe: Recipe, pretrained: Supernet) -> Supernet:
+def _with_new_head(recipe: Recipe, pretrained: Supernet, workers: Workers) -> Supernet:
     """The recipe's own supernet with every pre-trained tensor that fits; what differs in shape is the head."""
-    supernet = _new_supernet(recipe)
+    supernet = _new_supernet(recipe, workers)
     own = supernet.backbone.state_dict()
     fitting = {n: t for n, t in pretrained.backbone.state_dict().items() if own[n].shape == t.shape}
     supernet.backbone.load_state_dict(own | fitting)
     return supernet
 
 
-def _pretrain(run: _Run, checkpoint: Checkpoint | None) -> None:
-    recipe = run.recipe
-    optimizer = torch.optim.AdamW(run.supernet.backbone.parameters(), weight_decay=recipe.weight_decay)
+def _pretrain(run: Run, checkpoint: Checkpoint | None) -> None:
+    recipe, workers = run.recipe, run.workers
+    loss = workers.wrap(PretrainLoss(run.supernet, recipe))
 
-    def step_fn(step: int) -> StepResult:
-        _, generator = step_rng(recipe.seed, "pretrain", 1_000_000_000 + step)
-        return pretrain_step(run.supernet, run.source.draw("pretrain", step), recipe, generator)
+    def losses(step: int) -> Losses:
+        _, generator = step_rng(recipe.seed, "pretrain", _NOISE + step)
+        gates = random_gates(recipe.batch_size, run.supernet.space, recipe.pretrain_min_ratio, generator)  # (B, N)
+        mine = gates[workers.part(recipe.batch_size)].to(workers.device)
+        found: Losses = loss(run.batch("pretrain", step), mine)
+        return found
 
-    _loop(run, "pretrain", recipe.pretrain_steps, optimizer, [recipe.pretrain_lr], step_fn, checkpoint)
+    parameters = [list(run.supernet.backbone.parameters())]
+    run.learn(Stage("pretrain", recipe.pretrain_steps, parameters, [recipe.pretrain_lr], losses), checkpoint)
 
 
-def _joint(run: _Run, checkpoint: Checkpoint | None) -> None:
-    recipe = run.recipe
-    groups = [{"params": list(run.supernet.backbone.parameters())}, {"params": list(run.assembler.parameters())}]
-    optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
+def _joint(run: Run, checkpoint: Checkpoint | None) -> None:
+    recipe, workers = run.recipe, run.workers
+    loss = workers.wrap(JointLoss(run.supernet, run.assembler, recipe))
 
-    def step_fn(step: int) -> StepResult:
-        _, generator = step_rng(recipe.seed, "joint", 1_000_000_000 + step)
+    def losses(step: int) -> Losses:
+        _, generator = step_rng(recipe.seed, "joint", _NOISE + step)
         weight = recipe.gate_loss_weight * ramp(step, recipe.joint_steps, recipe.gate_loss_ramp_share)
-        return joint_step(run.supernet, run.assembler, run.source.draw("joint", step), recipe, weight, generator)
+        noise = JointNoise.draw(recipe.batch_size, run.supernet.space, recipe, generator)
+        mine = noise.to(workers.device, workers.part(recipe.batch_size))
+        found: Losses = loss(run.batch("joint", step), mine, weight)
+        return found
 
+    parameters = [list(run.supernet.backbone.parameters()), list(run.assembler.parameters())]
     lrs = [recipe.backbone_lr, recipe.assembler_lr]
-    _loop(run, "joint", recipe.joint_steps, optimizer, lrs, step_fn, checkpoint)
+    run.learn(Stage("joint", recipe.joint_steps, parameters, lrs, losses), checkpoint)
 
 
-def _loop(
-    run: _Run,
-    stage: str,
-    total: int,
-    optimizer: torch.optim.Optimizer,
-    peak_lrs: list[float],
-    step_fn: Callable[[int], StepResult],
-    checkpoint: Checkpoint | None,
-) -> None:
-    """Steps of one stage, from where the checkpoint left off."""
-    first = 0
-    if checkpoint is not None:
-        optimizer.load_state_dict(checkpoint.optimizer)
-        first = checkpoint.step
-    saved = time.monotonic()
-    for step in range(first, total):
-        run.supernet.train()
-        run.assembler.train()
-        factor = one_cycle(step, total, run.recipe.warmup_share)
-        for group, peak in zip(optimizer.param_groups, peak_lrs, strict=True):
-            group["lr"] = peak * factor
-        result = step_fn(step)
-        optimizer.zero_grad(set_to_none=True)
-        result.loss.backward()  # type: ignore[no-untyped-call]
-        _clip(optimizer)
-        optimizer.step()
-        _report(run, stage, step, total, result, factor)
-        if time.monotonic() - saved > run.recipe.checkpoint_every_s or step + 1 == total:
-            _checkpoint(run, stage, step + 1, optimizer.state_dict())
-            saved = time.monotonic()
-
-
-def _clip(optimizer: torch.optim.Optimizer) -> None:
-    nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], 5.0)
-
-
-def _report(run: _Run, stage: str, step: int, total: int, result: StepResult, lr_factor: float) -> None:
-    done = step + 1
-    run.on_progress(Progress(stage, done, total, result.task_loss, result.accuracy))
-    if done % 50 and done != total:
+def _calibrate(run: Run) -> None:
+    total = run.recipe.calibrate_steps
+    if total == 0:
         return
-    validation = None
-    if stage == "joint" and (done % run.recipe.evaluate_every == 0 or done == total):
-        trained = TrainedSupernet(run.supernet, run.assembler, numvqa.SPACE, {})
-        validation = validation_accuracy(trained, run.digits.validation, VALIDATION_LIMIT, run.recipe.seed)
-    run.log.add(
-        MetricsRow(
-            stage=stage,
-            step=done,
-            task_loss=result.task_loss,
-            gate_loss=result.gate_loss,
-            ratio=result.ratio,
-            accuracy=result.accuracy,
-            validation_accuracy=validation,
-            lr_factor=lr_factor,
-            elapsed_s=run.elapsed_s,
-        )
-    )
-
-
-def _checkpoint(run: _Run, stage: str, step: int, optimizer: dict[str, Any]) -> None:
-    backbone, assembler = run.supernet.backbone.state_dict(), run.assembler.state_dict()
-    Checkpoint(run.recipe, stage, step, run.elapsed_s, backbone, assembler, optimizer).save(run.folder)
-
-
-def _calibrate(run: _Run) -> None:
     reset_batch_norm(run.supernet.backbone)
     run.supernet.train()
     run.assembler.eval()
-    for step in range(run.recipe.calibrate_steps):
-        batch = run.source.draw("calibrate", step)
-        images = batch.images.to(memory_format=torch.channels_last)
-        calibrate_step(run.supernet, run.assembler, replace(batch, images=images), run.recipe)
-        run.on_progress(Progress("calibrate", step + 1, run.recipe.calibrate_steps, 0.0, 0.0))
+    for step in range(total):
+        with run.workers.synchronised():
+            calibrate_step(run.supernet, run.assembler, run.batch("calibrate", step))
+        if run.workers.is_first:
+            run.on_progress(Progress("calibrate", step + 1, total, 0.0, 0.0))
 
 
-def _finish(run: _Run) -> TrainedSupernet:
-    run.supernet.to(memory_format=torch.contiguous_format)
-    facts = {"recipe": run.recipe.to_json(), "train_s": round(run.elapsed_s, 1), "torch": torch.__version__}
-    trained = TrainedSupernet(run.supernet.eval(), run.assembler.eval(), numvqa.SPACE, facts)
-    trained.save(run.folder)
-    run.log.draw_curve()
-    (run.folder / FILE_NAME).unlink(missing_ok=True)
+def _finish(run: Run) -> TrainedSupernet:
+    run.supernet.to("cpu", torch.float32).to(memory_format=torch.contiguous_format)
+    facts = {
+        "recipe": run.recipe.to_json(),
+        "train_s": round(run.elapsed_s, 1),
+        "torch": torch.__version__,
+        "processes": run.workers.count,
+        "device": run.workers.device.type,
+        "best_step": run.best.step if run.best else None,
+    }
+    trained = TrainedSupernet(run.supernet.eval(), run.assembler.to("cpu", torch.float32).eval(), numvqa.SPACE, facts)
+    if run.workers.is_first:
+        trained.save(run.folder)
+        (run.folder / FILE_NAME).unlink(missing_ok=True)
+    if run.log is not None:
+        run.log.draw_curve()
     return trained

@@ -76,11 +76,29 @@ def test_a_discrete_gate_learns_through_the_soft_gates_gradient():
     assert torch.allclose(weights.grad, by_hand) and (by_hand > 0).all()
 
 
-def test_about_half_of_the_samples_see_discrete_gates():
-    gates, discrete = training_gates(torch.randn(400, 9), torch.Generator().manual_seed(1))
-    is_discrete = ((gates == 0) | (gates == 1)).all(1)
-    assert 150 < is_discrete.sum() < 250
-    assert ((discrete - discrete.round()).abs() < 1e-6).all()
+def test_a_coin_says_which_samples_see_discrete_gates():
+    weights, coin = torch.randn(400, 9, generator=torch.Generator().manual_seed(1)), torch.rand(400, 1) < 0.5
+    gates = training_gates(weights, weights > 0, coin)
+    assert torch.allclose(gates[coin[:, 0]], (weights[coin[:, 0]] > 0).float(), atol=1e-6)
+    assert torch.equal(gates[~coin[:, 0]], soft_gates(weights[~coin[:, 0]]))
+
+
+def test_the_literal_relu_opens_above_a_half():
+    """The paper's text to the letter: no weight is negative, and 0.5 is the threshold."""
+    space = GateSpace((Site("a", 8), Site("b", 16)))
+    literal = Assembler(numvqa.SPACE, space, AssemblerConfig(literal_relu=True)).eval()
+    requests = [Request(numvqa.SPACE.parse("has 3"), 1.0)]
+    weights = literal.weights(requests)
+    assert weights.min() == 0
+    (gates,) = literal.assemble(requests)
+    forced = {int(weights[0, where].argmax()) + where.start for where in space.slices}
+    assert set(np.flatnonzero(gates.bits)) == set(torch.nonzero(weights[0] > 0.5).flatten().tolist()) | forced
+
+
+def test_with_a_shared_norm_no_site_has_its_own():
+    space = GateSpace((Site("a", 8), Site("b", 16)))
+    names = list(Assembler(numvqa.SPACE, space, AssemblerConfig(shared_norm=True)).state_dict())
+    assert not [name for name in names if ".norm." in name] and "selection.3.weight" in names
 
 
 def test_the_gate_loss_is_one_sided():

@@ -1,21 +1,24 @@
 """A very small training run, killed and resumed; what it learns is not the point here, that it is the same run is."""
 
 import csv
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from edgewright.host.assembler.archive import TrainedSupernet
+from edgewright.host.assembler.assembler import Assembler
 from edgewright.host.errors import InputError
 from edgewright.host.tasks import numvqa
 from edgewright.host.tasks.digits import load_digits
-from edgewright.host.training.augment import augment_digits
+from edgewright.host.training import run
+from edgewright.host.training.augment import Variation, vary_digits
 from edgewright.host.training.batches import BatchSource, augmented_questions
-from edgewright.host.training.recipe import RECIPES, Backbone, Recipe, find_recipe
+from edgewright.host.training.recipe import Backbone, Recipe
 from edgewright.host.training.schedule import one_cycle, ramp
-from edgewright.host.training.train import train
+from edgewright.host.training.stages import JointLoss, JointNoise
+from edgewright.host.training.train import _new_supernet, train
+from edgewright.host.training.workers import Workers
 
 TINY = Recipe(
     name="tiny",
@@ -131,7 +134,7 @@ def test_held_out_tasks_are_never_drawn(digits):
 def test_augmented_digits_stay_in_their_quarter_and_in_range(digits):
     image = torch.zeros(4, 1, 56, 56)
     image[:, :, 8:20, 8:20] = 1.0
-    varied = augment_digits(image, torch.Generator().manual_seed(0))
+    varied = vary_digits(image, Variation.draw(4, torch.Generator().manual_seed(0)))
     assert varied[:, :, 28:].abs().max() == 0 and varied[:, :, :, 28:].abs().max() == 0
     assert 0 <= varied.min() and varied.max() <= 1.0 and not torch.equal(varied, image)
 
@@ -142,9 +145,53 @@ def test_schedules():
     assert [ramp(step, 90, 1 / 3) for step in (0, 15, 30, 80)] == pytest.approx([0.0, 0.5, 1.0, 1.0])
 
 
-def test_recipes_survive_json_and_unknown_ones_are_named():
-    for recipe in RECIPES.values():
-        data = json.loads(json.dumps(recipe.to_json()))
-        assert Recipe.from_json(data) == recipe
-    with pytest.raises(InputError, match="unknown recipe 'x'; there are: numvqa-resnet"):
-        find_recipe("x")
+class Rated:
+    """In place of the validation: accuracies that are known."""
+
+    def __init__(self, *accuracies):
+        self.accuracies = list(accuracies)
+        self.seen = []
+
+    def __call__(self, trained, digits, limit, seed):
+        self.seen.append({name: tensor.clone() for name, tensor in weights(trained).items()})
+        return self.accuracies[len(self.seen) - 1]
+
+
+def test_the_best_evaluation_is_delivered_and_patience_ends(digits, tmp_path, monkeypatch):
+    rated = Rated(0.5, 0.9, 0.8, 0.7)
+    monkeypatch.setattr(run, "validation_accuracy", rated)
+    patient = replace(TINY, joint_steps=40, evaluate_every=2, patience=2, calibrate_steps=0)
+    trained = train(patient, tmp_path, digits)
+    assert len(rated.seen) == 4 and trained.facts["best_step"] == 4
+    for name, tensor in weights(trained).items():
+        assert torch.equal(tensor, rated.seen[1][name]), name
+
+
+def test_patience_survives_a_kill(digits, tmp_path, monkeypatch):
+    patient = replace(TINY, joint_steps=40, evaluate_every=2, patience=2, calibrate_steps=1)
+    monkeypatch.setattr(run, "validation_accuracy", Rated(0.5, 0.9, 0.8))
+    with pytest.raises(Killed):
+        train(patient, tmp_path, digits, on_progress=kill_at("joint", 7))
+    rated = Rated(0.7)
+    monkeypatch.setattr(run, "validation_accuracy", rated)
+    assert train(patient, tmp_path, digits, resume=True).facts["best_step"] == 4
+    assert len(rated.seen) == 1, "the second evaluation in a row without a better one was the last"
+
+
+def test_without_pretraining_the_backbone_starts_at_random(digits, tmp_path):
+    trained = train(replace(TINY, pretrain_steps=0), tmp_path, digits)
+    assert trained.facts["recipe"]["pretrain_steps"] == 0
+    assert "pretrain" not in (tmp_path / "metrics.csv").read_text()
+
+
+def test_gates_that_keep_their_limit_are_what_is_trained(digits):
+    """At a limit of 40 % the discrete half of the samples sees no more than is deployed."""
+    supernet = _new_supernet(TINY, Workers())
+    assembler = Assembler(numvqa.SPACE, supernet.space)
+    batch = replace(BatchSource(TINY, digits.train).draw("joint", 0), limits=torch.full((8,), 0.4))
+    noise = JointNoise(torch.ones(8, 1, dtype=torch.bool))
+    seen = []
+    supernet.register_forward_pre_hook(lambda _, args: seen.append(args[1]))
+    for kept in (True, False):
+        JointLoss(supernet, assembler, replace(TINY, keep_limits=kept))(batch, noise, 1.0)
+    assert seen[0].mean(1).max() <= 0.4 < seen[1].mean(1).max(), "as assembled, about half of the modules are open"
