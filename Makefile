@@ -28,6 +28,7 @@ benchmarks: setup
 	$(BIN)/python -m benchmarks.devices
 	$(BIN)/python -m benchmarks.predictors
 	$(BIN)/python -m benchmarks.budget
+	$(BIN)/python -m benchmarks.training
 
 setup: $(VENV)/ready
 

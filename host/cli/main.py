@@ -321,6 +321,27 @@ def train(
     run(recipe, out, TrainOptions(resume, seed, pretrain_steps, joint_steps, tuple(ablate or ())), mnist_dir, json_)
 
 
+@app.command()
+def evaluate(
+    space: Annotated[str, typer.Argument(metavar="TASKS", help="Whose experiments: numvqa.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where tables, models and the page go.")],
+    supernet: Annotated[
+        list[Path] | None, typer.Option(help="A trained supernet; may be repeated. Default: the shipped ones.")
+    ] = None,
+    part: Annotated[list[str] | None, typer.Option(help="accuracy, similarity or scenarios. Default: all.")] = None,
+    images: Annotated[int, typer.Option(help="Test images per task.")] = 500,
+    subnets: Annotated[int, typer.Option(help="Of the campaign on this machine.")] = 300,
+    budget: Annotated[list[float] | None, typer.Option(help="Share of the full model's cost; may be repeated.")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Task of the scenarios; may be repeated.")] = None,
+    mnist_dir: MnistDir = None,
+    json_: Json = False,
+) -> None:
+    """The paper's experiments on this machine, with its baselines: tables, and one page. Takes hours, resumes."""
+    from .evaluation import evaluate as run
+
+    run(space, folder, supernet or [], part or [], images, subnets, budget or [], task or [], mnist_dir, json_)
+
+
 @supernet_app.command("evaluate")
 def supernet_evaluate(
     supernet: SupernetDir = None,

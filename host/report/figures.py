@@ -14,7 +14,7 @@ from plotly.subplots import make_subplots
 from .page_data import Drift, Front, GateShares, Learning, PageData, Predictions
 
 BLUE, ORANGE, GREY, INK = "#2a6fb0", "#d9731a", "#8a919c", "#2b3038"
-_TASK_COLOURS = (BLUE, ORANGE, "#2e8b57", "#8a4fb0", "#b03a4b", "#5b6470")
+TASK_COLOURS = (BLUE, ORANGE, "#2e8b57", "#8a4fb0", "#b03a4b", "#5b6470")
 _ROW_HEIGHT = 17  # of the heat map, in pixels: a task's name stays legible
 _AXIS = {
     "automargin": True,
@@ -26,7 +26,7 @@ _AXIS = {
     "zeroline": False,
     "title": {"standoff": 8},
 }
-_TEMPLATE = go.layout.Template(
+TEMPLATE = go.layout.Template(
     layout={
         "font": {"family": "system-ui, -apple-system, Segoe UI, Roboto, Arial, sans-serif", "size": 13, "color": INK},
         "paper_bgcolor": "white",
@@ -57,7 +57,7 @@ def figures(data: PageData) -> dict[str, go.Figure]:
 
 def predicted_against_measured(found: Predictions) -> go.Figure:
     """One point a subnet with its interval; what lies outside of its interval has another colour."""
-    figure = _figure(440, f"measured {found.quantity}, {found.unit}", f"predicted, {found.unit}")
+    figure = blank(440, f"measured {found.quantity}, {found.unit}", f"predicted, {found.unit}")
     ends = [float(min(found.measured.min(), found.low.min())), float(max(found.measured.max(), found.high.max()))]
     line = {"color": GREY, "width": 1, "dash": "dash"}
     figure.add_scatter(x=ends, y=ends, mode="lines", line=line, name="as measured", hoverinfo="skip")
@@ -109,7 +109,7 @@ def drift(found: Drift) -> go.Figure:
             figure.add_trace(_residuals(found, residuals, sentinels, row == 1), row=row, col=1)
         figure.add_hline(y=0, line={"color": GREY, "width": 1}, row=row, col=1)
     _shade(figure, found)
-    figure.update_layout(template=_TEMPLATE, height=480, legend_y=1.06)
+    figure.update_layout(template=TEMPLATE, height=480, legend_y=1.06)
     figure.update_yaxes(title_text="above predicted, %", range=_residual_range(found))
     figure.update_xaxes(title_text="measurement, in order of time", row=2, col=1)
     figure.update_annotations(font_size=13, x=0, xanchor="left")
@@ -150,7 +150,7 @@ def _residual_range(found: Drift) -> list[float]:
 
 def learning(found: Learning) -> go.Figure:
     """Held-out error against the number of profiled subnets, with the noise floor as a line."""
-    figure = _figure(360, "profiled subnets", "held-out error, % MAPE")
+    figure = blank(360, "profiled subnets", "held-out error, % MAPE")
     figure.add_scatter(
         x=found.n_train, y=found.mape, mode="lines+markers", name="held-out error",
         line={"color": BLUE, "width": 2}, marker={"size": 8},
@@ -178,10 +178,10 @@ def pareto(fronts: tuple[Front, ...]) -> go.Figure:
     figure = make_subplots(rows=len(known), cols=1, vertical_spacing=0.13)
     for number, front in enumerate(fronts):
         for row, (name, title) in enumerate(known, 1):
-            figure.add_trace(_front(front, name, _TASK_COLOURS[number % len(_TASK_COLOURS)], row == 1), row=row, col=1)
+            figure.add_trace(_front(front, name, TASK_COLOURS[number % len(TASK_COLOURS)], row == 1), row=row, col=1)
             figure.update_xaxes(title_text=title, row=row, col=1)
             figure.update_yaxes(title_text="score", row=row, col=1)
-    figure.update_layout(template=_TEMPLATE, height=60 + 260 * len(known))
+    figure.update_layout(template=TEMPLATE, height=60 + 260 * len(known))
     return figure
 
 
@@ -219,15 +219,15 @@ def gate_heat_map(found: GateShares) -> go.Figure:
             hovertemplate="%{y}<br>%{x}: %{z:.0f} % open<extra></extra>",
         )
     )  # fmt: skip
-    figure.update_layout(template=_TEMPLATE, height=110 + _ROW_HEIGHT * len(found.tasks), margin_t=12)
+    figure.update_layout(template=TEMPLATE, height=110 + _ROW_HEIGHT * len(found.tasks), margin_t=12)
     figure.update_yaxes(autorange="reversed", type="category", dtick=1, tickfont_size=11, showline=False, ticks="")
     figure.update_xaxes(type="category", tickangle=-45, tickfont_size=11, showline=False, ticks="")
     return figure
 
 
-def _figure(height: int, x: str, y: str) -> go.Figure:
+def blank(height: int, x: str, y: str) -> go.Figure:
     figure = go.Figure()
-    figure.update_layout(template=_TEMPLATE, height=height, xaxis_title_text=x, yaxis_title_text=y)
+    figure.update_layout(template=TEMPLATE, height=height, xaxis_title_text=x, yaxis_title_text=y)
     return figure
 
 

@@ -7,6 +7,7 @@ Shapes: `B` samples, `Q` questions of the pool, `T` attributes, `K` = 5 counts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..tasks import numvqa
+from ..tasks import Task, numvqa
 from ..tasks.digits import N_CLASSES, Digits
 from ..tasks.numvqa import N_DIGITS, Question
 from .augment import Variation, vary_digits
@@ -92,12 +93,12 @@ class Batch:
 
 
 class BatchSource:
-    """Draws batches for a recipe from the training digits."""
+    """Draws batches for a recipe from the training digits, of all trained tasks or of the given ones."""
 
-    def __init__(self, recipe: Recipe, digits: Digits) -> None:
+    def __init__(self, recipe: Recipe, digits: Digits, asked: Sequence[Task] = numvqa.TRAINED) -> None:
         self.recipe, self.digits = recipe, digits
         rng = np.random.default_rng([recipe.seed, 99])
-        tasks = [Question.of(task.attributes) for task in numvqa.TRAINED]
+        tasks = [Question.of(task.attributes) for task in asked]
         self.pool = QuestionPool.of(tasks, augmented_questions(recipe.n_augmented_tasks, rng))
 
     def draw(self, stage: str, step: int, part: slice = slice(None)) -> Batch:

@@ -1,0 +1,99 @@
+"""A training step under gates against the same step of the plain backbone. Prints one JSON object.
+
+Same weights, same batch, same optimiser and precision; the three kinds take turns, so that all see the same machine.
+`gated` has gates per sample; `joint` is what training does: the assembler makes them, and learns too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from statistics import median, quantiles
+
+import torch
+import torch.nn.functional as F
+from edgewright.host.assembler.archive import build_backbone
+from edgewright.host.assembler.assembler import Assembler
+from edgewright.host.supernet.supernet import modularize
+from edgewright.host.tasks import numvqa
+from edgewright.host.tasks.digits import load_digits
+from edgewright.host.training.batches import Batch, BatchSource, step_rng
+from edgewright.host.training.recipe import Recipe
+from edgewright.host.training.recipe_files import load_recipe
+from edgewright.host.training.stages import JointLoss, JointNoise, random_gates
+from torch import Tensor, nn
+
+ROUNDS = 15
+Step = Callable[[], None]
+
+
+def plain_backbone(recipe: Recipe) -> nn.Module:
+    torch.manual_seed(recipe.seed)
+    backbone = build_backbone(recipe.backbone.name, recipe.backbone.arguments)
+    return backbone.to(memory_format=torch.channels_last).train()
+
+
+def stepping(parameters: list[nn.Parameter], loss: Callable[[], Tensor], recipe: Recipe) -> Step:
+    optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=recipe.weight_decay)
+
+    def step() -> None:
+        value = loss()
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        nn.utils.clip_grad_norm_(parameters, 5.0)
+        optimizer.step()
+
+    return step
+
+
+def task_loss(model: Callable[[Tensor], Tensor], batch: Batch, recipe: Recipe) -> Tensor:
+    with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+        logits = model(batch.images.to(memory_format=torch.channels_last))
+    return F.cross_entropy(logits.float(), batch.answers)
+
+
+def steps_of(recipe: Recipe) -> dict[str, Step]:
+    batch = BatchSource(recipe, load_digits().train).draw("joint", 0)
+    example = torch.zeros(2, *recipe.backbone.image_shape)
+    plain = plain_backbone(recipe)
+    gated, joint = (modularize(plain_backbone(recipe), example, recipe.backbone.policy).train() for _ in range(2))
+    assembler = Assembler(numvqa.SPACE, joint.space, recipe.assembler).train()
+    _, generator = step_rng(recipe.seed, "joint", 1)
+    gates = random_gates(recipe.batch_size, gated.space, 0.2, generator)
+    noise = JointNoise.draw(recipe.batch_size, joint.space, recipe, generator)
+    loss = JointLoss(joint, assembler, recipe)
+    return {
+        "plain": stepping(list(plain.parameters()), lambda: task_loss(plain, batch, recipe), recipe),
+        "gated": stepping(
+            list(gated.parameters()), lambda: task_loss(lambda x: gated(x, gates), batch, recipe), recipe
+        ),
+        "joint": stepping(list(loss.parameters()), lambda: loss(batch, noise, 1.0).total, recipe),
+    }
+
+
+def seconds(step: Step) -> float:
+    start = time.perf_counter()
+    step()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--recipe", default="numvqa-resnet")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    options = parser.parse_args()
+    steps = steps_of(load_recipe(options.recipe))
+    rounds = [{name: seconds(step) for name, step in steps.items()} for _ in range(options.rounds + 2)][2:]
+    result: dict[str, object] = {"recipe": options.recipe, "rounds": options.rounds, "threads": torch.get_num_threads()}
+    for name in steps:
+        result[f"{name}_s"] = median(each[name] for each in rounds)
+    for name in ("gated", "joint"):
+        ratios = [each[name] / each["plain"] for each in rounds]
+        result[f"{name}_ratio"], result[f"{name}_ratio_quartiles"] = median(ratios), quantiles(ratios)[::2]
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""What the paper claims, held against an evaluation's tables: reached, not reached, or not testable here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+Verdict = Literal["reached", "not reached", "not testable here"]
+_LOW = 0.05
+_SLACK = 0.01  # of accuracy: what 500 images of a task can tell apart
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One sentence of the paper, what was found, and the verdict."""
+
+    claim: str
+    found: str
+    verdict: Verdict
+
+
+def claims(accuracy: pd.DataFrame, scenarios: pd.DataFrame, preparation: pd.DataFrame) -> list[Claim]:
+    """All of them, in the paper's order."""
+    found = [_low_limits(name, part) for name, part in accuracy.groupby("supernet", sort=False)]
+    found += [_limits_hold(accuracy), _plateau(accuracy), _unseen(accuracy)]
+    if len(scenarios):
+        found += [_budgets_met(scenarios), _against_retrain(scenarios), _against_pruning(scenarios)]
+        found += [_cheaper(scenarios), _break_even(scenarios, preparation)]
+    testable = ("better than Retrain where a task has little data (AttrOD)", "within budgets on a phone and a Jetson")
+    return [*found, *(Claim(text, "", "not testable here") for text in testable)]
+
+
+def by_method(scenarios: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy by scenario (rows) and method (columns), where all methods have one."""
+    return scenarios.pivot_table(index=["task", "share"], columns="method", values="accuracy").dropna()
+
+
+def _verdict(holds: bool) -> Verdict:
+    return "reached" if holds else "not reached"
+
+
+def _low_limits(name: str, part: pd.DataFrame) -> Claim:
+    trained = part[~part["held_out"] & (part["limit"] == _LOW)]["accuracy"]
+    wanted = 0.877 if "vit" in name else 0.99
+    text = f"{name}: at least {wanted:.1%} at a limit of 5 %"
+    if not len(trained):
+        return Claim(text, "5 % leaves less than a module per site", "not testable here")
+    return Claim(text, f"mean {trained.mean():.1%}, lowest {trained.min():.1%}", _verdict(trained.mean() >= wanted))
+
+
+def _limits_hold(accuracy: pd.DataFrame) -> Claim:
+    over = int((accuracy["ratio"] > accuracy["limit"] + 1e-9).sum())
+    return Claim("no subnet opens more than its limit", f"{over} of {len(accuracy)} do", _verdict(over == 0))
+
+
+def _plateau(accuracy: pd.DataFrame) -> Claim:
+    mean = accuracy[accuracy["supernet"] == accuracy["supernet"].iloc[0]].groupby("limit")["ratio"].mean()
+    text = "the open share follows a small limit and levels off at a large one"
+    said = ", ".join(f"{limit:.0%}: {ratio:.1%}" for limit, ratio in mean.items())
+    return Claim(text, said, _verdict(mean.iloc[0] > 0.8 * mean.index[0] and mean.iloc[-1] < 0.8 * mean.index[-1]))
+
+
+def _unseen(accuracy: pd.DataFrame) -> Claim:
+    rows = accuracy[(accuracy["limit"] == 0.2) & (accuracy["supernet"] == accuracy["supernet"].iloc[0])]
+    trained, unseen = (rows[rows["held_out"] == held]["accuracy"] for held in (False, True))
+    said = f"at 20 %: unseen {unseen.mean():.1%} (lowest {unseen.min():.1%}), trained {trained.mean():.1%}"
+    return Claim("unseen tasks lose little on average", said, _verdict(trained.mean() - unseen.mean() < 0.03))
+
+
+def _budgets_met(scenarios: pd.DataFrame) -> Claim:
+    ours = scenarios[scenarios["method"] == "edgewright"]
+    met = (ours["latency_ms"] <= ours["budget_ms"]) & (ours["memory_mib"].fillna(0) <= ours["budget_mib"].fillna(1e9))
+    return Claim("every generated model is within its budget", f"{int(met.sum())} of {len(ours)}", _verdict(met.all()))
+
+
+def _against_retrain(scenarios: pd.DataFrame) -> Claim:
+    table = by_method(scenarios)
+    loss = 100 * (table["retrain-equal"] - table["edgewright"]) if len(table) else pd.Series([float("nan")])
+    said = f"{loss.mean():+.2f} points below on average ({loss.min():+.1f} to {loss.max():+.1f})"
+    return Claim("close to Retrain: within a point at equal latency", said, _verdict(loss.mean() <= 1.0))
+
+
+def _against_pruning(scenarios: pd.DataFrame) -> Claim:
+    table = by_method(scenarios)
+    gain = 100 * (table["edgewright"] - table["prune-tune"]) if len(table) else pd.Series([float("nan")])
+    said = f"{gain.mean():+.2f} points above on average ({gain.min():+.1f} to {gain.max():+.1f})"
+    return Claim("better than Prune&Tune", said, _verdict(gain.mean() > 0))
+
+
+def seconds_by_method(scenarios: pd.DataFrame) -> dict[str, float]:
+    """Mean seconds a scenario."""
+    return {str(name): float(value) for name, value in scenarios.groupby("method")["seconds"].mean().items()}
+
+
+def _cheaper(scenarios: pd.DataFrame) -> Claim:
+    seconds = seconds_by_method(scenarios)
+    others = [seconds[name] for name in ("retrain", "prune-tune") if name in seconds]
+    ratio = min(others) / seconds["edgewright"] if others and "edgewright" in seconds else float("nan")
+    text = "customising is over 1,000 times cheaper than either baseline"
+    return Claim(text, f"{ratio:,.0f} times", _verdict(ratio > 1000))
+
+
+def break_even(scenarios: pd.DataFrame, preparation: pd.DataFrame) -> dict[str, float]:
+    """After how many scenarios customising has cost less than a baseline, preparation counted."""
+    once = preparation.groupby("method")["seconds"].sum()
+    seconds = seconds_by_method(scenarios)
+    found: dict[str, float] = {}
+    for name in ("retrain", "prune-tune"):
+        if name in seconds and "edgewright" in seconds and seconds[name] > seconds["edgewright"]:
+            extra = float(once.get("edgewright", 0.0)) - float(once.get(name, 0.0))
+            found[name] = extra / (seconds[name] - seconds["edgewright"])
+    return found
+
+
+def _break_even(scenarios: pd.DataFrame, preparation: pd.DataFrame) -> Claim:
+    found = break_even(scenarios, preparation)
+    said = ", ".join(f"{count:.0f} scenarios against {name}" for name, count in found.items())
+    return Claim("preparation pays off after some scenarios", said, _verdict(bool(found)))

@@ -1,0 +1,43 @@
+"""All experiments into one folder, in an order that shows something early; interrupted, a rerun goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, get_args
+
+from ..assembler.archive import TrainedSupernet
+from ..errors import InputError
+from ..files import make_dir, write_atomic
+from ..tasks.digits import DigitSplits
+from .accuracy import Say, measure_accuracy, measure_similarity
+from .options import Options
+from .page import render
+from .scenarios import run_scenarios
+
+Part = Literal["accuracy", "similarity", "scenarios"]
+PARTS: tuple[Part, ...] = get_args(Part)
+PAGE = "index.html"
+
+
+def evaluate_numvqa(folder: Path, digits: DigitSplits, options: Options, parts: tuple[str, ...], say: Say) -> Path:
+    """Run the named parts (all when none is) and write the page; returns its path.
+
+    Raises `InputError` for an unknown part, and what measuring on this machine raises.
+    """
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown:
+        raise InputError(f"unknown part {unknown[0]!r}; there are: {', '.join(PARTS)}")
+    make_dir(folder)
+    wanted = parts or PARTS
+    supernets = {name: TrainedSupernet.load(path) for name, path in options.supernets.items()}
+    page = folder / PAGE
+    for name, trained in supernets.items():
+        if "accuracy" in wanted:
+            measure_accuracy(folder, name, trained, digits.test, options, say)
+    if "similarity" in wanted:
+        measure_similarity(folder, supernets)
+    write_atomic(page, render(folder, options))
+    if "scenarios" in wanted:
+        run_scenarios(folder, next(iter(supernets.values())), digits, options, say)
+        write_atomic(page, render(folder, options))
+    return page

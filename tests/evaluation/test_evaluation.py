@@ -1,0 +1,115 @@
+"""All experiments at once, on this machine with the shipped supernet; only the baselines' training is cut short."""
+
+import csv
+from io import StringIO
+
+import numpy as np
+import pandas as pd
+import pytest
+from edgewright.host.errors import InputError
+from edgewright.host.evaluation import scenarios
+from edgewright.host.evaluation.accuracy import cosine, jaccard
+from edgewright.host.evaluation.claims import break_even, claims
+from edgewright.host.evaluation.evaluate import PARTS, evaluate_numvqa
+from edgewright.host.evaluation.options import Options
+from edgewright.host.evaluation.page import frame
+from edgewright.host.evaluation.scenarios import scenario_table
+from edgewright.host.shipped import shipped_supernets
+from edgewright.host.tasks.digits import load_digits
+from edgewright.host.training.single import UntilFlat
+
+pytestmark = pytest.mark.timeout(600)
+SHORT = UntilFlat(evaluate_every=1, patience=9, max_steps=2, n_images=20)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_digits()
+
+
+@pytest.fixture(scope="module")
+def options():
+    first = dict(list(shipped_supernets().items())[:1])
+    return Options(first, ("has, 0",), (0.7,), n_images=20, subnets=30, until=SHORT, prune_tries=2)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, digits, options):
+    folder = tmp_path_factory.mktemp("evaluation")
+    evaluate_numvqa(folder, digits, options, (), lambda *_: None)
+    return folder
+
+
+def test_every_method_has_its_row(folder):
+    rows = frame(scenario_table(folder)).set_index("method")
+    assert set(rows.index) == {"edgewright", "retrain", "retrain-equal", "prune-tune"}
+    assert (rows["latency_ms"] > 0).all() and (rows["memory_mib"] > 0).all()
+    ours = rows.loc["edgewright"]
+    assert ours["latency_ms"] <= ours["budget_ms"] and ours["memory_mib"] <= ours["budget_mib"]
+    assert rows.loc["retrain", "memory_mib"] > ours["budget_mib"], "the full architecture is larger than 70 % of itself"
+    assert (rows.drop("edgewright")["flat"] == "False").all(), "cut short, and said so"
+
+
+def test_a_rerun_does_nothing_twice(folder, digits, options, monkeypatch):
+    before = {path.name: path.read_bytes() for path in folder.glob("*.csv")}
+
+    def refuse(*_):
+        raise AssertionError("this was done before")
+
+    monkeypatch.setattr(scenarios, "profile_device", refuse)
+    monkeypatch.setattr("edgewright.host.evaluation.baselines.fit_task", refuse)
+    monkeypatch.setattr("edgewright.host.evaluation.accuracy.evaluate_tasks", refuse)
+    evaluate_numvqa(folder, digits, options, (), lambda *_: None)
+    assert {path.name: path.read_bytes() for path in folder.glob("*.csv")} == before
+
+
+def test_what_was_trained_before_a_kill_is_not_trained_again(folder, digits, options, monkeypatch):
+    """The row was not written yet, the model was."""
+    path = folder / "scenarios.csv"
+    whole = path.read_text()
+    path.write_text("".join(line for line in whole.splitlines(True) if ",retrain," not in line))
+    monkeypatch.setattr("edgewright.host.evaluation.baselines.fit_task", lambda *_: pytest.fail("trained again"))
+    evaluate_numvqa(folder, digits, options, ("scenarios",), lambda *_: None)
+    old, new = (retrained(text) for text in (whole, path.read_text()))
+    for column in ("accuracy", "seconds", "size_mib"):
+        assert old[column] == new[column], "the same model, and the note of what its training took"
+
+
+def retrained(text):
+    return next(row for row in csv.DictReader(StringIO(text)) if row["method"] == "retrain")
+
+
+def test_the_page_has_claims_tables_and_charts(folder):
+    page = (folder / "index.html").read_text()
+    for part in ("claims", "table2", "table3", "table4", "limits", "ratio", "budget", "jaccard", "cosine"):
+        assert f'<section id="{part}">' in page
+    assert "within a point at equal latency" in page and "not testable here" in page
+    assert "http-equiv" in page and "99.7 % / 3.0 %" in page
+
+
+def test_unknown_parts_are_named(tmp_path, digits, options):
+    with pytest.raises(InputError, match="unknown part 'luck'; there are: " + ", ".join(PARTS)):
+        evaluate_numvqa(tmp_path, digits, options, ("luck",), lambda *_: None)
+
+
+def test_similarity_by_hand():
+    bits = np.array([[1.0, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 1]])
+    assert jaccard(bits)[0].tolist() == pytest.approx([1, 1 / 3, 0])
+    assert cosine(bits)[0].tolist() == pytest.approx([1, 1 / 2, 0])
+
+
+def test_break_even_by_hand():
+    """1000 s more once, 99 s less each time."""
+    each = pd.DataFrame({"method": ["edgewright", "retrain"], "seconds": [1.0, 100.0]})
+    once = pd.DataFrame({"method": ["edgewright"], "what": ["supernet"], "seconds": [990.0]})
+    assert break_even(each, once) == {"retrain": pytest.approx(10.0)}
+
+
+def test_a_claim_that_is_missed_is_said_to_be():
+    accuracy = pd.DataFrame(
+        {"supernet": "s", "task": "t", "limit": [0.05, 0.2] * 2, "held_out": [False, False, True, True],
+         "ratio": [0.05, 0.3, 0.05, 0.2], "accuracy": [0.8, 0.99, 0.5, 0.6]}
+    )  # fmt: skip
+    found = {claim.claim: claim.verdict for claim in claims(accuracy, pd.DataFrame(), pd.DataFrame())}
+    assert found["no subnet opens more than its limit"] == "not reached"
+    assert found["unseen tasks lose little on average"] == "not reached"
