@@ -29,7 +29,7 @@ _MAX_FAILURES_IN_A_ROW = 10
 _BATCH = 16  # subnets a request: enough that the link's delay does not show
 _MAX_LOSSES = 2  # a subnet at which the device was lost that often waits until all others are measured
 # What stays the same in a campaign: latencies of two devices or runtimes are not one table.
-_MEASURER = ("device_id", "runtime", "runtime_version", "delegate")
+_MEASURER = ("device_id", "runtime", "runtime_version", "delegate", "measuring")
 _FIRST_PAUSE_S = 0.5
 _MOST_AGAIN = 1 / 6  # of the plan's positions: a device that is never steady must not double a campaign
 _LONGEST_PAUSE_S = 10.0

@@ -157,7 +157,7 @@ def test_a_refusal_ends_it_at_once(
     assert session.reopened == 0
 
 
-@pytest.mark.parametrize("name", ["device_id", "runtime", "runtime_version", "delegate"])
+@pytest.mark.parametrize("name", ["device_id", "runtime", "runtime_version", "delegate", "measuring"])
 def test_one_campaign_has_one_measurer(
     store_path: Path, begin: Begin, space: GateSpace, template: bytes, simulated: Any, name: str
 ) -> None:
