@@ -97,15 +97,38 @@ def modularize(
     Raises:
         InputError: no site is left (with the reasons), or the backbone cannot be analysed.
     """
-    detach(backbone)
-    plan = analyse(backbone, example, policy)
-    if check and plan.sites:
-        plan = plan.without(self_check(backbone, plan, example, generator or torch.Generator().manual_seed(0)))
+    plan = find_plan(backbone, example, policy, check, generator)
     if not plan.sites:
         reasons = "\n".join(f"  {refused}" for refused in plan.refused) or "  it has no conv or linear layer"
         name = type(backbone).__name__
         raise InputError(f"{name} has no channels that can be sliced away under policy {policy!r}:\n{reasons}")
     return Supernet(backbone, plan)
+
+
+def find_plan(
+    backbone: nn.Module,
+    example: Tensor,
+    policy: Policy = "single",
+    check: bool = True,
+    generator: torch.Generator | None = None,
+) -> SupernetPlan:
+    """What `modularize` attaches; it may be without a site. Takes the gates of an earlier supernet off the backbone.
+
+    Raises:
+        InputError: the backbone cannot be analysed.
+    """
+    detach(backbone)
+    plan = analyse(backbone, example, policy)
+    if not check:
+        return plan
+    return plan.without(self_check(backbone, plan, example, generator or torch.Generator().manual_seed(0)))
+
+
+def subnet_macs(plan: SupernetPlan, gates: Gates) -> int:
+    """MACs per sample of a subnet's conv and linear layers."""
+    share = {site.name: count / site.width for site, count in zip(plan.sites, gates.counts, strict=True)}
+    shares = (share.get(layer.in_site or "", 1.0) * share.get(layer.out_site or "", 1.0) for layer in plan.layers)
+    return round(sum(layer.macs * each for layer, each in zip(plan.layers, shares, strict=True)))
 
 
 @dataclass(frozen=True)
