@@ -6,6 +6,7 @@ import difflib
 import importlib
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -47,9 +48,10 @@ def _timm_model(name: str, image_size: int | None) -> Backbone:
     if not timm.is_model(name):
         raise InputError(f"timm has no model {name!r}{_close_to(name)}")
     config = timm.get_pretrained_cfg(name)
-    arguments = {"img_size": image_size} if image_size is not None and config.fixed_input_size else {}
+    fixed = config is not None and config.fixed_input_size
+    arguments: dict[str, Any] = {"img_size": image_size} if image_size is not None and fixed else {}
     try:
-        module: nn.Module = timm.create_model(name, pretrained=False, **arguments)
+        module: Any = timm.create_model(name, pretrained=False, **arguments)
     except (AssertionError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"timm cannot build {name!r} for images of {image_size or 'its own size'}: {error}") from error
     channels, height, width = module.pretrained_cfg["input_size"]

@@ -10,9 +10,10 @@ import torch
 
 from ..errors import InputError
 from ..gates import Gates
-from .analysis import Policy, analyse
+from .analysis import analyse
 from .backbones import Backbone
 from .plan import RefusedClass, SupernetPlan
+from .sites import Policy
 from .supernet import Summary, Supernet, find_plan, subnet_macs, summarise
 
 SHOWN_REASONS = 3

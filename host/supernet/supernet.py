@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..gates import Gates, GateSpace
-from .analysis import Policy, analyse, backbone_digest
+from .analysis import analyse, backbone_digest
 from .extraction import Extractor, tensors_of
 from .gating import GateState, attach, check_gates, detach
 from .plan import SupernetPlan
 from .selfcheck import self_check
+from .sites import Policy
 
 
 class Supernet(nn.Module):
@@ -167,8 +168,9 @@ def _check_belongs(backbone: nn.Module, plan: SupernetPlan) -> None:
             if part.tensor not in tensors:
                 raise _foreign(f"site {site.name!r}: the backbone has no tensor {part.tensor!r}")
             shape = tuple(tensors[part.tensor].shape)
-            if part.axis >= len(shape) or shape[part.axis] != site.channels:
-                wanted = f"{site.channels} on axis {part.axis}"
+            end = part.offset + site.width * part.block
+            if part.axis >= len(shape) or shape[part.axis] < end:
+                wanted = f"at least {end} on axis {part.axis}"
                 raise _foreign(f"site {site.name!r}: tensor {part.tensor!r} has shape {shape}, expected {wanted}")
     if backbone_digest(backbone) != plan.backbone_digest:
         raise _foreign("the backbone's tensors differ in name or shape from those the plan was made from")
