@@ -197,15 +197,19 @@ class AxisClasses:
             a, b = b, a
         kept, gone = self._class[a], self._class[b]
         if scaling:
-            _mark_secondary(kept, gone)
+            kept.secondary |= _later(self._producers(a), self._producers(b))
         self._parent[b] = a
         kept.absorb(gone)
         if kept.scaled is None:
             return
-        for reason in list(kept.reasons):
-            self.refuse([(a,)], reason)
+        for segment in self.segments(a):
+            self.get(segment.leaf).absorb(kept)
         if gone.scaled is not None:
             self._merge_scaled(kept.scaled, gone.scaled)
+
+    def _producers(self, leaf: int) -> dict[str, int]:
+        """What makes the units of a leaf so far."""
+        return {name: order for s in self.segments(leaf) for name, order in self.get(s.leaf).producers.items()}
 
     def _merge_scaled(self, one: tuple[int, int], other: tuple[int, int]) -> None:
         (fine, small), (coarse, large) = sorted((one, other), key=lambda scaled: scaled[1])
@@ -244,11 +248,8 @@ class AxisClasses:
         self.refuse([a, b], "axes with different factors combined")
 
 
-def _mark_secondary(one: FactorClass, other: FactorClass) -> None:
-    if not one.producers or not other.producers:
-        return
-    first, second = min(one.producers.values()), min(other.producers.values())
-    if first < second:
-        one.secondary |= set(other.producers)
-    elif second < first:
-        one.secondary |= set(one.producers)
+def _later(one: dict[str, int], other: dict[str, int]) -> set[str]:
+    """Those producers that only scale what the earlier ones made."""
+    if not one or not other or min(one.values()) == min(other.values()):
+        return set()
+    return set(max(one, other, key=lambda producers: min(producers.values())))

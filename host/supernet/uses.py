@@ -65,8 +65,8 @@ class Uses:
 
     def produce(self, classes: AxisRelations, factor: int, module: str, order: int) -> None:
         self.productions.append(Production(factor, module, order))
-        for leaf in classes.leaves(factor):
-            classes.get(leaf).producers.setdefault(module, order)
+        for segment in classes.segments(factor):
+            classes.get(segment.leaf).producers.setdefault(module, order)
 
     def consume(self, classes: AxisRelations, factor: int, module: str, layout: Layout) -> None:
         known = self.consumptions.setdefault(module, Consumption(factor, module, layout))
