@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import operator
+import warnings
 from collections.abc import Sequence
 from typing import get_args
 
@@ -52,7 +53,9 @@ def _export(backbone: nn.Module, example: Tensor) -> ExportedProgram:
     modes = {module: module.training for module in backbone.modules()}
     backbone.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            # A cache that the model fills while it runs; torch puts the old one back.
+            warnings.filterwarnings("ignore", "The tensor attribute", UserWarning)
             return torch.export.export(backbone, (example,))
     except RuntimeError as error:
         first_line = str(error).strip().partition("\n")[0]

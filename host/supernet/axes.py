@@ -250,6 +250,9 @@ class AxisClasses:
 
 def _later(one: dict[str, int], other: dict[str, int]) -> set[str]:
     """Those producers that only scale what the earlier ones made."""
-    if not one or not other or min(one.values()) == min(other.values()):
+    if not one or not other:
         return set()
-    return set(max(one, other, key=lambda producers: min(producers.values())))
+    first, second = min(one.values()), min(other.values())
+    if first == second:
+        return set()
+    return set(other) if first < second else set(one)

@@ -14,7 +14,7 @@ from .analysis import analyse
 from .backbones import Backbone
 from .plan import RefusedClass, SupernetPlan
 from .sites import Policy
-from .supernet import Summary, Supernet, find_plan, subnet_macs, summarise
+from .supernet import Summary, Supernet, find_plan, in_parts, subnet_macs, summarise
 
 SHOWN_REASONS = 3
 
@@ -36,6 +36,8 @@ class Inspection:
     summary: Summary
     smallest: SubnetSize
     largest: SubnetSize
+    in_parts: frozenset[str]
+    """Sites that are only a part of some axis; a template of a converted model cannot cut them."""
 
     def to_json(self) -> dict[str, Any]:
         sites = [
@@ -44,7 +46,8 @@ class Inspection:
                 "modules": site.width,
                 "channels_per_module": site.block,
                 "producers": list(site.producers),
-                "consumers": [consumer.module for consumer in site.consumers],
+                "consumers": list(dict.fromkeys(consumer.module for consumer in site.consumers)),
+                "template": site.name not in self.in_parts,
             }
             for site in self.plan.sites
         ]
@@ -68,7 +71,7 @@ def inspect_backbone(backbone: Backbone, policy: Policy) -> Inspection:
     supernet = Supernet(backbone.module, plan)
     summary = summarise(supernet)
     smallest, largest = (_size(supernet, gates) for gates in (plan.space.smallest(), plan.space.full()))
-    return Inspection(plan, summary, smallest, largest)
+    return Inspection(plan, summary, smallest, largest, in_parts(backbone.module, plan))
 
 
 def grouped_by_reason(refused: Sequence[RefusedClass]) -> dict[str, list[str]]:

@@ -112,7 +112,7 @@ def elementwise(call: Call) -> Result:
     return list(call.inputs[0])
 
 
-@rule("add sub mul div maximum minimum where")
+@rule("add sub mul div maximum minimum where addcmul addcdiv")
 def arithmetic(call: Call) -> Result:
     return call.classes.broadcast(call.inputs, scaling=call.op in ("mul", "div"))
 

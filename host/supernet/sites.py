@@ -40,8 +40,9 @@ class Leaves:
         for each in uses.members:
             for leaf, segment in self._of(each.factor):
                 leaf.slices.append(TensorSlice(each.tensor, each.axis, segment.offset, segment.block))
-        for size in uses.stated_sizes:
-            for leaf, segment in self._of(size.factor):
+        for size, factors in uses.stated_sizes.items():
+            stated = next((factor for factor in factors if not classes.whole(factor)), factors[0])
+            for leaf, segment in self._of(stated):
                 leaf.sizes.append(SizeAttribute(size.module, size.attribute, size.position, segment.block))
         for root in classes.roots():
             for leaf, _ in self._of(root):

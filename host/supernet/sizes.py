@@ -32,13 +32,13 @@ class StatedSizes:
                 self.of_axis(module, (factor,))
 
     def of_split(self, module: str, parts: Sequence[Axis], sizes: Sequence[int]) -> None:
-        """A list of the parts' sizes, or one number for all."""
+        """A list of the parts' sizes, or numbers of one part each."""
         for name, value in self._attributes(module).items():
             if isinstance(value, (list, tuple)) and list(value) == list(sizes):
                 for position, part in enumerate(parts):
                     self._note(module, name, part, position)
-            elif _is_size(value) and value == sizes[0]:
-                self._note(module, name, parts[0], None)
+            elif _is_size(value) and value in sizes:
+                self._note(module, name, parts[sizes.index(value)], None)
 
     def of_axis(self, module: str, axis: Axis) -> None:
         size = math.prod(self._classes.size[factor] for factor in axis)
@@ -48,7 +48,8 @@ class StatedSizes:
 
     def _note(self, module: str, name: str, axis: Axis, position: int | None) -> None:
         if axis:
-            self._uses.stated_sizes.add(StatedSize(self._classes.merged(axis), module, name, position))
+            factors = self._uses.stated_sizes.setdefault(StatedSize(module, name, position), [])
+            factors.append(self._classes.merged(axis))
 
     def _attributes(self, module: str) -> dict[str, object]:
         owner = self._modules.get(module)

@@ -85,6 +85,7 @@ def modularize(
     policy: Policy = "single",
     check: bool = True,
     generator: torch.Generator | None = None,
+    whole_axes: bool = False,
 ) -> Supernet:
     """Find the channels of an ordinary module that can be sliced away, and gate them where they are summed over.
 
@@ -94,11 +95,13 @@ def modularize(
         policy: "single" makes a site of what one layer produces; "coupled" also of residual streams.
         check: compare sliced with gated in numbers, and refuse the sites that differ.
         generator: source of the check's random draws, on the CPU; seeded with 0 when None.
+        whole_axes: leave sites ungated that are only a part of some axis (concatenated, split, heads), which a
+            template of a converted model cannot cut.
 
     Raises:
         InputError: no site is left (with the reasons), or the backbone cannot be analysed.
     """
-    plan = find_plan(backbone, example, policy, check, generator)
+    plan = find_plan(backbone, example, policy, check, generator, whole_axes)
     if not plan.sites:
         reasons = "\n".join(f"  {refused}" for refused in plan.refused) or "  it has no conv or linear layer"
         name = type(backbone).__name__
@@ -112,6 +115,7 @@ def find_plan(
     policy: Policy = "single",
     check: bool = True,
     generator: torch.Generator | None = None,
+    whole_axes: bool = False,
 ) -> SupernetPlan:
     """What `modularize` attaches; it may be without a site. Takes the gates of an earlier supernet off the backbone.
 
@@ -120,9 +124,24 @@ def find_plan(
     """
     detach(backbone)
     plan = analyse(backbone, example, policy)
+    if whole_axes:
+        plan = plan.without(dict.fromkeys(in_parts(backbone, plan), "only a part of an axis"))
     if not check:
         return plan
     return plan.without(self_check(backbone, plan, example, generator or torch.Generator().manual_seed(0)))
+
+
+def in_parts(backbone: nn.Module, plan: SupernetPlan) -> frozenset[str]:
+    """The sites that are only a part of some axis, or whose units have several sizes or are counted by attributes."""
+    tensors = tensors_of(backbone)
+    return frozenset(
+        site.name
+        for site in plan.sites
+        if site.sizes
+        or any(
+            part.block != site.block or tensors[part.tensor].shape[part.axis] != site.channels for part in site.slices
+        )
+    )
 
 
 def subnet_macs(plan: SupernetPlan, gates: Gates) -> int:

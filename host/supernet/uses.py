@@ -47,9 +47,8 @@ class Grouping:
 
 @dataclass(frozen=True)
 class StatedSize:
-    """An attribute of a module that states this factor's size; `position` in it when it is a list."""
+    """An attribute of a module that states a factor's size; `position` in it when it is a list."""
 
-    factor: int
     module: str
     attribute: str
     position: int | None
@@ -61,7 +60,8 @@ class Uses:
     productions: list[Production] = field(default_factory=list)
     consumptions: dict[str, Consumption] = field(default_factory=dict)
     groupings: list[Grouping] = field(default_factory=list)
-    stated_sizes: set[StatedSize] = field(default_factory=set)
+    stated_sizes: dict[StatedSize, list[int]] = field(default_factory=dict)
+    """An attribute -> the factors whose size it may state, in the order they were met."""
 
     def produce(self, classes: AxisRelations, factor: int, module: str, order: int) -> None:
         self.productions.append(Production(factor, module, order))

@@ -120,9 +120,7 @@ def _start(
     log = MetricsLog.open(folder, checkpoint.stage if checkpoint else "pretrain", steps_done)
     source = BatchSource(recipe, digits.train)
     before_s = checkpoint.elapsed_s if checkpoint else 0.0
-    return _Run(
-        recipe, folder, digits, source, supernet, assembler, log, before_s, time.monotonic(), on_progress
-    )
+    return _Run(recipe, folder, digits, source, supernet, assembler, log, before_s, time.monotonic(), on_progress)
 
 
 def _new_supernet(recipe: Recipe, num_classes: int | None = None) -> Supernet:
@@ -132,7 +130,8 @@ def _new_supernet(recipe: Recipe, num_classes: int | None = None) -> Supernet:
     if num_classes is not None:
         arguments["num_classes"] = num_classes
     example = torch.randn(2, *recipe.backbone.image_shape, generator=torch.Generator().manual_seed(recipe.seed))
-    return modularize(build_backbone(recipe.backbone.name, arguments), example).to(memory_format=torch.channels_last)
+    supernet = modularize(build_backbone(recipe.backbone.name, arguments), example, whole_axes=True)
+    return supernet.to(memory_format=torch.channels_last)
 
 
 def _with_new_head(recipe: Recipe, pretrained: Supernet) -> Supernet:

@@ -238,6 +238,13 @@ def test_heads_whose_number_is_written_into_the_code_stay() -> None:
     assert any("self-check" in reason for refused in supernet.plan.refused for reason in refused.reasons)
 
 
+def test_whole_axes_only() -> None:
+    """What a template cannot cut is left ungated on demand."""
+    with pytest.raises(InputError, match="only a part of an axis"):
+        modularize(Mixed(), X, whole_axes=True)
+    assert [site.name for site in modularize(Attention(), X, whole_axes=True).plan.sites] == ["stem"]
+
+
 def test_a_plan_of_schema_1_is_read() -> None:
     """Where every slice was the whole of an axis, in blocks of the site."""
     layers = nn.Sequential(conv(3, 8), conv(8, 8, 2), conv(8, 2))
