@@ -90,6 +90,19 @@ def test_one_operand_that_must_stay_whole_does_not_hold_the_other() -> None:
     check_subnets(supernet)
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_the_channel_beside_a_site_may_be_nobodys(first: bool) -> None:
+    """A single channel is never gated, before or behind the site it is concatenated with."""
+
+    def forward(net: Net, x: Tensor) -> Tensor:
+        both = [net.lone(x), net.wide(x)]
+        return net.out(torch.cat(both if first else both[::-1], 1))
+
+    supernet = modularize(Net(forward, lone=conv(3, 1), wide=conv(3, 4), out=conv(5, 2)), X)
+    assert [site.name for site in supernet.plan.sites] == ["wide"]
+    check_subnets(supernet)
+
+
 def test_a_map_and_what_is_made_of_it_side_by_side() -> None:
     """A ghost module: the cheap half has the same channels, so one site lies twice in the consumer's input."""
 
