@@ -84,7 +84,9 @@ def check(name: str, workspace: Path | None, as_json: bool) -> None:
     )
 
 
-def measure(model: Path, device: str, threads: int, backend: Backend, workspace: Path | None, as_json: bool) -> None:
+def measure(
+    model: Path, device: str, threads: int, backend: Backend, workspace: Path | None, as_json: bool
+) -> None:
     from edgewright.device_agent.timing import TimingProtocol
 
     from ..devices.registry import Registry

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 FORMATS = ("html", "png", "svg")
 
 
-def report(folder: Path, device: str | None, supernet: Path | None, out: Path | None, form: str, as_json: bool) -> None:
+def report(
+    folder: Path, device: str | None, supernet: Path | None, out: Path | None, form: str, as_json: bool
+) -> None:
     if form not in FORMATS:
         raise InputError(f"--format must be one of {', '.join(FORMATS)}, got {form!r}")
     if not folder.is_dir() or not Workspace(folder).store.is_file():

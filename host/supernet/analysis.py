@@ -16,11 +16,12 @@ from torch.fx import Node
 
 from ..errors import InputError
 from .axes import Axes
+from .calls import Call, Result
 from .contraction import OPS, Contractions
 from .extraction import tensors_of
 from .plan import SupernetPlan
 from .reshaping import AxisRelations
-from .rules import RULES, Call, Result, no_rule
+from .rules import apply_rule
 from .sites import Leaves, Policy, layers
 from .sizes import StatedSizes
 from .uses import Member, Uses
@@ -129,4 +130,4 @@ class _Walk:
         call = Call(node, op, args, self.classes, self._sizes, self._axes_of, self._batch, self._batch_size, order)
         if op in OPS:
             return self.contractions.rule(call)
-        return RULES.get(op, no_rule)(call)
+        return apply_rule(call)

@@ -9,7 +9,7 @@ from torch import nn
 from torch.fx import Node
 
 from .axes import Axes, Axis
-from .rules import Call, innermost
+from .calls import Call, innermost
 from .uses import Grouping, Uses
 
 OPS = ("conv1d", "conv2d", "conv3d", "linear")
