@@ -23,7 +23,7 @@ app = typer.Typer(
 )
 device_app = typer.Typer(help="The devices models are made for.", no_args_is_help=True, rich_markup_mode=None)
 predictor_app = typer.Typer(help="Latency and memory predictors.", no_args_is_help=True, rich_markup_mode=None)
-supernet_app = typer.Typer(help="Trained supernets.", no_args_is_help=True, rich_markup_mode=None)
+supernet_app = typer.Typer(help="Supernets and their backbones.", no_args_is_help=True, rich_markup_mode=None)
 agent_app = typer.Typer(help="The agent on a device: it measures.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(device_app, name="device")
 app.add_typer(agent_app, name="agent")
@@ -355,6 +355,21 @@ def supernet_evaluate(
     from .training import evaluate as run
 
     run(supernet, images, seed, card, mnist_dir, json_)
+
+
+@supernet_app.command("inspect")
+def supernet_inspect(
+    backbone: Annotated[str, typer.Argument(help="A timm name, or module.path:callable for a module of your own.")],
+    image_size: Annotated[int | None, typer.Option(help="Pixels a side. Default: the model's own.")] = None,
+    policy: Annotated[
+        str, typer.Option(help="single: what one layer makes is a site; coupled: residual streams too.")
+    ] = "single",
+    json_: Json = False,
+) -> None:
+    """What of a backbone can be gated, how small its subnets get, and what stays whole and why."""
+    from .supernets import inspect as run
+
+    run(backbone, image_size, policy, json_)
 
 
 def main() -> None:

@@ -2,53 +2,53 @@
 
 An axis is an ordered tuple of factors, outermost first; an axis of size 1 is the empty tuple. Reshaping only
 regroups factors, so an axis merged with another one keeps its identity.
+
+A factor is a leaf, or a concatenation of factors. Joining two of them cuts both where either is cut, so a leaf may be
+found at several offsets of several tensors. A leaf may also be another factor "scaled": each of its units there is a
+run of channels here, as the heads of an attention are runs of a linear layer's channels.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 Axis = tuple[int, ...]
 Axes = list[Axis]
-Layout = tuple[int, int]  # batch axis (from the front), channel axis (from the back) of a consumer's input
 
 
 @dataclass
-class AxisClass:
-    """What is known of one class of factors that must be sliced together.
+class FactorClass:
+    """What is known of factors that must be sliced together.
 
-    `reasons` is why it must not be sliced; `producers` maps a layer to when it was called; `secondary` are those
+    `reasons` is why they must not be sliced; `producers` maps a layer to when it was called; `secondary` are those
     producers that only scale what another one made (squeeze-and-excite, gated linear units).
     """
 
     reasons: set[str] = field(default_factory=set)
-    members: set[tuple[str, int]] = field(default_factory=set)
     producers: dict[str, int] = field(default_factory=dict)
     secondary: set[str] = field(default_factory=set)
-    consumers: dict[str, Layout] = field(default_factory=dict)
-    grouped: dict[str, int] = field(default_factory=dict)
-    block: int = 1
+    parts: list[int] | None = None
+    scaled: tuple[int, int] | None = None  # factor of the units, channels per unit
 
-    def add_consumer(self, module: str, layout: Layout) -> None:
-        if self.consumers.setdefault(module, layout) != layout:
-            self.reasons.add(f"consumer {module} is called with two layouts")
+    def copy(self) -> FactorClass:
+        return FactorClass(set(self.reasons), dict(self.producers), set(self.secondary))
 
-    def add_grouped(self, module: str, channels_per_group: int) -> None:
-        self.grouped[module] = channels_per_group
-        self.block = math.lcm(self.block, channels_per_group)
-
-    def absorb(self, other: AxisClass) -> None:
+    def absorb(self, other: FactorClass) -> None:
         self.reasons |= other.reasons
-        self.members |= other.members
         self.secondary |= other.secondary
-        self.grouped.update(other.grouped)
-        self.block = math.lcm(self.block, other.block)
         for module, order in other.producers.items():
             self.producers[module] = min(order, self.producers.get(module, order))
-        for module, layout in other.consumers.items():
-            self.add_consumer(module, layout)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A run of an axis: all units of one leaf in order, `block` channels each, starting at channel `offset`."""
+
+    leaf: int
+    offset: int
+    block: int
 
 
 class AxisClasses:
@@ -56,23 +56,18 @@ class AxisClasses:
 
     def __init__(self) -> None:
         self._parent: list[int] = []
-        self._class: list[AxisClass] = []
-        self._splits: dict[tuple[int, int], tuple[int, int]] = {}
+        self._class: list[FactorClass] = []
         self.size: list[int] = []
 
-    def new(self, size: int, reason: str | None = None, member: tuple[str, int] | None = None) -> int:
+    def new(self, size: int, reason: str | None = None) -> int:
         self._parent.append(len(self._parent))
         self.size.append(size)
-        self._class.append(AxisClass({reason} if reason else set(), {member} if member else set()))
+        self._class.append(FactorClass({reason} if reason else set()))
         return len(self._parent) - 1
 
     def fresh(self, shape: Sequence[int], reason: str | None = None) -> Axes:
         """New axes of these sizes, related to nothing."""
         return [(self.new(int(size), reason),) if size != 1 else () for size in shape]
-
-    def of_tensor(self, name: str, shape: Sequence[int]) -> Axes:
-        """The axes of a parameter or buffer."""
-        return [(self.new(size, member=(name, i)),) if size != 1 else () for i, size in enumerate(shape)]
 
     def find(self, factor: int) -> int:
         while self._parent[factor] != factor:
@@ -80,40 +75,148 @@ class AxisClasses:
             factor = self._parent[factor]
         return factor
 
+    def get(self, factor: int) -> FactorClass:
+        return self._class[self.find(factor)]
+
     def roots(self) -> list[int]:
         return sorted({self.find(factor) for factor in range(len(self._parent))})
 
-    def get(self, factor: int) -> AxisClass:
-        return self._class[self.find(factor)]
+    def leaves(self, factor: int) -> list[int]:
+        parts = self.get(factor).parts
+        return [self.find(factor)] if parts is None else [leaf for part in parts for leaf in self.leaves(part)]
+
+    def segments(self, factor: int) -> Iterator[Segment]:
+        """Where the leaves lie; scaled ones are resolved into their units."""
+        offset = 0
+        for leaf in self.leaves(factor):
+            scaled = self.get(leaf).scaled
+            if scaled is None:
+                yield Segment(leaf, offset, 1)
+            else:
+                units, block = scaled
+                for unit in self.segments(units):
+                    yield Segment(unit.leaf, offset + unit.offset * block, unit.block * block)
+            offset += self.size[leaf]
+
+    def whole(self, factor: int) -> bool:
+        """No part of the factor may be sliced."""
+        return all(self.get(segment.leaf).reasons for segment in self.segments(factor))
 
     def refuse(self, axes: Sequence[Axis], reason: str) -> None:
         """Never slice these axes."""
         for axis in axes:
             for factor in axis:
-                self.get(factor).reasons.add(reason)
+                for segment in self.segments(factor):
+                    self.get(segment.leaf).reasons.add(reason)
+
+    def concatenate(self, factors: Sequence[int]) -> int:
+        """A factor that is these, one behind the other."""
+        if len(factors) == 1:
+            return factors[0]
+        whole = self.new(sum(self.size[factor] for factor in factors))
+        self._class[whole].parts = list(factors)
+        return whole
+
+    def scale(self, units: int, block: int) -> int:
+        """A factor of `block` channels per unit of another one."""
+        if block == 1:
+            return units
+        scaled = self.new(self.size[units] * block)
+        self._class[scaled].scaled = (units, block)
+        return scaled
+
+    def part(self, factor: int, start: int, stop: int) -> int:
+        """The factor of these channels; cuts where it must."""
+        self._cut(factor, start)
+        self._cut(factor, stop)
+        offset, inside = 0, []
+        for leaf in self.leaves(factor):
+            if start <= offset < stop:
+                inside.append(leaf)
+            offset += self.size[leaf]
+        return self.concatenate(inside)
+
+    def _cut(self, factor: int, at: int) -> None:
+        """Make `at` a boundary between two leaves."""
+        offset = 0
+        for leaf in self.leaves(factor):
+            if offset < at < offset + self.size[leaf]:
+                self._cut_leaf(leaf, at - offset)
+                return
+            offset += self.size[leaf]
+
+    def _cut_leaf(self, leaf: int, at: int) -> None:
+        found, size = self._class[leaf], self.size[leaf]
+        if found.scaled is not None:
+            units, block = found.scaled
+            if at % block == 0:
+                bounds = ((0, at // block), (at // block, size // block))
+                found.parts = [self.scale(self.part(units, *bound), block) for bound in bounds]
+                found.scaled = None
+                return
+            reason = f"cut across units of {block} channels"
+            self.refuse([(leaf,)], reason)
+            found.scaled = None
+            found.reasons.add(reason)
+        found.parts = [self.new(at), self.new(size - at)]
+        for part in found.parts:
+            self._class[part] = found.copy()
 
     def union(self, a: int, b: int, scaling: bool = False) -> None:
-        """Two factors are one class. `scaling`: by a product, so that the later producer is a secondary one."""
+        """Two factors of equal size are one. `scaling`: by a product, the later producer is a secondary one."""
+        if self.find(a) == self.find(b):
+            return
+        self._cut_alike(a, b)
+        pairs = list(zip(self.leaves(a), self.leaves(b), strict=True))
+        for one, other in pairs:
+            if len(pairs) == 1:
+                self._merge(one, other, scaling)
+            else:
+                self.union(one, other, scaling)
+
+    def _cut_alike(self, a: int, b: int) -> None:
+        """Cutting one may cut the other again, when they share leaves; both get finer until they agree."""
+        while (bounds_a := self._bounds(a)) != (bounds_b := self._bounds(b)):
+            for at in sorted(bounds_b - bounds_a):
+                self._cut(a, at)
+            for at in sorted(bounds_a - bounds_b):
+                self._cut(b, at)
+
+    def _bounds(self, factor: int) -> set[int]:
+        bounds, offset = set(), 0
+        for leaf in self.leaves(factor):
+            offset += self.size[leaf]
+            bounds.add(offset)
+        return bounds
+
+    def _merge(self, a: int, b: int, scaling: bool) -> None:
         a, b = self.find(a), self.find(b)
         if a == b:
             return
+        if self._class[b].scaled is not None and self._class[a].scaled is None:
+            a, b = b, a
         kept, gone = self._class[a], self._class[b]
-        if scaling and kept.producers and gone.producers:
-            first_kept, first_gone = min(kept.producers.values()), min(gone.producers.values())
-            if first_kept < first_gone:
-                kept.secondary |= set(gone.producers)
-            elif first_gone < first_kept:
-                kept.secondary |= set(kept.producers)
+        if scaling:
+            kept.secondary |= _later(self._producers(a), self._producers(b))
         self._parent[b] = a
         kept.absorb(gone)
-
-    def join(self, a: Axis, b: Axis, scaling: bool = False) -> None:
-        """Two axes must agree, factor by factor."""
-        if [self.size[f] for f in a] != [self.size[f] for f in b]:
-            self.refuse([a, b], "axes with different factors combined")
+        if kept.scaled is None:
             return
-        for f, g in zip(a, b, strict=True):
-            self.union(f, g, scaling)
+        for segment in self.segments(a):
+            self.get(segment.leaf).absorb(kept)
+        if gone.scaled is not None:
+            self._merge_scaled(kept.scaled, gone.scaled)
+
+    def _producers(self, leaf: int) -> dict[str, int]:
+        """What makes the units of a leaf so far."""
+        return {name: order for s in self.segments(leaf) for name, order in self.get(s.leaf).producers.items()}
+
+    def _merge_scaled(self, one: tuple[int, int], other: tuple[int, int]) -> None:
+        (fine, small), (coarse, large) = sorted((one, other), key=lambda scaled: scaled[1])
+        if large % small == 0:
+            self.union(fine, self.scale(coarse, large // small))
+        else:
+            self.refuse([(fine,), (coarse,)], f"units of {small} and of {large} channels combined")
 
     def broadcast(self, operands: Sequence[Axes], scaling: bool = False) -> Axes:
         """Axes of an elementwise operation's result."""
@@ -131,36 +234,25 @@ class AxisClasses:
             result.append(merged)
         return result
 
-    def reshape(self, axes: Axes, shape: Sequence[int]) -> Axes:
-        """Regroup the factors. A factor that has to be cut is refused, and so is what it is cut into."""
-        queue = [factor for axis in axes for factor in axis]
-        result: Axes = []
-        for size in shape:
-            taken: list[int] = []
-            needed = int(size)
-            while needed > 1:
-                factor = queue.pop(0)
-                have = self.size[factor]
-                if needed % have == 0:
-                    taken.append(factor)
-                    needed //= have
-                elif have % needed == 0:
-                    outer, inner = self._split(factor, needed)
-                    taken.append(outer)
-                    queue.insert(0, inner)
-                    needed = 1
-                else:
-                    reason = "a reshape cuts across the axis"
-                    self.refuse([(factor, *queue, *taken)], reason)
-                    return self.fresh(shape, reason)
-            result.append(tuple(taken))
-        return result
+    def join(self, a: Axis, b: Axis, scaling: bool = False) -> None:
+        """Two axes must agree."""
+        if math.prod(self.size[f] for f in a) != math.prod(self.size[f] for f in b):
+            self.refuse([a, b], "axes of different size combined")
+        elif [self.size[f] for f in a] == [self.size[f] for f in b]:
+            for f, g in zip(a, b, strict=True):
+                self.union(f, g, scaling)
+        else:
+            self.join_regrouped(a, b)
 
-    def _split(self, factor: int, outer_size: int) -> tuple[int, int]:
-        key = (self.find(factor), outer_size)
-        if key not in self._splits:
-            self.refuse([(factor,)], "split by a reshape")
-            inner_size = self.size[factor] // outer_size
-            part = "part of a split axis"
-            self._splits[key] = (self.new(outer_size, part), self.new(inner_size, part))
-        return self._splits[key]
+    def join_regrouped(self, a: Axis, b: Axis) -> None:
+        self.refuse([a, b], "axes with different factors combined")
+
+
+def _later(one: dict[str, int], other: dict[str, int]) -> set[str]:
+    """Those producers that only scale what the earlier ones made."""
+    if not one or not other:
+        return set()
+    first, second = min(one.values()), min(other.values())
+    if first == second:
+        return set()
+    return set(other) if first < second else set(one)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
 from torch import nn
 from torch.fx import Node
 
 from .axes import Axes, Axis
-from .rules import Call
+from .calls import Call, innermost
+from .uses import Grouping, Uses
 
 OPS = ("conv1d", "conv2d", "conv3d", "linear")
 LAYER_TYPES = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
@@ -18,7 +18,7 @@ LAYER_TYPES = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
 @dataclass(frozen=True)
 class LayerCall:
-    """One call of a conv or linear, for the list of layers. `macs` per sample; None: that side is not one factor."""
+    """One call of a conv or linear, for the list of layers. `macs` per sample; None: no gate changes that side."""
 
     name: str
     in_factor: int | None
@@ -31,8 +31,9 @@ class LayerCall:
 class Contractions:
     """Applies the rule, and keeps the calls it saw."""
 
-    def __init__(self, model: nn.Module, tensor_names: dict[str, str]) -> None:
+    def __init__(self, model: nn.Module, tensor_names: dict[str, str], uses: Uses) -> None:
         self.calls: list[LayerCall] = []
+        self._uses = uses
         self._tensor_names = tensor_names  # graph input -> parameter or buffer
         self._modules: dict[str, nn.Module] = dict(model.named_modules(remove_duplicate=False))
         self._first_path: dict[int, str] = {id(module): path for path, module in model.named_modules()}
@@ -63,30 +64,31 @@ class Contractions:
         if groups == 1:
             self._contract(call, module, weight, x, channel)
             if weight[0]:
-                call.classes.get(weight[0][0]).producers.setdefault(module, call.order)
-        elif groups * in_width == out_width and len(x[channel]) == 1:  # depthwise, or grouped with in == out
-            call.classes.join(x[channel], weight[0])
-            call.classes.refuse([weight[1]], "inside a group")
-            call.classes.get(weight[0][0]).add_grouped(module, in_width)
+                self._uses.produce(call.classes, weight[0][0], module, call.order)
         else:
-            call.classes.refuse([x[channel], weight[0], weight[1]], "grouped convolution with in != out")
+            self._group(call, module, weight, x[channel], groups)
         return weight[0]
 
-    @staticmethod
-    def _contract(call: Call, module: str, weight: Axes, x: Axes, channel: int) -> None:
+    def _group(self, call: Call, module: str, weight: Axes, channels: Axis, groups: int) -> None:
+        """Input and output channels are runs of the same groups."""
+        out_width, in_width = call.args["weight"].meta["val"].shape[:2]
+        out_per_group = out_width // groups
+        units = call.classes.new(groups)
+        call.classes.join(channels, (call.classes.scale(units, in_width),))
+        call.classes.join(weight[0], (call.classes.scale(units, out_per_group),))
+        call.classes.refuse([weight[1]], "inside a group")
+        self._uses.groupings.append(Grouping(weight[0][0], module, out_per_group))
+
+    def _contract(self, call: Call, module: str, weight: Axes, x: Axes, channel: int) -> None:
         if not weight[1]:
             return
-        if len(x[channel]) != 1:
-            call.classes.refuse([x[channel], weight[1]], "flattened with another axis")
-            return
-        call.classes.union(x[channel][0], weight[1][0])
+        call.classes.join(x[channel], weight[1])
         batch = call.classes.find(call.batch)
         where = [i for i, axis in enumerate(x) if axis and call.classes.find(axis[0]) == batch]
-        consumed = call.classes.get(x[channel][0])
         if len(where) == 1:
-            consumed.add_consumer(module, (where[0], channel - len(x)))
+            self._uses.consume(call.classes, weight[1][0], module, (where[0], channel - len(x)))
         else:
-            consumed.reasons.add("the batch axis is lost before a consumer")
+            call.classes.refuse([weight[1]], "the batch axis is lost before a consumer")
 
     def _record(self, call: Call, weight_node: Node, module: str | None, weight: Axes, groups: int) -> None:
         shape = weight_node.meta["val"].shape
@@ -98,7 +100,7 @@ class Contractions:
     def _module(self, call: Call, weight_node: Node) -> str | None:
         """Path of the layer, if the weight is its own and what it contracts is the input it was called with."""
         tensor = self._tensor_names.get(weight_node.name)
-        path = _innermost(call.node)
+        path = innermost(call.node)
         layer = self._modules.get(path)
         if tensor is None or not isinstance(layer, LAYER_TYPES):
             return None
@@ -108,7 +110,7 @@ class Contractions:
         source: object = call.source
         while isinstance(source, Node) and "pad" in str(source.target):  # a "same" convolution pads inside
             source = source.args[0]
-        if isinstance(source, Node) and _innermost(source) == path:
+        if isinstance(source, Node) and innermost(source) == path:
             return None
         path_of_layer: str = self._first_path[id(layer)]
         return path_of_layer
@@ -116,9 +118,3 @@ class Contractions:
 
 def _single(axis: Axis) -> int | None:
     return axis[0] if len(axis) == 1 else None
-
-
-def _innermost(node: Node) -> str:
-    """Path of the module in whose forward the node was made; a later call of a module is marked `@1`, `@2`."""
-    stack = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values()]
-    return re.sub(r"@\d+$", "", stack[-1]) if stack else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from ..errors import InputError
 from .gating import detach
 from .plan import SupernetPlan
 
-Cut = tuple[int, int]  # axis, index of the site
+Part = tuple[int, int, int]  # index of the site, offset, elements per unit
 
 
 def tensors_of(backbone: nn.Module) -> dict[str, Tensor]:
@@ -24,46 +24,66 @@ def tensors_of(backbone: nn.Module) -> dict[str, Tensor]:
 
 
 class Extractor:
-    """The precomputed list "tensor, axis -> site" of one plan. It knows names only, so weights may change freely."""
+    """The precomputed list "tensor, axis -> sites" of one plan. It knows names only, so weights may change freely."""
 
     def __init__(self, plan: SupernetPlan) -> None:
-        self._blocks = [site.block for site in plan.sites]
-        self._cuts: dict[str, list[Cut]] = {}
+        self._plan = plan
+        self._cuts: dict[str, dict[int, list[Part]]] = {}  # tensor -> axis -> parts
         for index, site in enumerate(plan.sites):
             for part in site.slices:
-                self._cuts.setdefault(part.tensor, []).append((part.axis, index))
+                axes = self._cuts.setdefault(part.tensor, {})
+                axes.setdefault(part.axis, []).append((index, part.offset, part.block))
         self._owners = sorted({name.rpartition(".")[0] for name in self._cuts})
         self._group_width = {layer.module: layer.channels_per_group for site in plan.sites for layer in site.grouped}
 
     def __call__(self, backbone: nn.Module, open_units: Sequence[Tensor]) -> nn.Module:
         """`open_units[l]` holds the indices of the units of site `l` that stay. The result is in eval mode."""
-        channels = [_channels(units, block) for units, block in zip(open_units, self._blocks, strict=True)]
+        masks = [_mask(site.width, units) for site, units in zip(self._plan.sites, open_units, strict=True)]
         tensors = tensors_of(backbone)
         # With the slice already in the memo, deepcopy takes it and never copies the full tensor.
         memo: dict[int, Any] = {}
-        for name, cuts in self._cuts.items():
-            memo[id(tensors[name])] = _cut(tensors[name], cuts, channels)
+        for name, axes in self._cuts.items():
+            memo[id(tensors[name])] = _cut(tensors[name], axes, masks)
         subnet = copy.deepcopy(backbone, memo)
         detach(subnet)
         modules = dict(subnet.named_modules(remove_duplicate=False))
         for name in self._owners:
             _correct_attributes(modules[name], self._group_width.get(name))
+        self._correct_sizes(modules, masks)
         return subnet.eval()
 
+    def _correct_sizes(self, modules: Mapping[str, nn.Module], masks: Sequence[Tensor]) -> None:
+        for site, mask in zip(self._plan.sites, masks, strict=True):
+            n_closed = int((~mask).sum())
+            for size in site.sizes:
+                module = modules[size.module]
+                value = getattr(module, size.attribute)
+                if size.position is None:
+                    value -= n_closed * size.block
+                else:
+                    changed = list(value)
+                    changed[size.position] -= n_closed * size.block
+                    value = type(value)(changed)
+                setattr(module, size.attribute, value)
 
-def _channels(units: Tensor, block: int) -> Tensor:
+
+def _mask(width: int, units: Tensor) -> Tensor:
     if not len(units):
         raise InputError("a site without an open unit cannot be cut out; at least one must stay")
-    if block == 1:
-        return units
-    return (units[:, None] * block + torch.arange(block, device=units.device)).flatten()
+    mask = torch.zeros(width, dtype=torch.bool)
+    mask[units.cpu()] = True
+    return mask
 
 
-def _cut(tensor: Tensor, cuts: Sequence[Cut], channels: Sequence[Tensor]) -> Tensor:
-    part = tensor.detach()
-    for axis, site in cuts:
-        part = part.index_select(axis, channels[site].to(part.device))
-    return nn.Parameter(part, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else part
+def _cut(tensor: Tensor, axes: Mapping[int, Sequence[Part]], masks: Sequence[Tensor]) -> Tensor:
+    result = tensor.detach()
+    for axis, parts in axes.items():
+        kept = torch.ones(result.shape[axis], dtype=torch.bool)
+        for site, offset, block in parts:
+            mask = masks[site].repeat_interleave(block)
+            kept[offset : offset + len(mask)] = mask
+        result = result.index_select(axis, kept.nonzero()[:, 0].to(result.device))
+    return nn.Parameter(result, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else result
 
 
 def _correct_attributes(module: nn.Module, channels_per_group: int | None) -> None:

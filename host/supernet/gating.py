@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .plan import Consumer, SupernetPlan
+from .plan import SupernetPlan
 
 
 class GateState:
@@ -35,13 +35,18 @@ class GateState:
 
 
 class GateHook:
-    """Multiplies the input of one consumer by the gates of one site."""
+    """Multiplies the input of one consumer by the gates of the sites it sums over.
 
-    def __init__(self, state: GateState, where: slice, block: int, consumer: Consumer) -> None:
+    `sources` has an entry per input channel: which of the supernet's `N` modules it follows, or -1 for none.
+    """
+
+    def __init__(self, state: GateState, sources: Tensor, batch_axis: int, channel_axis: int) -> None:
         self.state = state
-        self.start, self.stop = where.start, where.stop
-        self.block = block
-        self.batch_axis, self.channel_axis = consumer.batch_axis, consumer.channel_axis
+        self.sources = sources  # (C,)
+        self.batch_axis, self.channel_axis = batch_axis, channel_axis
+        first = int(sources[0])
+        run = first >= 0 and torch.equal(sources, torch.arange(first, first + len(sources)))
+        self.run = slice(first, first + len(sources)) if run else None  # one whole site: no copy of all gates
 
     def __call__(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -54,9 +59,7 @@ class GateHook:
         return args, {**kwargs, name: self._gated(kwargs[name], self.state.gates)}
 
     def _gated(self, x: Tensor, all_gates: Tensor) -> Tensor:
-        gates = all_gates[..., self.start : self.stop].to(x.dtype)  # (D,) or (B, D)
-        if self.block > 1:
-            gates = gates.repeat_interleave(self.block, -1)  # (C,) or (B, C)
+        gates = self._of_channels(all_gates).to(x.dtype)  # (C,) or (B, C)
         shape = [1] * x.dim()
         shape[self.channel_axis] = gates.shape[-1]
         if gates.dim() == 2:
@@ -66,14 +69,38 @@ class GateHook:
             shape[self.batch_axis] = gates.shape[0]
         return x * gates.reshape(shape)
 
+    def _of_channels(self, all_gates: Tensor) -> Tensor:
+        if self.run is not None:
+            return all_gates[..., self.run]
+        if self.sources.device != all_gates.device:
+            self.sources = self.sources.to(all_gates.device)
+        always = all_gates.new_ones(*all_gates.shape[:-1], 1)
+        return torch.cat([all_gates, always], -1)[..., self.sources]  # -1 is the last
+
 
 def attach(backbone: nn.Module, plan: SupernetPlan, state: GateState) -> None:
-    """Put the plan's hooks on the backbone."""
+    """Put the plan's hooks on the backbone, one per consumer."""
+    if not plan.sites:
+        return
     modules = dict(backbone.named_modules())
+    sources: dict[str, Tensor] = {}
+    layouts: dict[str, tuple[int, int]] = {}
     for site, where in zip(plan.sites, plan.space.slices, strict=True):
         for consumer in site.consumers:
-            hook = GateHook(state, where, site.block, consumer)
-            modules[consumer.module].register_forward_pre_hook(hook, with_kwargs=True)
+            width = _input_channels(modules[consumer.module])
+            channels = sources.setdefault(consumer.module, torch.full((width,), -1))
+            followed = torch.arange(where.start, where.stop).repeat_interleave(consumer.block)
+            channels[consumer.offset : consumer.offset + len(followed)] = followed
+            layouts[consumer.module] = consumer.batch_axis, consumer.channel_axis
+    for name, channels in sources.items():
+        hook = GateHook(state, channels, *layouts[name])
+        modules[name].register_forward_pre_hook(hook, with_kwargs=True)
+
+
+def _input_channels(layer: nn.Module) -> int:
+    weight = layer.weight
+    assert isinstance(weight, Tensor)  # consumers are convolutions of one group and linear layers
+    return weight.shape[1]
 
 
 def detach(backbone: nn.Module) -> None:

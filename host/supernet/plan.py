@@ -14,40 +14,59 @@ from typing import Any
 from ..errors import InputError
 from ..gates import GateSpace, Layer, Site
 
-SCHEMA = 1
+SCHEMA = 2
+_READS = (1, 2)  # in schema 1 every slice was a whole axis, in the site's own blocks
 
 
 @dataclass(frozen=True)
 class Consumer:
     """A layer that sums over a site's channels: where its input has the batch and the channel axis.
 
-    The channel axis counts from the back (-3 of `(B, C, H, W)`), the batch axis from the front.
+    The channel axis counts from the back (-3 of `(B, C, H, W)`), the batch axis from the front. The site's channels
+    there start at `offset`, `block` of them per unit; a site may be found several times in one consumer.
     """
 
     module: str
     batch_axis: int
     channel_axis: int
+    offset: int = 0
+    block: int = 1
 
 
 @dataclass(frozen=True)
 class TensorSlice:
-    """A parameter or buffer, and its axis that follows the site."""
+    """A parameter or buffer, and where on an axis of it the site lies: from `offset` on, `block` elements per unit."""
 
     tensor: str
     axis: int
+    offset: int = 0
+    block: int = 1
 
 
 @dataclass(frozen=True)
 class GroupedLayer:
-    """A depthwise or grouped convolution whose number of groups follows the site."""
+    """A depthwise or grouped convolution whose number of groups follows the site; how many outputs a group makes."""
 
     module: str
     channels_per_group: int
 
 
 @dataclass(frozen=True)
+class SizeAttribute:
+    """A size that a module keeps as an attribute, such as `num_heads`: `block` less for every closed unit.
+
+    `position` is the place in it when the attribute is a list.
+    """
+
+    module: str
+    attribute: str
+    position: int | None
+    block: int
+
+
+@dataclass(frozen=True)
 class SitePlan:
-    """One site: `width` units of `block` consecutive channels. Named after its first producer."""
+    """One site: `width` units of `block` consecutive channels of its first producer, after which it is named."""
 
     name: str
     width: int
@@ -56,6 +75,7 @@ class SitePlan:
     consumers: tuple[Consumer, ...]
     slices: tuple[TensorSlice, ...]
     grouped: tuple[GroupedLayer, ...] = ()
+    sizes: tuple[SizeAttribute, ...] = ()
 
     def __post_init__(self) -> None:
         if self.width < 2 or self.block < 1:
@@ -84,9 +104,10 @@ class RefusedClass:
 class SupernetPlan:
     """All that a supernet knows beyond its backbone.
 
-    `layers` holds every conv and linear in the order of their calls. Widths are those of the weight, so `in_width` is
-    the number of channels that one output sums over: for a depthwise or grouped layer that is a group's, which no
-    gate changes, and `in_site` is None. Then `macs * open_in / in_width * open_out / out_width` is right for all.
+    `layers` holds every conv and linear in the order of their calls, as one entry per pair of sites at its two sides:
+    a layer that reads two concatenated sites has two entries of one name. Widths are those of the weight, so `in_width`
+    is the number of channels that one output sums over: for a depthwise or grouped layer that is a group's, which no
+    gate changes, and `in_site` is None. Then `macs * open share of in_site * open share of out_site` is right for all.
     `backbone_digest` is over the names and shapes of the backbone's tensors.
     """
 
@@ -125,10 +146,10 @@ class SupernetPlan:
         try:
             data = json.loads(text)
             schema = data["schema"]
-            if schema != SCHEMA:
-                raise InputError(f"supernet plan has schema {schema!r}, this version reads {SCHEMA}; make it again")
+            if schema not in _READS:
+                raise InputError(f"supernet plan has schema {schema!r}, this version reads {_READS}; make it again")
             return SupernetPlan(
-                sites=tuple(_site(item) for item in data["sites"]),
+                sites=tuple(_site(item, schema) for item in data["sites"]),
                 layers=tuple(Layer(**item) for item in data["layers"]),
                 refused=tuple(_refused(item) for item in data["refused"]),
                 backbone_digest=data["backbone_digest"],
@@ -141,13 +162,15 @@ def _refused(item: Mapping[str, Any]) -> RefusedClass:
     return RefusedClass(tuple(item["producers"]), item["size"], tuple(item["reasons"]))
 
 
-def _site(item: Mapping[str, Any]) -> SitePlan:
+def _site(item: Mapping[str, Any], schema: int) -> SitePlan:
+    block = {"block": item["block"]} if schema == 1 else {}
     return SitePlan(
         name=item["name"],
         width=item["width"],
         block=item["block"],
         producers=tuple(item["producers"]),
-        consumers=tuple(Consumer(**consumer) for consumer in item["consumers"]),
-        slices=tuple(TensorSlice(**part) for part in item["slices"]),
+        consumers=tuple(Consumer(**consumer, **block) for consumer in item["consumers"]),
+        slices=tuple(TensorSlice(**part, **block) for part in item["slices"]),
         grouped=tuple(GroupedLayer(**layer) for layer in item["grouped"]),
+        sizes=tuple(SizeAttribute(**size) for size in item["sizes"]) if schema > 1 else (),
     )

@@ -1,94 +1,26 @@
 """How each operation of a `torch.export` graph relates the axes of its result to those of its operands.
 
-`RULES` maps an operation's name to its rule. An operation without a rule refuses every axis that reaches it, and a
-rule refuses what it cannot keep independent per channel: unknown means whole, never silently wrong.
+A rule refuses what it cannot keep independent per channel: unknown means whole, never silently wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
-from torch import Tensor
 from torch.fx import Node
 
-from .axes import Axes, AxisClasses
+from .axes import Axes, Axis
+from .calls import RULES, Call, Result, innermost, no_rule, rule
 
-Result = Axes | tuple[Axes, ...]
-
-
-@dataclass(frozen=True)
-class Call:
-    """One node of the graph, its arguments by name and the axes of what it reads."""
-
-    node: Node
-    op: str
-    args: dict[str, Any]
-    classes: AxisClasses
-    axes_of: dict[Node, Result]
-    batch: int
-    batch_size: int
-    order: int
-
-    @property
-    def inputs(self) -> list[Axes]:
-        """Axes of every tensor read, in the order of the arguments; a tensor read twice counts once."""
-        found: list[Axes] = []
-        for node in self.node.all_input_nodes:
-            axes = self.axes_of.get(node)
-            if axes is not None:
-                found.extend(axes if isinstance(axes, tuple) else [axes])
-        return found
-
-    @property
-    def source(self) -> Node:
-        node = self.args.get("self", self.args.get("input"))
-        if not isinstance(node, Node):
-            raise TypeError(f"{self.op} has no tensor argument 'self' or 'input'")
-        return node
-
-    @property
-    def x(self) -> Axes:
-        return self.axes(self.source)
-
-    def axes(self, node: Node) -> Axes:
-        axes = self.axes_of[node]
-        if isinstance(axes, tuple):
-            raise TypeError(f"{node.name} is several tensors, {self.op} expected one")
-        return axes
-
-    @property
-    def shape(self) -> Sequence[int]:
-        value: Sequence[int] = self.node.meta["val"].shape
-        return value
+_UNFORESEEN = (IndexError, KeyError, TypeError, ValueError)
 
 
-Rule = Callable[[Call], Result]
-RULES: dict[str, Rule] = {}
-
-
-def rule(names: str) -> Callable[[Rule], Rule]:
-    """Register a rule for these operations."""
-
-    def register(function: Rule) -> Rule:
-        RULES.update(dict.fromkeys(names.split(), function))
-        return function
-
-    return register
-
-
-def no_rule(call: Call) -> Result:
-    """The sound default: nothing that goes in or comes out may be sliced."""
-    reason = f"no rule for {call.op}"
-    for axes in call.inputs:
-        call.classes.refuse(axes, reason)
-
-    def fresh(value: object) -> Axes:
-        return call.classes.fresh(value.shape, reason) if isinstance(value, Tensor) else []
-
-    value = call.node.meta.get("val")
-    return tuple(fresh(item) for item in value) if isinstance(value, (list, tuple)) else fresh(value)
+def apply_rule(call: Call) -> Result:
+    """The axes of an operation's result. A form that its rule does not foresee is refused like an unknown operation."""
+    try:
+        return RULES.get(call.op, no_rule)(call)
+    except _UNFORESEEN:  # what the rule joined before only makes classes larger
+        return no_rule(call)
 
 
 @rule(
@@ -102,7 +34,7 @@ def elementwise(call: Call) -> Result:
     return list(call.inputs[0])
 
 
-@rule("add sub mul div maximum minimum where")
+@rule("add sub mul div maximum minimum where addcmul addcdiv")
 def arithmetic(call: Call) -> Result:
     return call.classes.broadcast(call.inputs, scaling=call.op in ("mul", "div"))
 
@@ -191,7 +123,9 @@ def transpose(call: Call) -> Result:
 
 @rule("reshape view flatten unflatten reshape_as view_as unsqueeze squeeze _unsafe_view")
 def reshape(call: Call) -> Result:
-    return call.classes.reshape(call.x, call.shape)
+    result = call.classes.reshape(call.x, call.shape)
+    call.sizes.of_reshape(innermost(call.node), call.x, result)
+    return result
 
 
 @rule("expand expand_as")
@@ -202,39 +136,97 @@ def expand(call: Call) -> Result:
         if axis or size == 1:
             continue
         # A class token expanded to the batch size is, as far as gates are concerned, the batch.
-        axes[i] = (call.batch,) if i == 0 and size == call.batch_size else call.classes.fresh([size], "expanded")[0]
+        axes[i] = (call.batch,) if i == 0 and size == call.batch_size else call.classes.fresh([size])[0]
+        call.sizes.of_axis(innermost(call.node), axes[i])
     return axes
 
 
-@rule("cat")
+@rule("cat concat concatenate")
 def concatenate(call: Call) -> Result:
-    operands = call.inputs
-    if len(operands) != len(call.args["tensors"]):
-        return no_rule(call)
+    operands = [call.axes(node) for node in call.args["tensors"]]
     where = call.args["dim"] % len(call.shape)
-    result = list(operands[0])
-    for axes in operands:
-        call.classes.refuse([axes[where]], "concatenated along the axis")
-        for i, axis in enumerate(axes):
+    for i in range(len(call.shape)):
+        for axes in operands:
             if i != where:
-                call.classes.join(operands[0][i], axis)
-    result[where] = call.classes.fresh([call.shape[where]], "concatenated")[0]
+                call.classes.join(operands[0][i], axes[i])
+    result = list(operands[0])
+    result[where] = (call.classes.concatenate([call.classes.merged(axes[where]) for axes in operands]),)
     return result
 
 
-@rule("split split_with_sizes chunk unbind slice select narrow")
-def part(call: Call) -> Result:
-    x, value = call.x, call.node.meta["val"]
-    if call.op == "slice" and value.shape == call.source.meta["val"].shape:
-        return x
+@rule("stack")
+def stack(call: Call) -> Result:
+    result = list(call.classes.broadcast([call.axes(node) for node in call.args["tensors"]]))
+    where = call.args["dim"] % len(call.shape)
+    return [*result[:where], *call.classes.fresh([call.shape[where]], "stacked"), *result[where:]]
+
+
+@rule("split split_with_sizes chunk tensor_split")
+def split(call: Call) -> Result:
+    """Parts of one size are sliced alike: what asks for parts of a size, or for a number of parts, gets equal ones."""
+    shapes = [value.shape for value in call.node.meta["val"]]
+    x, where = call.x, call.args["dim"] % len(call.x)
+    sizes = [int(shape[where]) for shape in shapes]
+    parts = _parts(call, x[where], sizes)
+    if call.op in ("split", "chunk") and len(set(sizes)) == 1:
+        for part in parts[1:]:
+            call.classes.join(parts[0], part)
+    elif call.op == "chunk":
+        call.classes.refuse([x[where]], "chunks of different size")
+    call.sizes.of_split(innermost(call.node), parts, sizes)
+    return tuple([*x[:where], part, *x[where + 1 :]] for part in parts)
+
+
+def _parts(call: Call, axis: Axis, sizes: Sequence[int], start: int = 0) -> list[Axis]:
+    """The axis cut into consecutive parts; one of a single channel has no factor, and stays."""
+    if not axis or not all(sizes):
+        call.classes.refuse([axis], f"{call.op} along the axis")
+        return call.classes.fresh(sizes, f"{call.op} along the axis")
+    factor = call.classes.merged(axis)
+    parts: list[Axis] = []
+    for size in sizes:
+        part = call.classes.part(factor, start, start + size)
+        if size == 1:
+            call.classes.refuse([(part,)], "a single channel is taken out of the axis")
+        parts.append((part,) if size != 1 else ())
+        start += size
+    return parts
+
+
+@rule("slice narrow")
+def section(call: Call) -> Result:
+    x, shape = call.x, call.shape
+    full = call.source.meta["val"].shape
     where = call.args["dim"] % len(x)
+    if shape == full:
+        return x
+    if call.args.get("step", 1) != 1:
+        call.classes.refuse([x[where]], f"{call.op} along the axis")
+        return [*x[:where], *call.classes.fresh([shape[where]], "part of an axis"), *x[where + 1 :]]
+    start = call.args.get("start") or 0
+    start = min(start if start >= 0 else start + full[where], full[where])
+    return [*x[:where], *_parts(call, x[where], [int(shape[where])], start), *x[where + 1 :]]
+
+
+@rule("unbind select")
+def picked(call: Call) -> Result:
+    x, where = call.x, call.args["dim"] % len(call.x)
     call.classes.refuse([x[where]], f"{call.op} along the axis")
+    result = x[:where] + x[where + 1 :]
+    return tuple(result for _ in call.node.meta["val"]) if call.op == "unbind" else result
 
-    def axes(shape: Sequence[int]) -> Axes:
-        middle = [] if call.op in ("unbind", "select") else call.classes.fresh([shape[where]], "part of an axis")
-        return x[:where] + middle + x[where + 1 :]
 
-    return tuple(axes(item.shape) for item in value) if isinstance(value, (list, tuple)) else axes(value.shape)
+@rule("index")
+def indexed(call: Call) -> Result:
+    """A table looked up along one axis, as relative position biases are."""
+    places = [i for i, index in enumerate(call.args["indices"]) if isinstance(index, Node)]
+    if len(places) != 1:
+        return no_rule(call)
+    (where,) = places
+    call.classes.refuse([call.x[where]], "indexed along the axis")
+    index_rank = len(call.args["indices"][where].meta["val"].shape)
+    found = call.classes.fresh(call.shape[where : where + index_rank], "indexed along the axis")
+    return [*call.x[:where], *found, *call.x[where + 1 :]]
 
 
 @rule("matmul bmm")
@@ -253,7 +245,9 @@ def attention(call: Call) -> Result:
     query, key, value = (call.axes(call.args[name]) for name in ("query", "key", "value"))
     for axes in (query, key, value):
         call.classes.refuse(axes[-2:], "attention")
+    operands = [query, key, value]
     mask = call.args.get("attn_mask")
     if isinstance(mask, Node):
-        call.classes.refuse(call.axes(mask), "attention mask")
-    return [*call.classes.broadcast([query[:-2], key[:-2], value[:-2]]), query[-2], value[-1]]
+        operands.append(call.axes(mask))
+        call.classes.refuse(operands[-1][-2:], "attention mask")
+    return [*call.classes.broadcast([axes[:-2] for axes in operands]), query[-2], value[-1]]

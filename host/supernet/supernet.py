@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..gates import Gates, GateSpace
-from .analysis import Policy, analyse, backbone_digest
+from .analysis import analyse, backbone_digest
 from .extraction import Extractor, tensors_of
 from .gating import GateState, attach, check_gates, detach
 from .plan import SupernetPlan
 from .selfcheck import self_check
+from .sites import Policy
 
 
 class Supernet(nn.Module):
@@ -84,6 +85,7 @@ def modularize(
     policy: Policy = "single",
     check: bool = True,
     generator: torch.Generator | None = None,
+    whole_axes: bool = False,
 ) -> Supernet:
     """Find the channels of an ordinary module that can be sliced away, and gate them where they are summed over.
 
@@ -93,19 +95,60 @@ def modularize(
         policy: "single" makes a site of what one layer produces; "coupled" also of residual streams.
         check: compare sliced with gated in numbers, and refuse the sites that differ.
         generator: source of the check's random draws, on the CPU; seeded with 0 when None.
+        whole_axes: leave sites ungated that are only a part of some axis (concatenated, split, heads), which a
+            template of a converted model cannot cut.
 
     Raises:
         InputError: no site is left (with the reasons), or the backbone cannot be analysed.
     """
-    detach(backbone)
-    plan = analyse(backbone, example, policy)
-    if check and plan.sites:
-        plan = plan.without(self_check(backbone, plan, example, generator or torch.Generator().manual_seed(0)))
+    plan = find_plan(backbone, example, policy, check, generator, whole_axes)
     if not plan.sites:
         reasons = "\n".join(f"  {refused}" for refused in plan.refused) or "  it has no conv or linear layer"
         name = type(backbone).__name__
         raise InputError(f"{name} has no channels that can be sliced away under policy {policy!r}:\n{reasons}")
     return Supernet(backbone, plan)
+
+
+def find_plan(
+    backbone: nn.Module,
+    example: Tensor,
+    policy: Policy = "single",
+    check: bool = True,
+    generator: torch.Generator | None = None,
+    whole_axes: bool = False,
+) -> SupernetPlan:
+    """What `modularize` attaches; it may be without a site. Takes the gates of an earlier supernet off the backbone.
+
+    Raises:
+        InputError: the backbone cannot be analysed.
+    """
+    detach(backbone)
+    plan = analyse(backbone, example, policy)
+    if whole_axes:
+        plan = plan.without(dict.fromkeys(in_parts(backbone, plan), "only a part of an axis"))
+    if not check:
+        return plan
+    return plan.without(self_check(backbone, plan, example, generator or torch.Generator().manual_seed(0)))
+
+
+def in_parts(backbone: nn.Module, plan: SupernetPlan) -> frozenset[str]:
+    """The sites that are only a part of some axis, or whose units have several sizes or are counted by attributes."""
+    tensors = tensors_of(backbone)
+    return frozenset(
+        site.name
+        for site in plan.sites
+        if site.sizes
+        or any(
+            part.block != site.block or tensors[part.tensor].shape[part.axis] != site.channels for part in site.slices
+        )
+    )
+
+
+def subnet_macs(plan: SupernetPlan, gates: Gates) -> int:
+    """MACs per sample of a subnet's conv and linear layers."""
+    share = {site.name: count / site.width for site, count in zip(plan.sites, gates.counts, strict=True)}
+    shares = (share.get(layer.in_site or "", 1.0) * share.get(layer.out_site or "", 1.0) for layer in plan.layers)
+    return round(sum(layer.macs * each for layer, each in zip(plan.layers, shares, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -144,8 +187,9 @@ def _check_belongs(backbone: nn.Module, plan: SupernetPlan) -> None:
             if part.tensor not in tensors:
                 raise _foreign(f"site {site.name!r}: the backbone has no tensor {part.tensor!r}")
             shape = tuple(tensors[part.tensor].shape)
-            if part.axis >= len(shape) or shape[part.axis] != site.channels:
-                wanted = f"{site.channels} on axis {part.axis}"
+            end = part.offset + site.width * part.block
+            if part.axis >= len(shape) or shape[part.axis] < end:
+                wanted = f"at least {end} on axis {part.axis}"
                 raise _foreign(f"site {site.name!r}: tensor {part.tensor!r} has shape {shape}, expected {wanted}")
     if backbone_digest(backbone) != plan.backbone_digest:
         raise _foreign("the backbone's tensors differ in name or shape from those the plan was made from")

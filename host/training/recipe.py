@@ -12,7 +12,7 @@ import torch
 
 from ..assembler.assembler import AssemblerConfig
 from ..errors import InputError
-from ..supernet.analysis import Policy
+from ..supernet.sites import Policy
 
 
 @dataclass(frozen=True)

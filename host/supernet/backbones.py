@@ -1,0 +1,82 @@
+"""A backbone by its name: any timm model, or a user's own module as `module.path:callable`."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from ..errors import InputError
+
+DEFAULT_SHAPE = (3, 224, 224)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """An untrained module in eval mode, and the shape `(C, H, W)` of one input."""
+
+    module: nn.Module
+    input_shape: tuple[int, int, int]
+
+
+def create_backbone(name: str, image_size: int | None = None) -> Backbone:
+    """Build a backbone with random weights; nothing is downloaded.
+
+    Args:
+        name: a timm name, or `module.path:callable`; the callable takes no argument and returns the module. It is
+            imported, from the current folder too, and so its code runs.
+        image_size: pixels a side; the model's own when None, 224 for a user's module.
+
+    Raises:
+        InputError: no such model (with the names close to it), or it cannot be built for this size.
+    """
+    if image_size is not None and image_size < 1:
+        raise InputError(f"--image-size must be at least 1 pixel, got {image_size}")
+    if ":" in name:
+        size = image_size or DEFAULT_SHAPE[1]
+        return Backbone(_own_module(name).eval(), (DEFAULT_SHAPE[0], size, size))
+    return _timm_model(name, image_size)
+
+
+def _timm_model(name: str, image_size: int | None) -> Backbone:
+    import timm
+
+    if not timm.is_model(name):
+        raise InputError(f"timm has no model {name!r}{_close_to(name)}")
+    config = timm.get_pretrained_cfg(name)
+    fixed = config is not None and config.fixed_input_size
+    arguments: dict[str, Any] = {"img_size": image_size} if image_size is not None and fixed else {}
+    try:
+        module: Any = timm.create_model(name, pretrained=False, **arguments)
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(f"timm cannot build {name!r} for images of {image_size or 'its own size'}: {error}") from error
+    channels, height, width = module.pretrained_cfg["input_size"]
+    return Backbone(module.eval(), (channels, image_size or height, image_size or width))
+
+
+def _close_to(name: str) -> str:
+    import timm
+
+    close = difflib.get_close_matches(name, timm.list_models(), n=3)
+    return f"; did you mean {' or '.join(map(repr, close))}?" if close else "; timm.list_models() names all"
+
+
+def _own_module(name: str) -> nn.Module:
+    path, _, attribute = name.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        make = getattr(importlib.import_module(path), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"{name!r} cannot be imported: {error}") from error
+    try:
+        module = make()
+    except TypeError as error:
+        raise InputError(f"{name!r} must be callable without arguments: {error}") from error
+    if not isinstance(module, nn.Module):
+        raise InputError(f"{name!r} gave a {type(module).__name__}, not a torch.nn.Module")
+    return module
