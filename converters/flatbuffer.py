@@ -116,12 +116,20 @@ class Graph:
         for buffer in buffers:
             buffer.data = np.zeros(1, np.uint8)
         try:
-            builder = flatbuffers.Builder(1 << 20)
-            builder.Finish(self.model.Pack(builder), b"TFL3")
-            return bytes(builder.Output())
+            return _packed(self.model)
         finally:
             for buffer, original in zip(buffers, data, strict=True):
                 buffer.data = original
+
+    def name_tensors_apart(self) -> None:
+        """Number the names that several tensors have."""
+        seen: set[bytes] = set()
+        for tensor in self._subgraph.tensors:
+            name, number = tensor.name or b"", 1
+            while tensor.name is None or tensor.name in seen:
+                number += 1
+                tensor.name = b"%s:%d" % (name, number)
+            seen.add(tensor.name)
 
     def _unshare(self) -> None:
         tensors, buffers = self._subgraph.tensors, self.model.buffers
@@ -140,3 +148,22 @@ class Graph:
                     tensor = item.inputs[position] = len(tensors) - 1
                 used_tensors.add(int(tensor))
                 used_buffers.add(self.buffer(tensor))
+
+
+def inlined(content: bytes) -> bytes:
+    """The model with its constants inside the flatbuffer, where runtimes of every age look for them.
+
+    The quantiser puts large ones behind it.
+    """
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    outside = [buffer for buffer in model.buffers if buffer.offset > 1]
+    for buffer in outside:
+        buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
+        buffer.offset = buffer.size = 0
+    return _packed(model) if outside else content
+
+
+def _packed(model: Any) -> bytes:
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
