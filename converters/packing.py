@@ -8,6 +8,7 @@ from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 from edgewright.device_agent.template import ALIGNMENT, Constant, Header, Template, TemplateSite
+from numpy.typing import NDArray
 
 from .errors import ConversionError
 from .flatbuffer import Graph
@@ -15,9 +16,10 @@ from .slice_plan import SlicePlan
 
 # Offsets of fields in a flatbuffer's vtable are 4 + 2 * the field's number in the schema.
 _TENSOR_SHAPE, _TENSOR_SHAPE_SIGNATURE, _BUFFER_DATA = 4, 18, 4
+_TENSOR_QUANTISATION_VECTORS = (8, 10)  # of a tensor's quantisation: its scales, its zero points
 _OPTION_FIELDS = {"depthMultiplier": 10}
 
-_INT64 = 4  # TensorType
+_FLOAT32, _INT64 = 0, 4  # TensorType
 
 
 def pack_template(graph: Graph, plan: SlicePlan, sites: Sequence[TemplateSite]) -> Template:
@@ -29,16 +31,22 @@ def pack_template(graph: Graph, plan: SlicePlan, sites: Sequence[TemplateSite]) 
     index = {site.name: number for number, site in enumerate(sites)}
     _check(graph, plan, {site.name: site.width * site.block for site in sites})
     sliced = sorted({tensor for tensor, _ in plan.axes if graph.is_constant(tensor)})
-    structure = graph.pack(sliced)
+    scaled = [tensor for tensor, axis in sorted(plan.axes) if graph.channel_axis(tensor) == axis]
+    structure = graph.pack(sliced, scaled)
     model = schema.Model.GetRootAs(structure, 0)
-    constants, weights = [], bytearray()
+    constants, vectors, weights = [], [], bytearray()
     for tensor in sliced:
         axes = range(len(graph.shape(tensor)))
         followed = tuple(index[plan.axes[tensor, axis]] if (tensor, axis) in plan.axes else None for axis in axes)
-        weights += bytes(-len(weights) % ALIGNMENT)
         reference = _field(model.Buffers(graph.buffer(tensor)), _BUFFER_DATA)
-        constants.append(Constant(reference, len(weights), graph.dtype(tensor), graph.shape(tensor), followed))
-        weights += graph.value(tensor).tobytes()
+        offset = _append(weights, graph.value(tensor))
+        constants.append(Constant(reference, offset, graph.dtype(tensor), graph.shape(tensor), followed))
+    for tensor in scaled:
+        site = index[plan.axes[tensor, graph.channel_axis(tensor)]]
+        table = model.Subgraphs(0).Tensors(tensor).Quantization()
+        fields = zip(_TENSOR_QUANTISATION_VECTORS, (_FLOAT32, _INT64), graph.channel_vectors(tensor), strict=True)
+        for field, dtype, values in fields:
+            vectors.append(Constant(_field(table, field), _append(weights, values), dtype, values.shape, (site,)))
     int32, int64 = _places(graph, plan, model)
     for name, place, size in [(n, p, 4) for n, p in int32] + [(n, p, 8) for n, p in int64]:
         _check_place(structure, place, size, name, sites[index[name]])
@@ -47,8 +55,17 @@ def pack_template(graph: Graph, plan: SlicePlan, sites: Sequence[TemplateSite]) 
         constants=tuple(constants),
         int32=tuple((place, index[name]) for name, place in int32),
         int64=tuple((place, index[name]) for name, place in int64),
+        vectors=tuple(vectors),
     )
     return Template.seal(header, structure, bytes(weights))
+
+
+def _append(weights: bytearray, values: NDArray[Any]) -> int:
+    """Where the values begin."""
+    weights += bytes(-len(weights) % ALIGNMENT)
+    offset = len(weights)
+    weights += values.tobytes()
+    return offset
 
 
 def _check(graph: Graph, plan: SlicePlan, channels: dict[str, int]) -> None:
@@ -60,7 +77,7 @@ def _check(graph: Graph, plan: SlicePlan, channels: dict[str, int]) -> None:
             )
         if not graph.is_plain(tensor):
             raise ConversionError(
-                f"site {site!r}: {graph.name(tensor)!r} is sparse or quantised per channel; use float32"
+                f"site {site!r}: {graph.name(tensor)!r} is sparse or quantised in blocks; use another precision"
             )
 
 

@@ -38,11 +38,10 @@ def quantize(content: bytes, precision: Precision, calibration: NDArray[np.float
         raise ConversionError(f"only a float32 model can be made {precision}, and this one is quantised already")
     graph.name_tensors_apart()  # the quantiser knows tensors by their names alone
     named = graph.pack(())
-    if precision is Precision.INT8:
-        calibration = _checked(graph, calibration)
+    samples = _checked(graph, calibration) if precision is Precision.INT8 else None
     with silenced():  # warnings of the runtime
         try:
-            return inlined(bytes(_quantized(named, precision, calibration)))
+            return inlined(bytes(_quantized(named, samples)))
         except Exception as error:  # the quantiser promises no type
             reason = (str(error).strip().splitlines() or ["no message"])[0]
             raise ConversionError(
@@ -61,7 +60,8 @@ def _checked(graph: Graph, calibration: NDArray[np.float32] | None) -> NDArray[n
     return calibration.astype(np.float32, copy=False)
 
 
-def _quantized(content: bytes, precision: Precision, calibration: NDArray[np.float32] | None) -> Any:
+def _quantized(content: bytes, calibration: NDArray[np.float32] | None) -> Any:
+    """float16 without samples, int8 with them."""
     from ai_edge_quantizer.quantizer import Quantizer  # takes a third of a second to import
 
     recipe = _int8_recipe() if calibration is not None else _float16_recipe()
