@@ -104,8 +104,8 @@ class Graph:
             return None
         return int(quantisation.quantizedDimension)
 
-    def channel_vectors(self, tensor: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Scales and zero points per channel."""
+    def channel_vectors(self, tensor: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Scales, float32, and zero points, int64, per channel."""
         quantisation = self._subgraph.tensors[tensor].quantization
         scales, zeros = np.asarray(quantisation.scale, np.float32), np.asarray(quantisation.zeroPoint, np.int64)
         return scales, np.broadcast_to(zeros, scales.shape)

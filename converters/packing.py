@@ -16,10 +16,10 @@ from .slice_plan import SlicePlan
 
 # Offsets of fields in a flatbuffer's vtable are 4 + 2 * the field's number in the schema.
 _TENSOR_SHAPE, _TENSOR_SHAPE_SIGNATURE, _BUFFER_DATA = 4, 18, 4
-_TENSOR_QUANTISATION_VECTORS = (8, 10)  # of a tensor's quantisation: its scales, its zero points
 _OPTION_FIELDS = {"depthMultiplier": 10}
 
 _FLOAT32, _INT64 = 0, 4  # TensorType
+_CHANNEL_VECTORS = ((8, _FLOAT32), (10, _INT64))  # of a tensor's quantisation: its scales, its zero points
 
 
 def pack_template(graph: Graph, plan: SlicePlan, sites: Sequence[TemplateSite]) -> Template:
@@ -31,21 +31,20 @@ def pack_template(graph: Graph, plan: SlicePlan, sites: Sequence[TemplateSite]) 
     index = {site.name: number for number, site in enumerate(sites)}
     _check(graph, plan, {site.name: site.width * site.block for site in sites})
     sliced = sorted({tensor for tensor, _ in plan.axes if graph.is_constant(tensor)})
-    scaled = [tensor for tensor, axis in sorted(plan.axes) if graph.channel_axis(tensor) == axis]
-    structure = graph.pack(sliced, scaled)
+    scaled = [(tensor, axis) for tensor, axis in sorted(plan.axes) if graph.channel_axis(tensor) == axis]
+    structure = graph.pack(sliced, [tensor for tensor, _ in scaled])
     model = schema.Model.GetRootAs(structure, 0)
-    constants, vectors, weights = [], [], bytearray()
+    weights = bytearray()
+    constants, vectors = [], []
     for tensor in sliced:
         axes = range(len(graph.shape(tensor)))
         followed = tuple(index[plan.axes[tensor, axis]] if (tensor, axis) in plan.axes else None for axis in axes)
         reference = _field(model.Buffers(graph.buffer(tensor)), _BUFFER_DATA)
         offset = _append(weights, graph.value(tensor))
         constants.append(Constant(reference, offset, graph.dtype(tensor), graph.shape(tensor), followed))
-    for tensor in scaled:
-        site = index[plan.axes[tensor, graph.channel_axis(tensor)]]
-        table = model.Subgraphs(0).Tensors(tensor).Quantization()
-        fields = zip(_TENSOR_QUANTISATION_VECTORS, (_FLOAT32, _INT64), graph.channel_vectors(tensor), strict=True)
-        for field, dtype, values in fields:
+    for tensor, axis in scaled:
+        table, site = model.Subgraphs(0).Tensors(tensor).Quantization(), index[plan.axes[tensor, axis]]
+        for (field, dtype), values in zip(_CHANNEL_VECTORS, graph.channel_vectors(tensor), strict=True):
             vectors.append(Constant(_field(table, field), _append(weights, values), dtype, values.shape, (site,)))
     int32, int64 = _places(graph, plan, model)
     for name, place, size in [(n, p, 4) for n, p in int32] + [(n, p, 8) for n, p in int64]:
