@@ -47,15 +47,16 @@ def report(
         trained, template = load_supernet(supernet, place, output, precision)
         found = _gather(store, device, trained, template, precision)
     data = page_data(found, numvqa.TASKS)
+    stem = data.device if precision == "float32" else f"{data.device}-{precision}"
     if form == "html":
         from ..report.page import render
 
-        paths = [out or place.reports / f"{data.device}.html"]
+        paths = [out or place.reports / f"{stem}.html"]
         write_atomic(paths[0], render(data))
     else:
         from ..report.pictures import pictures
 
-        target = out or place.reports / data.device
+        target = out or place.reports / stem
         paths = []
         for name, content in pictures(data, form):
             paths.append(target / f"{name}.{form}")
@@ -85,4 +86,4 @@ def _gather(
             f"{device or profiled[0]!r} has no records with this supernet that the agent measured; "
             f"run `{profile_command(device or profiled[0], precision)}` first"
         )
-    return gather(store, campaign, records, trained, template)
+    return gather(store, campaign, records, trained, template, precision)

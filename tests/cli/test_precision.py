@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from edgewright.host.customize import preparation
@@ -60,7 +61,8 @@ def test_what_a_budget_buys_is_of_one_precision(edgewright, place):
     assert answer.json["precision"] == "float16"
     assert max(point["size_mib"] for point in answer.json["points"]) < 2.6  # the whole supernet has 4.8 in float32
     page = edgewright("report", place, "--precision", "float16", "--json")
-    assert page.exit_code == 0 and page.json["device"] == "local"
+    (path,) = page.json["files"]
+    assert path.endswith("local-float16.html") and "float16" in Path(path).read_text()
 
 
 @pytest.mark.parametrize("command", [["customize", "--task", "has 3", "--latency-ms", "1"], ["profile", "local"]])
