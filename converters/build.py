@@ -53,7 +53,7 @@ def build_template(
     graph = Graph(convert(module, example))
     plan = plan_by_union(graph, sites, find_producers(graph, module, sites))
     counts = probe_counts(sites)
-    masks = [_random_masks(sites, count, rng) for count in counts]
+    masks = [random_masks(sites, count, rng) for count in counts]
     probes = [Graph(convert(extract(mask), example)) for mask in masks]
     require_agreement(graph, plan, plan_by_probes(graph, probes, sites, counts))
     template = pack_template(graph, plan, sites)
@@ -68,18 +68,19 @@ def pack_masks(sites: Sequence[TemplateSite], masks: Masks) -> bytes:
     return np.packbits(np.concatenate([masks[site.name] for site in sites])).tobytes()
 
 
-def _check_sites(sites: Sequence[TemplateSite]) -> None:
-    names = [site.name for site in sites]
-    if not names or len(set(names)) != len(names):
-        raise ConversionError(f"a template needs at least one site, and different names, got {names}")
-
-
-def _random_masks(sites: Sequence[TemplateSite], counts: Counts, rng: np.random.Generator) -> Masks:
+def random_masks(sites: Sequence[TemplateSite], counts: Counts, rng: np.random.Generator) -> Masks:
+    """`counts` modules of each site, chosen by `rng`."""
     masks = {}
     for site in sites:
         masks[site.name] = np.zeros(site.width, bool)
         masks[site.name][rng.permutation(site.width)[: counts[site.name]]] = True
     return masks
+
+
+def _check_sites(sites: Sequence[TemplateSite]) -> None:
+    names = [site.name for site in sites]
+    if not names or len(set(names)) != len(names):
+        raise ConversionError(f"a template needs at least one site, and different names, got {names}")
 
 
 def _check_against_torch(
@@ -90,7 +91,7 @@ def _check_against_torch(
     noise = rng.standard_normal((PARITY_SAMPLES, *example.shape[1:]), np.float32)
     inputs = torch.cat([example.detach().cpu(), torch.from_numpy(noise)])
     full = {site.name: np.ones(site.width, bool) for site in sites}
-    random = _random_masks(sites, {site.name: int(rng.integers(1, site.width + 1)) for site in sites}, rng)
+    random = random_masks(sites, {site.name: int(rng.integers(1, site.width + 1)) for site in sites}, rng)
     for masks, reference in ((full, module), (random, extract(random))):
         scale = float(np.abs(reference_outputs(reference, inputs)).max())
         content = template.emit(pack_masks(sites, masks)).tobytes()

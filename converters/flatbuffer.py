@@ -93,10 +93,22 @@ class Graph:
         return self.model.buffers[self.buffer(tensor)].data is not None
 
     def is_plain(self, tensor: int) -> bool:
-        """Neither quantised per channel nor sparse."""
+        """Neither sparse nor quantised in blocks."""
         item = self._subgraph.tensors[tensor]
-        scales = None if item.quantization is None else item.quantization.scale
-        return item.sparsity is None and (scales is None or len(scales) <= 1)
+        return item.sparsity is None and (item.quantization is None or item.quantization.details is None)
+
+    def channel_axis(self, tensor: int) -> int | None:
+        """The axis along which a tensor has a scale and a zero point per channel; None where it has one for all."""
+        quantisation = self._subgraph.tensors[tensor].quantization
+        if quantisation is None or quantisation.scale is None or len(quantisation.scale) <= 1:
+            return None
+        return int(quantisation.quantizedDimension)
+
+    def channel_vectors(self, tensor: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Scales, float32, and zero points, int64, per channel."""
+        quantisation = self._subgraph.tensors[tensor].quantization
+        scales, zeros = np.asarray(quantisation.scale, np.float32), np.asarray(quantisation.zeroPoint, np.int64)
+        return scales, np.broadcast_to(zeros, scales.shape)
 
     def value(self, tensor: int) -> NDArray[Any]:
         """A constant. Raises `ConversionError` when the tensor is computed, or packed below a byte per element."""
@@ -109,19 +121,38 @@ class Graph:
         data = np.asarray(self.model.buffers[self.buffer(tensor)].data, np.uint8)
         return data.view(DTYPES[self.dtype(tensor)]).reshape(self.shape(tensor))
 
-    def pack(self, stubs: Sequence[int]) -> bytes:
-        """The model as a flatbuffer, with a single byte in place of the data of the constants `stubs`."""
+    def set_value(self, tensor: int, value: NDArray[Any]) -> None:
+        """Another value of the same shape and type for a constant."""
+        self.model.buffers[self.buffer(tensor)].data = np.frombuffer(value.tobytes(), np.uint8)
+
+    def pack(self, stubs: Sequence[int], channel_stubs: Sequence[int] = ()) -> bytes:
+        """The model as a flatbuffer, with a single element in place of the data of the constants `stubs`, and of the
+        scales and zero points of the tensors `channel_stubs`."""
         buffers = [self.model.buffers[self.buffer(tensor)] for tensor in stubs]
-        data = [buffer.data for buffer in buffers]
+        tensors = [self._subgraph.tensors[tensor] for tensor in channel_stubs]
+        data, quantisations = [buffer.data for buffer in buffers], [tensor.quantization for tensor in tensors]
         for buffer in buffers:
             buffer.data = np.zeros(1, np.uint8)
+        for tensor in tensors:
+            tensor.quantization = copy.copy(tensor.quantization)
+            tensor.quantization.scale, tensor.quantization.zeroPoint = np.zeros(1, np.float32), np.zeros(1, np.int64)
         try:
-            builder = flatbuffers.Builder(1 << 20)
-            builder.Finish(self.model.Pack(builder), b"TFL3")
-            return bytes(builder.Output())
+            return _packed(self.model)
         finally:
             for buffer, original in zip(buffers, data, strict=True):
                 buffer.data = original
+            for tensor, quantisation in zip(tensors, quantisations, strict=True):
+                tensor.quantization = quantisation
+
+    def name_tensors_apart(self) -> None:
+        """Number the names that several tensors have."""
+        seen: set[bytes] = set()
+        for tensor in self._subgraph.tensors:
+            name, number = tensor.name or b"", 1
+            while tensor.name is None or tensor.name in seen:
+                number += 1
+                tensor.name = b"%s:%d" % (name, number)
+            seen.add(tensor.name)
 
     def _unshare(self) -> None:
         tensors, buffers = self._subgraph.tensors, self.model.buffers
@@ -140,3 +171,22 @@ class Graph:
                     tensor = item.inputs[position] = len(tensors) - 1
                 used_tensors.add(int(tensor))
                 used_buffers.add(self.buffer(tensor))
+
+
+def inlined(content: bytes) -> bytes:
+    """The model with its constants inside the flatbuffer, where runtimes of every age look for them.
+
+    The quantiser puts large ones behind it.
+    """
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    outside = [buffer for buffer in model.buffers if buffer.offset > 1]
+    for buffer in outside:
+        buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
+        buffer.offset = buffer.size = 0
+    return _packed(model) if outside else content
+
+
+def _packed(model: Any) -> bytes:
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())

@@ -8,6 +8,7 @@ from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 from edgewright.device_agent.template import ALIGNMENT, Constant, Header, Template, TemplateSite
+from numpy.typing import NDArray
 
 from .errors import ConversionError
 from .flatbuffer import Graph
@@ -17,7 +18,8 @@ from .slice_plan import SlicePlan
 _TENSOR_SHAPE, _TENSOR_SHAPE_SIGNATURE, _BUFFER_DATA = 4, 18, 4
 _OPTION_FIELDS = {"depthMultiplier": 10}
 
-_INT64 = 4  # TensorType
+_FLOAT32, _INT64 = 0, 4  # TensorType
+_CHANNEL_VECTORS = ((8, _FLOAT32), (10, _INT64))  # of a tensor's quantisation: its scales, its zero points
 
 
 def pack_template(graph: Graph, plan: SlicePlan, sites: Sequence[TemplateSite]) -> Template:
@@ -29,16 +31,21 @@ def pack_template(graph: Graph, plan: SlicePlan, sites: Sequence[TemplateSite]) 
     index = {site.name: number for number, site in enumerate(sites)}
     _check(graph, plan, {site.name: site.width * site.block for site in sites})
     sliced = sorted({tensor for tensor, _ in plan.axes if graph.is_constant(tensor)})
-    structure = graph.pack(sliced)
+    scaled = [(tensor, axis) for tensor, axis in sorted(plan.axes) if graph.channel_axis(tensor) == axis]
+    structure = graph.pack(sliced, [tensor for tensor, _ in scaled])
     model = schema.Model.GetRootAs(structure, 0)
-    constants, weights = [], bytearray()
+    weights = bytearray()
+    constants, vectors = [], []
     for tensor in sliced:
         axes = range(len(graph.shape(tensor)))
         followed = tuple(index[plan.axes[tensor, axis]] if (tensor, axis) in plan.axes else None for axis in axes)
-        weights += bytes(-len(weights) % ALIGNMENT)
         reference = _field(model.Buffers(graph.buffer(tensor)), _BUFFER_DATA)
-        constants.append(Constant(reference, len(weights), graph.dtype(tensor), graph.shape(tensor), followed))
-        weights += graph.value(tensor).tobytes()
+        offset = _append(weights, graph.value(tensor))
+        constants.append(Constant(reference, offset, graph.dtype(tensor), graph.shape(tensor), followed))
+    for tensor, axis in scaled:
+        table, site = model.Subgraphs(0).Tensors(tensor).Quantization(), index[plan.axes[tensor, axis]]
+        for (field, dtype), values in zip(_CHANNEL_VECTORS, graph.channel_vectors(tensor), strict=True):
+            vectors.append(Constant(_field(table, field), _append(weights, values), dtype, values.shape, (site,)))
     int32, int64 = _places(graph, plan, model)
     for name, place, size in [(n, p, 4) for n, p in int32] + [(n, p, 8) for n, p in int64]:
         _check_place(structure, place, size, name, sites[index[name]])
@@ -47,8 +54,17 @@ def pack_template(graph: Graph, plan: SlicePlan, sites: Sequence[TemplateSite]) 
         constants=tuple(constants),
         int32=tuple((place, index[name]) for name, place in int32),
         int64=tuple((place, index[name]) for name, place in int64),
+        vectors=tuple(vectors),
     )
     return Template.seal(header, structure, bytes(weights))
+
+
+def _append(weights: bytearray, values: NDArray[Any]) -> int:
+    """Where the values begin."""
+    weights += bytes(-len(weights) % ALIGNMENT)
+    offset = len(weights)
+    weights += values.tobytes()
+    return offset
 
 
 def _check(graph: Graph, plan: SlicePlan, channels: dict[str, int]) -> None:
@@ -60,7 +76,7 @@ def _check(graph: Graph, plan: SlicePlan, channels: dict[str, int]) -> None:
             )
         if not graph.is_plain(tensor):
             raise ConversionError(
-                f"site {site!r}: {graph.name(tensor)!r} is sparse or quantised per channel; use float32"
+                f"site {site!r}: {graph.name(tensor)!r} is sparse or quantised in blocks; use another precision"
             )
 
 

@@ -3,9 +3,9 @@
 A template file, little-endian, every part starting at a multiple of 64 bytes:
 
     prologue    magic, version, sizes of the three parts below, sha256 of all other bytes of the file
-    header      JSON: the sites, where the structure holds their widths, and the constants that follow them
-    structure   the flatbuffer of the full model, in which every constant that follows a site is a one-byte stub
-    weights     the full values of these constants
+    header      JSON: the sites, where the structure holds their widths, and the constants and vectors that follow them
+    structure   the flatbuffer of the full model, in which everything that follows a site is a stub of one element
+    weights     the full values of what follows a site
 
 A subnet is the structure with its widths patched in place, and the sliced constants appended. References in a
 flatbuffer only point forward, so one number per constant makes the appended data an ordinary part of the model.
@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, Sequence, Union
 import numpy as np
 
 MAGIC = b"EDGEWTPL"
-VERSION = 1
+VERSION, VERSION_WITH_VECTORS = 1, 2  # written as 1 where there are none, for the agents that know no other
 ALIGNMENT = 64
 
 # TensorType of the TFLite schema. Packed types (int4) are missing on purpose: they cannot be sliced by element.
@@ -58,7 +58,7 @@ class TemplateSite(NamedTuple):
 
 
 class Constant(NamedTuple):
-    """A constant of the model that follows at least one site.
+    """A constant of the model, or another vector, that follows at least one site.
 
     `reference` is the place in the structure of the number that points to its data, `offset` its start in the weights.
     `sites` has one entry per axis: the index of the site that the axis follows, or None.
@@ -72,32 +72,47 @@ class Constant(NamedTuple):
 
 
 class Header(NamedTuple):
-    """What of the structure follows which site. `int32` and `int64` are pairs (place in the structure, site index)."""
+    """What of the structure follows which site. `int32` and `int64` are pairs (place in the structure, site index).
+
+    `vectors` are scales and zero points per channel: kept as constants are, but the flatbuffer counts their elements,
+    and not their bytes.
+    """
 
     sites: tuple[TemplateSite, ...]
     constants: tuple[Constant, ...]
     int32: tuple[tuple[int, int], ...]
     int64: tuple[tuple[int, int], ...]
+    vectors: tuple[Constant, ...] = ()
 
     def to_json(self) -> bytes:
-        return json.dumps(self._asdict(), separators=(",", ":"), ensure_ascii=False).encode()
+        data = {name: value for name, value in self._asdict().items() if name != "vectors" or value}
+        return json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode()
 
     @classmethod
     def from_json(cls, text: bytes) -> Header:
         data = json.loads(text)
         return cls(
             sites=tuple(TemplateSite(*item) for item in data["sites"]),
-            constants=tuple(Constant(a, b, c, tuple(d), tuple(e)) for a, b, c, d, e in data["constants"]),
+            constants=tuple(map(_constant, data["constants"])),
             int32=tuple((place, site) for place, site in data["int32"]),
             int64=tuple((place, site) for place, site in data["int64"]),
+            vectors=tuple(map(_constant, data.get("vectors", []))),
         )
+
+
+def _constant(fields: Any) -> Constant:
+    reference, offset, dtype, shape, sites = fields
+    return Constant(reference, offset, dtype, tuple(shape), tuple(sites))
 
 
 class _Source:
     """The full value of one constant, seen so that every followed axis counts modules."""
 
-    def __init__(self, constant: Constant, sites: Sequence[TemplateSite], weights: memoryview) -> None:
+    def __init__(
+        self, constant: Constant, sites: Sequence[TemplateSite], weights: memoryview, counts_bytes: bool
+    ) -> None:
         self.reference = constant.reference
+        self.counted_bytes = 1 if counts_bytes else np.dtype(DTYPES[constant.dtype]).itemsize
         self.cuts: list[tuple[int, int]] = []  # (axis of the view below, site index)
         self.module_bytes = np.dtype(DTYPES[constant.dtype]).itemsize  # what is left when every site keeps one module
         view: list[int] = []
@@ -158,7 +173,8 @@ class Template:
         self._total = sum(site.width for site in header.sites)
         self._starts = np.cumsum([0] + [site.width for site in header.sites])
         self._channels = np.array([site.block for site in header.sites])
-        self._sources = [_Source(constant, header.sites, weights) for constant in header.constants]
+        self._sources = [_Source(constant, header.sites, weights, True) for constant in header.constants]
+        self._sources += [_Source(vector, header.sites, weights, False) for vector in header.vectors]
         self._int32, self._int32_sites = self._places(header.int32, 4)
         self._int64, self._int64_sites = self._places(header.int64, 8)
         self._places([(source.reference, 0) for source in self._sources], 4)
@@ -203,7 +219,8 @@ class Template:
     def seal(cls, header: Header, structure: bytes, weights: bytes) -> Template:
         """Put the parts together, as the converter does."""
         text = header.to_json()
-        sizes = struct.pack("<8sIIQQ", MAGIC, VERSION, len(text), len(structure), len(weights))
+        version = VERSION_WITH_VECTORS if header.vectors else VERSION
+        sizes = struct.pack("<8sIIQQ", MAGIC, version, len(text), len(structure), len(weights))
         parts = [bytes(-_PROLOGUE.size % ALIGNMENT)]
         for part in (text, structure, weights):
             parts += [part, bytes(-len(part) % ALIGNMENT)]
@@ -228,7 +245,7 @@ class Template:
         places: list[tuple[int, int]] = []
         end = len(self._structure)
         for source in self._sources:
-            start = end + 4  # the length of the data stands just before it
+            start = end + 4  # the number of bytes or elements stands just before them
             start += -start % ALIGNMENT
             end = start + source.size(counts)
             places.append((start, end))
@@ -238,7 +255,7 @@ class Template:
         for source, (start, end) in zip(self._sources, places):
             out[written:start] = 0
             _U32.pack_into(out, source.reference, start - 4 - source.reference)
-            _U32.pack_into(out, start - 4, end - start)
+            _U32.pack_into(out, start - 4, (end - start) // source.counted_bytes)
             source.write(kept, out[start:end])
             written = end
         return out
@@ -277,9 +294,10 @@ def _open(view: memoryview) -> tuple[memoryview, memoryview, memoryview]:
     if len(view) < _PROLOGUE.size or bytes(view[: len(MAGIC)]) != MAGIC:
         raise TemplateError("this is not a template file; make one by converting a supernet")
     _, version, *sizes, checksum = _PROLOGUE.unpack_from(view)
-    if version != VERSION:
+    if version not in (VERSION, VERSION_WITH_VECTORS):
         raise TemplateError(
-            f"the template has version {version}, this program reads {VERSION}; convert the supernet again"
+            f"the template has version {version}, this program reads {VERSION} and {VERSION_WITH_VECTORS}; "
+            f"convert the supernet again"
         )
     spans = []
     end = _PROLOGUE.size

@@ -10,10 +10,12 @@ from ..search.budget import CONFIDENCE, Budget, check_confidence
 from ..workspace import Workspace
 from .devices import check_delivered_name
 from .output import Output
-from .profiling import ProfileOptions, evaluate_records, run_profile, show_report, summary_json
+from .profiling import ProfileOptions, evaluate_records, profile_command, run_profile, show_report, summary_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from edgewright.converters.precision import Precision
 
     from ..customize.artifact import Artifact
     from ..customize.scenario import Scenario
@@ -32,19 +34,22 @@ def customize(
     out: Path,
     push: bool,
     test_images: int,
+    precision: str,
     supernet: Path | None,
     workspace: Path | None,
     as_json: bool,
 ) -> None:
+    from ..customize.quantization import parse_precision
     from ..devices.registry import Registry
 
+    numbers = parse_precision(precision)
     check_confidence(confidence)
     budget = Budget.parse(*bounds)  # before anything slow, so that a typo costs no time
     output, place = Output(as_json), Workspace.find(workspace)
     Registry(place.root).get(device)
     if push:
         check_delivered_name(out)
-    flow = _Flow(output, place, device, supernet, task, test_images)
+    flow = _Flow(output, place, device, supernet, task, numbers, test_images)
     with flow.opened():
         flow.ensure_records()
         artifact = flow.customize(budget, out, push, confidence, fill)
@@ -54,9 +59,11 @@ def customize(
 
 def quickstart(task: str, subnets: int, out: Path, workspace: Path | None, as_json: bool) -> None:
     started = time.monotonic()
+    from ..customize.quantization import parse_precision
+
     output, place = Output(as_json), Workspace.find(workspace)
     output.say("1/4  supernet and template")
-    flow = _Flow(output, place, "local", None, task)
+    flow = _Flow(output, place, "local", None, task, parse_precision("float32"))
     with flow.opened():
         output.say("2/4  profiling this machine")
         profiled = flow.profile(subnets)
@@ -73,19 +80,31 @@ def quickstart(task: str, subnets: int, out: Path, workspace: Path | None, as_js
 
 
 class _Flow:
-    """One run on one device: supernet, template, store and session, opened once."""
+    """One run on one device: supernet, templates, store and session, opened once. Models are cut out of `template`;
+    campaigns are made with `profiled`, which in float32 is the same."""
 
     def __init__(
-        self, output: Output, place: Workspace, device: str, supernet: Path | None, task: str, test_images: int = 500
+        self,
+        output: Output,
+        place: Workspace,
+        device: str,
+        supernet: Path | None,
+        task: str,
+        precision: Precision,
+        test_images: int = 500,
     ) -> None:
         from ..assembler.archive import TrainedSupernet
         from ..customize.templates import load_or_build
         from ..shipped import shipped_supernet
 
         self.output, self.place, self.device, self.test_images = output, place, device, test_images
+        self.precision = precision
         self.trained = TrainedSupernet.load(supernet or shipped_supernet())
         self.task: Task = self.trained.tasks.parse(task)  # before the conversion, which takes its time
         self.template = load_or_build(self.trained, place.templates, output.say)
+        self.profiled = self.template
+        if precision != "float32":
+            self.profiled = load_or_build(self.trained, place.templates, output.say, precision)
 
     def opened(self) -> Any:
         from contextlib import ExitStack
@@ -102,11 +121,11 @@ class _Flow:
     def records(self) -> list[Any]:
         from ..customize.preparation import campaign_records
 
-        return campaign_records(self.store, self.device, self.template)
+        return campaign_records(self.store, self.device, self.profiled)
 
     def profile(self, subnets: int) -> Any:
         options = ProfileOptions(subnets)
-        return run_profile(self.output, self.session, self.place, self.device, self.trained, self.template, options)
+        return run_profile(self.output, self.session, self.place, self.device, self.trained, self.profiled, options)
 
     def ensure_records(self) -> None:
         """A device that was never profiled gets a short campaign first."""
@@ -114,8 +133,9 @@ class _Flow:
 
         if not self.records():
             self.output.say(
-                f"{self.device!r} has no measurements with this supernet yet: a short campaign of {SHORT_CAMPAIGN} "
-                f"subnets first; `edgewright profile {self.device}` makes a longer one, once"
+                f"{self.device!r} has no measurements with this supernet in {self.precision} yet: a short campaign of "
+                f"{SHORT_CAMPAIGN} subnets first; `{profile_command(self.device, self.precision)}` makes a longer one, "
+                "once"
             )
             self.profile(SHORT_CAMPAIGN)
 
@@ -131,12 +151,21 @@ class _Flow:
         self, budget: Budget, out: Path, push: bool, confidence: float = CONFIDENCE, fills: bool = True
     ) -> Artifact:
         from ..customize.flow import Customizer
-        from ..customize.preparation import cost_model, fit_to, template_sha256
+        from ..customize.preparation import campaign_with_records, cost_model, fit_to, template_sha256
+        from ..customize.quantization import Quantization
         from ..customize.scenario import Scenario
         from ..customize.verification import verification_record
         from ..tasks.digits import load_digits
 
-        records, sha = self.records(), template_sha256(self.template)
+        campaign, records = campaign_with_records(self.store, self.device, self.profiled)
+        digits, sha, quantization = load_digits(), template_sha256(self.profiled), None
+        if self.precision != "float32":
+            quantization = Quantization(self.precision, self.profiled, digits.train)
+        if quantization is not None and campaign is not None:
+            self.output.say(
+                f"predictions come from campaign {campaign.id} of {self.device!r}: {len(records)} measurements in "
+                f"{self.precision}"
+            )
         facts_digest = self.store.add_facts(self.session.facts())
 
         def keep(scenario: Scenario, candidate: Candidate, measurements: Sequence[Measurement]) -> None:
@@ -150,12 +179,13 @@ class _Flow:
             trained=self.trained,
             template=self.template,
             predict=fitted(),
-            digits=load_digits().test,
+            digits=digits.test,
             artifacts=self.place.artifacts,
             n_test_images=self.test_images,
             fills=fills,
             keep=keep,
             refit=fitted,
+            quantization=quantization,
         )
         scenario = Scenario(self.task, self.device, budget)
         return customizer.customize(scenario, out, self.session, push=push, on_status=self.output.say)
@@ -172,6 +202,9 @@ def artifact_json(artifact: Artifact) -> dict[str, Any]:
         "task": str(artifact.scenario.task),
         "device": artifact.scenario.device,
         "accuracy": artifact.verification.accuracy,
+        "precision": str(artifact.precision),
+        "float32": artifact.float32,
+        "agreement": artifact.verification.agreement,
         "budget": artifact.scenario.budget.to_json(),
         "limit": artifact.candidate.request.limit,
         "ratio": artifact.candidate.gates.ratio,

@@ -43,6 +43,9 @@ MnistDir = Annotated[
     Path | None,
     typer.Option("--mnist-dir", help="torchvision's MNIST files, in place of the 5,000 digits that come along."),
 ]
+Numbers = Annotated[
+    str, typer.Option("--precision", help="float32, float16 (weights in half precision) or int8 (calibrated).")
+]
 Bound = str | None  # text, so that "12 s" gets a sentence
 
 
@@ -72,6 +75,7 @@ def customize(
     out: Annotated[Path, typer.Option(help="The model file to write.")] = Path("model.tflite"),
     push: Annotated[bool, typer.Option("--push", help="Leave the model on the device.")] = False,
     test_images: Annotated[int, typer.Option(help="Images it is tested on, on the device.")] = 500,
+    precision: Numbers = "float32",
     supernet: SupernetDir = None,
     workspace: WorkspaceDir = None,
     json_: Json = False,
@@ -80,7 +84,7 @@ def customize(
     from .flows import customize as run
 
     budget = (latency_ms, memory_mib, size_mib)
-    run(task, device, budget, confidence, fill, out, push, test_images, supernet, workspace, json_)
+    run(task, device, budget, confidence, fill, out, push, test_images, precision, supernet, workspace, json_)
 
 
 @app.command()
@@ -98,6 +102,7 @@ def profile(
     backend: Annotated[str, typer.Option(help="agent, or benchmark-model: Google's tool, which you supply.")] = "agent",
     binary: Annotated[Path | None, typer.Option(help="The benchmark_model built for the device.")] = None,
     delegate: Annotated[str, typer.Option(help="With benchmark-model: cpu, xnnpack, gpu or nnapi.")] = "xnnpack",
+    precision: Numbers = "float32",
     supernet: SupernetDir = None,
     workspace: WorkspaceDir = None,
     json_: Json = False,
@@ -108,12 +113,13 @@ def profile(
     from .profiling import profile as run
 
     options = ProfileOptions(subnets, seed, threads, resume, patience_s, sentinel_every)
-    run(devices, options, spread, Backend(backend, binary, delegate), supernet, workspace, json_)
+    run(devices, options, spread, Backend(backend, binary, delegate), precision, supernet, workspace, json_)
 
 
 @predictor_app.command("fit")
 def predictor_fit(
     device: Annotated[str, typer.Argument(help="Name of the device.")],
+    precision: Numbers = "float32",
     supernet: SupernetDir = None,
     workspace: WorkspaceDir = None,
     json_: Json = False,
@@ -121,12 +127,13 @@ def predictor_fit(
     """Fit predictors to the newest campaign and keep them as JSON."""
     from .profiling import fit as run
 
-    run(device, supernet, workspace, json_)
+    run(device, precision, supernet, workspace, json_)
 
 
 @predictor_app.command("report")
 def predictor_report(
     device: Annotated[str, typer.Argument(help="Name of the device.")],
+    precision: Numbers = "float32",
     supernet: SupernetDir = None,
     workspace: WorkspaceDir = None,
     json_: Json = False,
@@ -134,7 +141,7 @@ def predictor_report(
     """How well predictors do on held-out records, beside the noise floor."""
     from .profiling import report as run
 
-    run(device, supernet, workspace, json_)
+    run(device, precision, supernet, workspace, json_)
 
 
 @predictor_app.command("evaluate")
@@ -189,6 +196,7 @@ def pareto(
     task: Annotated[str, typer.Option(help='The task\'s attributes, such as "only two, even".')],
     device: Annotated[str, typer.Option(help="Name of the device.")] = "local",
     out: Annotated[Path | None, typer.Option(help="Write all points to a .csv file.")] = None,
+    precision: Numbers = "float32",
     supernet: SupernetDir = None,
     workspace: WorkspaceDir = None,
     json_: Json = False,
@@ -196,7 +204,7 @@ def pareto(
     """What a budget buys: the answers to a task that no other beats in latency, memory, file size and score."""
     from .pareto import pareto as run
 
-    run(task, device, out, supernet, workspace, json_)
+    run(task, device, out, precision, supernet, workspace, json_)
 
 
 @app.command()
@@ -205,13 +213,14 @@ def report(
     device: Annotated[str | None, typer.Option(help="Name of the device. Default: the only profiled one.")] = None,
     out: Annotated[Path | None, typer.Option(help="Default: DIR/reports/DEVICE.html, or a folder of pictures.")] = None,
     format_: Annotated[str, typer.Option("--format", help="html, or the charts alone as png or svg.")] = "html",
+    precision: Numbers = "float32",
     supernet: SupernetDir = None,
     json_: Json = False,
 ) -> None:
     """One self-contained page on a device: predictions, drift, learning curve, Pareto front, gates, verifications."""
     from .report import report as run
 
-    run(folder, device, supernet, out, format_, json_)
+    run(folder, device, supernet, out, format_, precision, json_)
 
 
 @device_app.command("add")

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 
 def pareto(
-    task: str, device: str, out: Path | None, supernet: Path | None, workspace: Path | None, as_json: bool
+    task: str,
+    device: str,
+    out: Path | None,
+    precision: str,
+    supernet: Path | None,
+    workspace: Path | None,
+    as_json: bool,
 ) -> None:
     from ..customize.preparation import cost_model
     from ..search.pareto import pareto_front, pareto_points
@@ -24,9 +30,9 @@ def pareto(
     output, place = Output(as_json), Workspace.find(workspace)
     if out is not None and out.suffix != ".csv":
         raise InputError(f"--out must end in .csv, got {out}")
-    trained, template = load_supernet(supernet, place, output)
+    trained, template = load_supernet(supernet, place, output, precision)
     parsed = trained.tasks.parse(task)
-    predict = cost_model(device_predictors(device, place, trained, template))
+    predict = cost_model(device_predictors(device, place, trained, template, precision))
     front = pareto_front(pareto_points(trained.assembler, template, predict, parsed))
     rows = [_row(point) for point in front]
     if out is not None:
@@ -36,7 +42,7 @@ def pareto(
         output.say(f"{len(rows)} points: {out}")
     shown = rows[:: max(1, len(rows) // 20)]
     output.grid(list(rows[0]), [["" if v is None else f"{v:.4g}" for v in row.values()] for row in shown])
-    output.done({"task": str(parsed), "device": device, "points": rows})
+    output.done({"task": str(parsed), "device": device, "precision": precision, "points": rows})
 
 
 def _row(point: ParetoPoint) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ..workspace import Workspace
 from .output import Output
 
 if TYPE_CHECKING:
+    from edgewright.converters.precision import Precision
     from edgewright.device_agent.template import Template
     from edgewright.device_agent.timing import TimingProtocol
 
@@ -58,6 +59,7 @@ def profile(
     options: ProfileOptions,
     spread: bool,
     backend: Backend,
+    precision: str,
     supernet: Path | None,
     workspace: Path | None,
     as_json: bool,
@@ -68,18 +70,19 @@ def profile(
     output, place = Output(as_json), Workspace.find(workspace)
     check_names(devices, spread)
     targets = [Registry(place.root).get(name) for name in devices]
-    trained, template = load_supernet(supernet, place, output)
+    trained, template = load_supernet(supernet, place, output, precision)
     if options.sentinel_every is None and not options.resume:
         options = replace(options, sentinel_every=_watch_interval(output, devices, place, trained, template))
     if len(targets) == 1:
         with backend.open(targets[0], place) as session:
             profiled = run_profile(output, session, place, devices[0], trained, template, options)
-        output.done(profiled_json(devices[0], profiled))
+        output.done({**profiled_json(devices[0], profiled), "precision": precision})
         return
     from .several import profile_several
 
     results = profile_several(output, place, targets, backend, trained, template, options, spread)
-    output.done({"devices": [profiled_json(name, profiled) for name, profiled in results.items()]})
+    told = [profiled_json(name, profiled) for name, profiled in results.items()]
+    output.done({"devices": told, "precision": precision})
 
 
 def _watch_interval(
@@ -170,21 +173,30 @@ def summary_json(profiled: Profiled) -> dict[str, Any]:
     return {**vars(profiled.summary), **drawn, "disturbances": list(profiled.disturbances)}
 
 
-def load_supernet(supernet: Path | None, place: Workspace, output: Output) -> tuple[TrainedSupernet, Template]:
-    """A trained supernet (the shipped one by default) and its template."""
+def load_supernet(
+    supernet: Path | None, place: Workspace, output: Output, precision: str
+) -> tuple[TrainedSupernet, Template]:
+    """A trained supernet (the shipped one by default) and its template in this precision."""
     from ..assembler.archive import TrainedSupernet
+    from ..customize.quantization import parse_precision
     from ..customize.templates import load_or_build
     from ..shipped import shipped_supernet
 
+    numbers = parse_precision(precision)
     trained = TrainedSupernet.load(supernet or shipped_supernet())
-    return trained, load_or_build(trained, place.templates, output.say)
+    return trained, load_or_build(trained, place.templates, output.say, numbers)
 
 
-def fit(device: str, supernet: Path | None, workspace: Path | None, as_json: bool) -> None:
+def profile_command(device: str, precision: Precision | str) -> str:
+    """What makes a campaign of this precision."""
+    return f"edgewright profile {device}" + ("" if precision == "float32" else f" --precision {precision}")
+
+
+def fit(device: str, precision: str, supernet: Path | None, workspace: Path | None, as_json: bool) -> None:
     output, place = Output(as_json), Workspace.find(workspace)
-    trained, template = load_supernet(supernet, place, output)
-    predictors = device_predictors(device, place, trained, template)
-    path = place.predictors / f"{device}-{trained.digest}.json"
+    trained, template = load_supernet(supernet, place, output, precision)
+    predictors = device_predictors(device, place, trained, template, precision)
+    path = place.predictors / f"{device}-{trained.digest}{'' if precision == 'float32' else f'-{precision}'}.json"
     write_atomic(path, json.dumps(predictors.to_json()).encode())
     output.say(f"fitted to {predictors.latency.n_records_} records: {path}")
     if predictors.latency.tile_:
@@ -202,10 +214,10 @@ def fit(device: str, supernet: Path | None, workspace: Path | None, as_json: boo
     )
 
 
-def report(device: str, supernet: Path | None, workspace: Path | None, as_json: bool) -> None:
+def report(device: str, precision: str, supernet: Path | None, workspace: Path | None, as_json: bool) -> None:
     output, place = Output(as_json), Workspace.find(workspace)
-    trained, template = load_supernet(supernet, place, output)
-    records = device_records(device, place, template)
+    trained, template = load_supernet(supernet, place, output, precision)
+    records = device_records(device, place, template, precision)
     found = evaluate_records(records, trained)
     show_report(output, found)
     curve = learning_of(records, trained)
@@ -260,17 +272,19 @@ def show_report(output: Output, found: PredictorReport) -> None:
     )
 
 
-def device_predictors(device: str, place: Workspace, trained: TrainedSupernet, template: Template) -> CostPredictors:
+def device_predictors(
+    device: str, place: Workspace, trained: TrainedSupernet, template: Template, precision: str
+) -> CostPredictors:
     """Fitted to the newest campaign and to all models verified on the device."""
     from ..customize.preparation import fit_to, template_sha256
     from ..profiling.store import Store
 
-    records = device_records(device, place, template)
+    records = device_records(device, place, template, precision)
     with Store.open(place.store) as store:
         return fit_to(records, trained, store.verifications(device, template_sha256(template)))
 
 
-def device_records(device: str, place: Workspace, template: Template) -> list[Any]:
+def device_records(device: str, place: Workspace, template: Template, precision: str) -> list[Any]:
     """What predictors of a device learn from. Raises `InputError` where there is nothing."""
     from ..customize.preparation import campaign_records
     from ..devices.registry import Registry
@@ -281,7 +295,7 @@ def device_records(device: str, place: Workspace, template: Template) -> list[An
         records = campaign_records(store, device, template)
     if not records:
         raise InputError(
-            f"{device!r} has no records with this supernet that the agent measured, and predictors use no others; "
-            f"run `edgewright profile {device}` first"
+            f"{device!r} has no records with this supernet in {precision} that the agent measured, and predictors use "
+            f"no others; run `{profile_command(device, precision)}` first"
         )
     return records

@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..files import write_atomic
 from ..workspace import Workspace
 from .output import Output
-from .profiling import load_supernet
+from .profiling import load_supernet, profile_command
 
 if TYPE_CHECKING:
     from edgewright.device_agent.template import Template
@@ -23,7 +23,13 @@ FORMATS = ("html", "png", "svg")
 
 
 def report(
-    folder: Path, device: str | None, supernet: Path | None, out: Path | None, form: str, as_json: bool
+    folder: Path,
+    device: str | None,
+    supernet: Path | None,
+    out: Path | None,
+    form: str,
+    precision: str,
+    as_json: bool,
 ) -> None:
     if form not in FORMATS:
         raise InputError(f"--format must be one of {', '.join(FORMATS)}, got {form!r}")
@@ -38,18 +44,19 @@ def report(
     from ..tasks import numvqa
 
     with Store.open(place.store) as store:
-        trained, template = load_supernet(supernet, place, output)
-        found = _gather(store, device, trained, template)
+        trained, template = load_supernet(supernet, place, output, precision)
+        found = _gather(store, device, trained, template, precision)
     data = page_data(found, numvqa.TASKS)
+    stem = data.device if precision == "float32" else f"{data.device}-{precision}"
     if form == "html":
         from ..report.page import render
 
-        paths = [out or place.reports / f"{data.device}.html"]
+        paths = [out or place.reports / f"{stem}.html"]
         write_atomic(paths[0], render(data))
     else:
         from ..report.pictures import pictures
 
-        target = out or place.reports / data.device
+        target = out or place.reports / stem
         paths = []
         for name, content in pictures(data, form):
             paths.append(target / f"{name}.{form}")
@@ -58,7 +65,9 @@ def report(
     output.done({"device": data.device, "campaign": data.verdict.word, "files": [str(path) for path in paths]})
 
 
-def _gather(store: Store, device: str | None, trained: TrainedSupernet, template: Template) -> Gathered:
+def _gather(
+    store: Store, device: str | None, trained: TrainedSupernet, template: Template, precision: str
+) -> Gathered:
     from ..customize.preparation import campaign_with_records, template_sha256
     from ..report.gather import gather
 
@@ -69,12 +78,12 @@ def _gather(store: Store, device: str | None, trained: TrainedSupernet, template
     if not profiled or (device is not None and device not in profiled):
         raise InputError(
             f"{store.path} has no records of {device or 'any device'} with this supernet; "
-            f"run `edgewright profile {device or 'DEVICE'}` first"
+            f"run `{profile_command(device or 'DEVICE', precision)}` first"
         )
     campaign, records = campaign_with_records(store, device or profiled[0], template)
     if campaign is None:
         raise InputError(
             f"{device or profiled[0]!r} has no records with this supernet that the agent measured; "
-            f"run `edgewright profile {device or profiled[0]}` first"
+            f"run `{profile_command(device or profiled[0], precision)}` first"
         )
-    return gather(store, campaign, records, trained, template)
+    return gather(store, campaign, records, trained, template, precision)

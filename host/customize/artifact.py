@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from edgewright.converters.precision import Precision
+
 from ..files import write_atomic
 from ..search.algorithm1 import Candidate
 from ..search.budget import Cost
@@ -17,13 +19,14 @@ from .scenario import Scenario
 from .verification import PROTOCOL, Verification
 
 MANIFEST_SUFFIX = ".manifest.json"
-_VERSIONS = ("edgewright", "torch", "timm", "litert-torch", "ai-edge-litert", "numpy")
+_VERSIONS = ("edgewright", "torch", "timm", "litert-torch", "ai-edge-quantizer", "ai-edge-litert", "numpy")
 
 
 @dataclass(frozen=True)
 class Artifact:
     """A delivered model. `customize_s` is from the request to the first candidate's file on disk, measuring excluded;
-    `total_s` includes the device's verdict. `tries` counts the candidates that were measured."""
+    `total_s` includes the device's verdict. `tries` counts the candidates that were measured. `float32_bytes` is the
+    size of the same model before it was quantised."""
 
     scenario: Scenario
     candidate: Candidate
@@ -33,6 +36,8 @@ class Artifact:
     customize_s: float
     total_s: float
     tries: int
+    float32_bytes: int
+    precision: Precision = Precision.FLOAT32
     device_path: str | None = None
 
     @property
@@ -43,6 +48,11 @@ class Artifact:
     def measured(self) -> Cost:
         return self.verification.cost
 
+    @property
+    def float32(self) -> dict[str, Any]:
+        """The same model before it was quantised, on the same test images."""
+        return {"accuracy": self.verification.torch_accuracy, "size_bytes": self.float32_bytes}
+
     def manifest(self, supernet_digest: str, template_sha256: str, facts: dict[str, Any], seed: int) -> dict[str, Any]:
         gates = self.candidate.gates
         return {
@@ -50,6 +60,8 @@ class Artifact:
             "version": 1,
             "created_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "task": str(self.scenario.task),
+            "precision": str(self.precision),
+            "float32": self.float32,
             "device": {"name": self.scenario.device, "facts": facts},
             "budget": self.scenario.budget.to_json(),
             "request": {"limit": self.candidate.request.limit, "filled": self.candidate.filled},

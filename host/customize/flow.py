@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from edgewright.converters.precision import Precision
 from edgewright.device_agent.template import Template
 
 from ..assembler.archive import TrainedSupernet
@@ -25,6 +26,7 @@ from ..search.fill import allowed_by, fill
 from ..tasks import Task, numvqa
 from ..tasks.digits import Digits
 from .artifact import Artifact, write_manifest
+from .quantization import Quantization
 from .scenario import Scenario
 from .verification import Verification, VerifyingSession, cost_of, measure_model, verify
 
@@ -55,14 +57,16 @@ class Draft:
     candidate: Candidate
     content: bytes
     path: Path
+    float32_bytes: int  # before it was quantised
 
 
 @dataclass(frozen=True)
 class Customizer:
-    """All that stays the same between scenarios on one device."""
+    """All that stays the same between scenarios on one device. With a `quantization`, `predict` predicts what models
+    cost in that precision."""
 
     trained: TrainedSupernet
-    template: Template
+    template: Template  # float32: of it models are cut
     predict: CostModel
     digits: Digits  # what accuracy is tested on
     artifacts: Path
@@ -71,10 +75,15 @@ class Customizer:
     fills: bool = True  # spend what Algorithm 1 leaves of a budget
     keep: Keep = _forget
     refit: Callable[[], CostModel] | None = None  # asked after a miss, when `keep` has had it
+    quantization: Quantization | None = None
 
     def __post_init__(self) -> None:
         if self.n_test_images < 1:
             raise InputError(f"a model is tested on at least one image, got {self.n_test_images}")
+
+    @property
+    def precision(self) -> Precision:
+        return Precision.FLOAT32 if self.quantization is None else self.quantization.precision
 
     def draft(self, task: Task, budget: Budget) -> tuple[Candidates, Draft]:
         """The largest subnet predicted to fit, filled up to the budget, as a file. No device takes part: this is the
@@ -109,7 +118,7 @@ class Customizer:
         while True:
             subnet = self.trained.supernet.extract(draft.candidate.gates)
             keep = partial(self.keep, scenario, draft.candidate)
-            seen.append((draft, verify(session, draft.content, subnet, examples, keep)))
+            seen.append((draft, verify(session, draft.content, subnet, examples, keep, self.precision)))
             if scenario.budget.fits(seen[-1][1].cost):
                 break
             following = self._step_down(scenario, seen) if len(seen) < MAX_TRIES else None
@@ -127,14 +136,23 @@ class Customizer:
             customize_s=customize_s,
             total_s=time.perf_counter() - started,
             tries=len(seen),
+            float32_bytes=draft.float32_bytes,
+            precision=self.precision,
         )
-        template_sha256 = hashlib.sha256(self.template.to_bytes()).hexdigest()
-        manifest = artifact.manifest(self.trained.digest, template_sha256, session.facts(), self.seed)
-        write_manifest(artifact, manifest)
+        write_manifest(artifact, self._manifest(artifact, session))
         if push:
             delivered = session.deliver(artifact.verification.model_sha256, out.name)
             artifact = replace(artifact, device_path=delivered["path"])
         return artifact
+
+    def _manifest(self, artifact: Artifact, session: DeliveringSession) -> dict[str, Any]:
+        template_sha256 = hashlib.sha256(self.template.to_bytes()).hexdigest()
+        manifest = artifact.manifest(self.trained.digest, template_sha256, session.facts(), self.seed)
+        if self.quantization is not None:
+            profiled = hashlib.sha256(self.quantization.template.to_bytes()).hexdigest()
+            manifest["hashes"]["profiled_template_sha256"] = profiled
+            manifest |= self.quantization.to_json()
+        return manifest
 
     def _step_down(self, scenario: Scenario, seen: Sequence[tuple[Draft, Verification]]) -> Candidate | None:
         """The largest smaller subnet that is predicted to fit once predictions are scaled by what was measured."""
@@ -156,14 +174,16 @@ class Customizer:
         return replace(candidate, gates=gates, estimate=model([gates])[0], filled=gates != candidate.gates)
 
     def _cost_model(self, budget: Budget, predict: CostModel) -> CostModel:
-        """Predicted latency and memory; the exact file size too where the budget asks for it."""
+        """Predicted latency and memory; the file size too where the budget asks for it: exact in float32, and in other
+        precisions at most the padding of the template's slices too much."""
         if budget.size_mib is None:
             return predict
+        template = self.template if self.quantization is None else self.quantization.template
         sizes: dict[tuple[int, ...], float] = {}
 
         def size_mib(gates: Gates) -> float:
             if gates.counts not in sizes:
-                sizes[gates.counts] = len(self.template.emit(gates.pack())) / 2**20
+                sizes[gates.counts] = len(template.emit(gates.pack())) / 2**20
             return sizes[gates.counts]
 
         def with_size(gates: Sequence[Gates]) -> list[Estimate]:
@@ -172,11 +192,15 @@ class Customizer:
         return with_size
 
     def _write(self, candidate: Candidate) -> Draft:
-        content = self.template.emit(candidate.gates.pack()).tobytes()
-        path = self.artifacts / f"{self.trained.digest}-{candidate.gates.digest}.tflite"
+        content = float32 = self.template.emit(candidate.gates.pack()).tobytes()
+        name = f"{self.trained.digest}-{candidate.gates.digest}"
+        if self.quantization is not None:
+            content = self.quantization.quantize(float32, candidate.request.task)
+            name += f"-{self.precision}"
+        path = self.artifacts / f"{name}.tflite"
         write_atomic(path, content)
         known = replace(candidate, estimate=_with_size(candidate.estimate, len(content) / 2**20))
-        return Draft(known, content, path)
+        return Draft(known, content, path, len(float32))
 
     def _impossible(
         self,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from edgewright.converters.precision import Precision
 from edgewright.device_agent.template import Template, TemplateError, TemplateSite
 from numpy.typing import NDArray
 from torch import nn
@@ -14,27 +15,40 @@ from torch import nn
 from ..assembler.archive import TrainedSupernet
 from ..errors import InputError, MeasurementError, StorageError
 from ..files import write_atomic
+from ..tasks import numvqa
+from ..tasks.digits import load_digits
+from .quantization import N_IMAGES, calibration_images
 
 SUFFIX = ".ewt"
 
 
-def template_path(trained: TrainedSupernet, folder: Path) -> Path:
-    return folder / f"{trained.digest}{SUFFIX}"
+def template_path(trained: TrainedSupernet, folder: Path, precision: Precision = Precision.FLOAT32) -> Path:
+    return folder / f"{trained.digest}{'' if precision is Precision.FLOAT32 else f'.{precision}'}{SUFFIX}"
 
 
 def load_or_build(
-    trained: TrainedSupernet, folder: Path, on_status: Callable[[str], None] = lambda sentence: None
+    trained: TrainedSupernet,
+    folder: Path,
+    on_status: Callable[[str], None] = lambda sentence: None,
+    precision: Precision = Precision.FLOAT32,
 ) -> Template:
     """The template from `folder`, or a new one, which takes two conversions (some ten seconds).
+
+    That of another precision than float32 is made of the float32 one, calibrated on images of all tasks.
 
     Raises:
         InputError: the file in `folder` is damaged or of another version.
         MeasurementError: the supernet cannot be converted, or the converted one computes something else.
     """
-    path = template_path(trained, folder)
+    path = template_path(trained, folder, precision)
     if not path.exists():
-        on_status("converting the supernet once (some ten seconds); every subnet is cut out of it from then on")
-        template = _build(trained)
+        if precision is Precision.FLOAT32:
+            on_status("converting the supernet once (some ten seconds); every subnet is cut out of it from then on")
+            template = _build(trained)
+        else:
+            float32 = load_or_build(trained, folder, on_status)
+            on_status(f"quantising the supernet to {precision} once (some seconds)")
+            template = _quantised(trained, float32, precision)
         write_atomic(path, template.to_bytes())
         return template
     try:
@@ -61,3 +75,15 @@ def _build(trained: TrainedSupernet) -> Template:
         return build_template(supernet.extract(space.full()), example, sites, extract)
     except ConversionError as error:
         raise MeasurementError(f"the supernet cannot become a template: {error}") from error
+
+
+def _quantised(trained: TrainedSupernet, template: Template, precision: Precision) -> Template:
+    from edgewright.converters.errors import ConversionError
+    from edgewright.converters.quantised_template import quantise_template
+
+    supernet = trained.supernet.eval()
+    images = calibration_images(numvqa.TASKS, load_digits().train, N_IMAGES, seed=0)
+    try:
+        return quantise_template(template, supernet.extract(supernet.space.full()), precision, images)
+    except ConversionError as error:
+        raise MeasurementError(f"the supernet cannot be profiled in {precision}: {error}") from error

@@ -56,12 +56,18 @@ class Gathered:
     verifications: Sequence[VerificationRecord]
     trained: TrainedSupernet
     template: Template
+    precision: str
 
 
 def gather(
-    store: Store, campaign: Campaign, raw: Sequence[Record], trained: TrainedSupernet, template: Template
+    store: Store,
+    campaign: Campaign,
+    raw: Sequence[Record],
+    trained: TrainedSupernet,
+    template: Template,
+    precision: str = "float32",
 ) -> Gathered:
-    """`raw` are the records of `campaign` and of the devices it was spread over."""
+    """`raw` are the records of `campaign` and of the devices it was spread over; `precision` is the template's."""
     space, layers = trained.supernet.space, trained.supernet.plan.layers
     drift = drift_of(raw, space, layers)
     own = next(record for record in raw if record.device == campaign.device)
@@ -74,6 +80,7 @@ def gather(
         verifications=store.verifications(campaign.device, template_sha256(template)),
         trained=trained,
         template=template,
+        precision=precision,
     )
 
 
@@ -126,6 +133,7 @@ def _campaign(found: Gathered, n_subnets: int) -> Rows:
         "failed": sum(record.error is not None for record in records),
         "seed": options.seed,
         "supernet": found.trained.digest,
+        "precision": found.precision,
         "template": found.campaign.template_sha[:16],
         "spread over": ", ".join(options.fleet) or None,
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from edgewright.converters.precision import Precision
+
 from ..customize.artifact import Artifact
 
 _UNITS = {"latency_ms": "ms", "memory_mib": "MiB", "size_mib": "MiB"}
@@ -21,6 +23,11 @@ def verdict_rows(artifact: Artifact) -> dict[str, str]:
     rows["file"] = f"{artifact.path}, {artifact.size_bytes / 2**20:.2f} MiB"
     if artifact.scenario.budget.size_mib is not None:
         rows["file"] += f" of {artifact.scenario.budget.size_mib:g} MiB"
+    if artifact.precision is not Precision.FLOAT32:
+        rows["precision"] = (
+            f"{artifact.precision}; in float32 the file has {artifact.float32_bytes / 2**20:.2f} MiB, the accuracy is "
+            f"{verification.torch_accuracy:.1%}, and {verification.agreement:.1%} of the answers are the same"
+        )
     if artifact.device_path is not None:
         rows["on the device"] = artifact.device_path
     limit = f"limit {candidate.request.limit:.0%}" + (", then filled up to the budget" if candidate.filled else "")

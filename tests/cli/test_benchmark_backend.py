@@ -155,7 +155,8 @@ def test_predictors_do_not_use_what_the_tool_measured(
 ) -> None:
     answer = edgewright("predictor", command, "local", "--workspace", place)
     assert answer.exit_code == 2 and answer.err == (
-        "edgewright: 'local' has no records with this supernet that the agent measured, and predictors use no others; "
+        "edgewright: 'local' has no records with this supernet in float32 that the agent measured, and predictors use "
+        "no others; "
         "run `edgewright profile local` first\n"
     )
 

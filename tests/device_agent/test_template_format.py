@@ -58,6 +58,24 @@ def test_emission_slices_constants_and_patches_widths() -> None:
     assert content[:8] == STRUCTURE[:8] and content[32:48] == STRUCTURE[32:]
 
 
+def test_vectors_are_counted_by_element() -> None:
+    """Scales per channel: a flatbuffer states how many there are, and of a constant how many bytes."""
+    scales = np.arange(6, dtype=np.float32)  # site b
+    head = header(constants=(), vectors=(Constant(8, 0, 0, (6,), (1,)),))
+    template = Template.seal(head, STRUCTURE, scales.tobytes())
+    content = template.emit(packed(1, 0, 0, 0, 0, 0, 1, 1)).tobytes()
+    start = 8 + struct.unpack_from("<I", content, 8)[0]
+    assert struct.unpack_from("<I", content, start)[0] == 4
+    assert np.frombuffer(content, np.float32, 4, start + 4).tolist() == [2, 3, 4, 5]
+    assert Template.from_bytes(template.to_bytes()).emit(b"\xff").tobytes() == template.emit(b"\xff").tobytes()
+
+
+def test_a_template_without_vectors_is_written_for_agents_that_know_none() -> None:
+    with_vectors = Template.seal(header(vectors=(Constant(8, 0, 0, (6,), (1,)),)), STRUCTURE, bytes(512))
+    assert [struct.unpack_from("<I", each.to_bytes(), 8)[0] for each in (sealed(), with_vectors)] == [1, 2]
+    assert b"vectors" not in sealed().to_bytes()
+
+
 def test_full_gates_give_the_full_values() -> None:
     model = sealed().emit(b"\xff")
     assert member(model, 8) == WEIGHT.tobytes()
@@ -155,7 +173,7 @@ def renumber(content: bytes) -> bytes:
         (lambda content: b"PK\3\4" + bytes(500), "is not a template file; make one by converting a supernet"),
         (cut, "cut short or has grown: .* copy or convert it again"),
         (flip, "is damaged: its checksum does not match"),
-        (renumber, "has version 9, this program reads 1; convert the supernet again"),
+        (renumber, "has version 9, this program reads 1 and 2; convert the supernet again"),
     ],
 )
 def test_a_bad_file_is_refused_with_its_name(tmp_path: Path, damage: Callable[[bytes], bytes], sentence: str) -> None:

@@ -1,5 +1,7 @@
+from dataclasses import replace
 from pathlib import Path
 
+from edgewright.converters.precision import Precision
 from edgewright.host.assembler.request import Request
 from edgewright.host.customize.artifact import Artifact
 from edgewright.host.customize.scenario import Scenario
@@ -17,12 +19,13 @@ def test_a_verdict_holds_what_was_asked_predicted_and_measured():
     artifact = Artifact(
         scenario=Scenario(task, "local", Budget(latency_ms=0.5)),
         candidate=Candidate(Request(task, 0.3), gates, Estimate(Cost(0.41, 3.0, 1.0), Cost(0.45, 3.0, 1.0))),
-        verification=Verification(Cost(0.4, 3.25, 1.0), (0.39, 0.42), 1e-6, 0.97, 500, "ab" * 32),
+        verification=Verification(Cost(0.4, 3.25, 1.0), (0.39, 0.42), 1e-6, 0.97, 500, "ab" * 32, 0.972, 0.998),
         path=Path("model.tflite"),
         size_bytes=2**20,
         customize_s=0.05,
         total_s=1.2,
         tries=1,
+        float32_bytes=2**20,
     )
     rows = verdict_rows(artifact)
     assert rows["latency"] == (
@@ -32,3 +35,8 @@ def test_a_verdict_holds_what_was_asked_predicted_and_measured():
     assert rows["accuracy"] == "97.0% of 500 unseen test images, on the device"
     assert rows["file"] == "model.tflite, 1.00 MiB"
     assert "(1 try)" in rows["time"] and rows["parity"].endswith("1.0e-06")
+    assert "precision" not in rows
+    quantised = verdict_rows(replace(artifact, precision=Precision.INT8, float32_bytes=4 * 2**20))
+    assert quantised["precision"] == (
+        "int8; in float32 the file has 4.00 MiB, the accuracy is 97.2%, and 99.8% of the answers are the same"
+    )

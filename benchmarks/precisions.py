@@ -1,0 +1,88 @@
+"""The same subnets in float32, float16 and int8 on this machine: size, accuracy, latency. Prints one JSON object.
+
+Each subnet is delivered and verified as `customize` does it; beside it, what profiling measures in its place: the slice
+of the quantised supernet with the same gates. All files of a subnet are measured in turns, so that what else runs here
+falls on all of them.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from edgewright.converters.precision import Precision
+from edgewright.host.assembler.archive import TrainedSupernet
+from edgewright.host.assembler.request import Request
+from edgewright.host.customize.quantization import Quantization
+from edgewright.host.customize.templates import load_or_build
+from edgewright.host.customize.verification import measure_model, median_latency_ms, verify
+from edgewright.host.devices.connect import open_session
+from edgewright.host.devices.registry import Registry
+from edgewright.host.shipped import shipped_supernet
+from edgewright.host.tasks import Task, numvqa
+from edgewright.host.tasks.digits import load_digits
+
+TASKS = ("only two even", "has 3", "only four odd")
+LIMIT = 0.25
+N_IMAGES = 500
+ROUNDS = 3
+
+
+class Bench:
+    """The shipped supernet and its templates in all precisions, and a session on this machine."""
+
+    def __init__(self, folder: Path, session: Any) -> None:
+        self.session, self.digits = session, load_digits()
+        self.trained = TrainedSupernet.load(shipped_supernet())
+        self.templates = {each: load_or_build(self.trained, folder, precision=each) for each in Precision}
+
+    def rows(self, task: Task) -> list[dict[str, Any]]:
+        gates = self.trained.assembler.assemble([Request(task, LIMIT)])[0]
+        subnet = self.trained.supernet.extract(gates)
+        examples = numvqa.examples(task, self.digits.test, N_IMAGES, np.random.default_rng(0))
+        slices = {each: template.emit(gates.pack()).tobytes() for each, template in self.templates.items()}
+        files = {each: self._delivered(slices[Precision.FLOAT32], task, each) for each in Precision}
+        shown = {each: verify(self.session, files[each], subnet, examples, precision=each) for each in Precision}
+        latencies: dict[tuple[str, Precision], list[float]] = {}
+        for _ in range(ROUNDS):
+            for each in Precision:
+                for kind, contents in (("file", files), ("slice", slices)):
+                    _, measurements = measure_model(self.session, contents[each])
+                    latencies.setdefault((kind, each), []).append(median_latency_ms(measurements))
+        return [
+            {
+                "task": str(task),
+                "precision": str(each),
+                "ratio": gates.ratio,
+                "size_bytes": len(files[each]),
+                "accuracy": shown[each].accuracy,
+                "agreement": shown[each].agreement,
+                "parity_max_abs": shown[each].parity_max_abs,
+                "latency_ms": median(latencies["file", each]),
+                "slice_latency_ms": median(latencies["slice", each]),
+                "memory_mib": shown[each].cost.memory_mib,
+            }
+            for each in Precision
+        ]
+
+    def _delivered(self, float32: bytes, task: Task, precision: Precision) -> bytes:
+        if precision is Precision.FLOAT32:
+            return float32
+        return Quantization(precision, self.templates[precision], self.digits.train).quantize(float32, task)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with open_session(Registry(folder).get("local"), folder) as session:
+            bench = Bench(folder, session)
+            rows = [row for text in TASKS for row in bench.rows(numvqa.SPACE.parse(text))]
+    print(json.dumps({"n_images": N_IMAGES, "rows": rows}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""A float32 .tflite becomes a float16 or an int8 one, by LiteRT's own quantiser."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ConversionError
+from .flatbuffer import Graph, inlined
+from .precision import Precision
+from .torch_to_tflite import silenced
+
+if TYPE_CHECKING:
+    from ai_edge_quantizer.recipe_manager import RecipeManager
+
+_EVERYWHERE = ".*"
+_UNQUANTISED_TYPES = (0, 2, 4, 6)  # TensorType FLOAT32, INT32, INT64 and BOOL
+
+
+def quantize(content: bytes, precision: Precision, calibration: NDArray[np.float32] | None = None) -> bytes:
+    """The same model with smaller numbers; input and output stay float32. Equal arguments give equal bytes.
+
+    Args:
+        content: a float32 .tflite with one input, one output and batch 1.
+        calibration: for int8, `(n, C, H, W)` samples; the range of every activation is the widest seen on them.
+
+    Raises:
+        ConversionError: the model is no float32 model, int8 has no or unfit samples, or the quantiser fails.
+    """
+    if precision is Precision.FLOAT32:
+        return content
+    graph = Graph(content)
+    if any(graph.dtype(tensor) not in _UNQUANTISED_TYPES for tensor in range(graph.n_tensors)):
+        raise ConversionError(f"only a float32 model can be made {precision}, and this one is quantised already")
+    graph.name_tensors_apart()  # the quantiser knows tensors by their names alone
+    named = graph.pack(())
+    samples = _checked(graph, calibration) if precision is Precision.INT8 else None
+    with silenced():  # warnings of the runtime
+        try:
+            return inlined(bytes(_quantized(named, samples)))
+        except Exception as error:  # the quantiser promises no type
+            reason = (str(error).strip().splitlines() or ["no message"])[0]
+            raise ConversionError(
+                f"LiteRT's quantiser could not make the model {precision} ({type(error).__name__}: {reason})"
+            ) from error
+
+
+def _checked(graph: Graph, calibration: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    if calibration is None or not len(calibration):
+        raise ConversionError("int8 needs samples to calibrate on, as many as make the model's usual range; got none")
+    takes = graph.shape(graph.boundary[0])[1:]
+    if calibration.shape[1:] != takes:
+        raise ConversionError(f"samples to calibrate on must have shape {takes}, got {calibration.shape[1:]}")
+    if not np.isfinite(calibration).all():
+        raise ConversionError("the samples to calibrate on hold numbers that are not finite")
+    return calibration.astype(np.float32, copy=False)
+
+
+def _quantized(content: bytes, calibration: NDArray[np.float32] | None) -> Any:
+    """float16 without samples, int8 with them."""
+    from ai_edge_quantizer.quantizer import Quantizer  # takes a third of a second to import
+
+    recipe = _int8_recipe() if calibration is not None else _float16_recipe()
+    ranges = None if calibration is None else _ranges(content, recipe, calibration)
+    quantizer = Quantizer(content, recipe.get_quantization_recipe())
+    result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+    return result.quantized_model
+
+
+def _float16_recipe() -> RecipeManager:
+    """Weights are stored in half precision and widened where they are used."""
+    from ai_edge_quantizer import qtyping
+    from ai_edge_quantizer.algorithm_manager import AlgorithmName
+    from ai_edge_quantizer.recipe_manager import RecipeManager
+
+    half = qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT)
+    config = qtyping.OpQuantizationConfig(
+        weight_tensor_config=half, compute_precision=qtyping.ComputePrecision.FLOAT, explicit_dequantize=True
+    )
+    recipe = RecipeManager()
+    for name in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+        operator = qtyping.TFLOperationName[name]
+        recipe.add_quantization_config(_EVERYWHERE, operator, config, AlgorithmName.FLOAT_CASTING)
+    return recipe
+
+
+def _int8_recipe() -> RecipeManager:
+    """Weights per channel and symmetric, activations per tensor; input and output are left alone."""
+    from ai_edge_quantizer import qtyping
+    from ai_edge_quantizer.algorithm_manager import AlgorithmName
+    from ai_edge_quantizer.recipe_manager import RecipeManager
+
+    recipe = RecipeManager()
+    recipe.add_static_config(
+        _EVERYWHERE, qtyping.TFLOperationName.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8
+    )
+    for operator in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
+        recipe.add_quantization_config(_EVERYWHERE, operator, algorithm_key=AlgorithmName.NO_QUANTIZE)
+    return recipe
+
+
+def _ranges(content: bytes, recipe: RecipeManager, calibration: NDArray[np.float32]) -> Any:
+    """What every activation lies between. The quantiser's own moving average would clip whatever is rare."""
+    from ai_edge_litert.interpreter import Interpreter
+    from ai_edge_quantizer.calibrator import Calibrator
+    from ai_edge_quantizer.utils.qsv_utils import min_max_update
+
+    ((signature, ends),) = Interpreter(model_content=content).get_signature_list().items()
+    (name,) = ends["inputs"]
+    calibrator = Calibrator(content, num_threads=1, qsv_update_func=min_max_update)
+    with contextlib.redirect_stderr(io.StringIO()):  # a progress bar
+        calibrator.calibrate({signature: [{name: sample[None]} for sample in calibration]}, recipe)
+    return calibrator.get_model_qsvs()

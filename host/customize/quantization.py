@@ -1,0 +1,74 @@
+"""Smaller numbers for a chosen model, calibrated on its own task; never on a digit that it is tested on.
+
+Shapes: `n` images of `(1, H, W)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from edgewright.converters.precision import Precision
+from edgewright.device_agent.template import Template
+from numpy.typing import NDArray
+
+from ..errors import InputError, MeasurementError
+from ..tasks import Task, numvqa
+from ..tasks.digits import Digits
+
+N_IMAGES = 300
+
+
+def parse_precision(text: str) -> Precision:
+    """Raises `InputError`."""
+    try:
+        return Precision(text)
+    except ValueError as error:
+        names = ", ".join(Precision)
+        raise InputError(f"a precision is one of {names}; got {text!r}") from error
+
+
+def calibration_images(tasks: Sequence[Task], digits: Digits, n: int, seed: int) -> NDArray[np.float32]:
+    """At least `n` images, of all tasks equally many, `(n, 1, H, W)`."""
+    rng = np.random.default_rng(seed)
+    each = -(-n // len(tasks))
+    return np.concatenate([numvqa.examples(task, digits, each, rng).images for task in tasks])
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How a chosen float32 model is quantised. `template` is the whole supernet's in that precision: of its slices
+    campaigns are made, and file sizes predicted."""
+
+    precision: Precision
+    template: Template
+    digits: Digits  # to calibrate on
+    n_images: int = N_IMAGES
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.precision is Precision.FLOAT32:
+            raise InputError("float32 is what a model has before it is quantised; leave the quantisation out")
+        if self.n_images < 1:
+            raise InputError(f"int8 is calibrated on at least one image, got {self.n_images}")
+
+    def quantize(self, content: bytes, task: Task) -> bytes:
+        """Raises `MeasurementError` when the quantiser cannot do it."""
+        from edgewright.converters.errors import ConversionError
+        from edgewright.converters.quantize import quantize
+
+        images = None
+        if self.precision is Precision.INT8:
+            images = calibration_images([task], self.digits, self.n_images, self.seed)
+        try:
+            return quantize(content, self.precision, images)
+        except ConversionError as error:
+            raise MeasurementError(f"the chosen model cannot become {self.precision}: {error}") from error
+
+    def to_json(self) -> dict[str, Any]:
+        """What of it belongs into a manifest: on what an int8 model was calibrated."""
+        if self.precision is not Precision.INT8:
+            return {}
+        return {"calibration": {"digits": "train", "n_images": self.n_images, "seed": self.seed}}
