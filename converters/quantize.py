@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ai_edge_quantizer.recipe_manager import RecipeManager
 
 _EVERYWHERE = ".*"
+_PADDING = 3e38  # a max-pool's padding is as low as a float goes; the quantiser leaves out the same
 _UNQUANTISED_TYPES = (0, 2, 4, 6)  # TensorType FLOAT32, INT32, INT64 and BOOL
 
 
@@ -104,14 +105,27 @@ def _int8_recipe() -> RecipeManager:
 
 
 def _ranges(content: bytes, recipe: RecipeManager, calibration: NDArray[np.float32]) -> Any:
-    """What every activation lies between. The quantiser's own moving average would clip whatever is rare."""
-    from ai_edge_litert.interpreter import Interpreter
-    from ai_edge_quantizer.calibrator import Calibrator
-    from ai_edge_quantizer.utils.qsv_utils import min_max_update
+    """What every activation lies between: the widest seen on any sample.
 
-    ((signature, ends),) = Interpreter(model_content=content).get_signature_list().items()
+    The quantiser's own moving average would clip whatever is rare. Its calibrator says by the first sample which
+    activations need ranges; the others go through the runtime alone, in a tenth of the time.
+    """
+    from ai_edge_quantizer.calibrator import Calibrator
+    from ai_edge_quantizer.utils.tfl_interpreter_utils import create_tfl_interpreter
+
+    interpreter = create_tfl_interpreter(content, num_threads=1, preserve_all_tensors=True)
+    ((signature, ends),) = interpreter.get_signature_list().items()
     (name,) = ends["inputs"]
-    calibrator = Calibrator(content, num_threads=1, qsv_update_func=min_max_update)
+    calibrator = Calibrator(content, num_threads=1)
     with contextlib.redirect_stderr(io.StringIO()):  # a progress bar
-        calibrator.calibrate({signature: [{name: sample[None]} for sample in calibration]}, recipe)
-    return calibrator.get_model_qsvs()
+        calibrator.calibrate({signature: [{name: calibration[:1]}]}, recipe)
+    ranges = calibrator.get_model_qsvs()
+    places = {detail["name"]: detail["index"] for detail in interpreter.get_tensor_details()}
+    for sample in calibration[1:]:
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], sample[None])
+        interpreter.invoke()
+        for tensor, seen in ranges.items():
+            values = interpreter.get_tensor(places[tensor])
+            values = values[np.abs(values) < _PADDING]
+            seen["min"], seen["max"] = np.minimum(seen["min"], values.min()), np.maximum(seen["max"], values.max())
+    return ranges

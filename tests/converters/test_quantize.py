@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ai_edge_quantizer.calibrator import Calibrator
+from ai_edge_quantizer.utils.qsv_utils import min_max_update
+from edgewright.converters import quantize as quantize_module
 from edgewright.converters.errors import ConversionError
 from edgewright.converters.flatbuffer import Graph, inlined
 from edgewright.converters.parity import tflite_outputs
 from edgewright.converters.precision import Precision
 from edgewright.converters.quantize import quantize
+from edgewright.converters.torch_to_tflite import silenced
 from edgewright.host.assembler.request import Request
 from edgewright.host.tasks import numvqa
 from edgewright.host.tasks.digits import load_digits
@@ -111,6 +115,21 @@ def test_the_range_of_an_activation_is_the_widest_seen(float32: bytes, calibrati
     expected = tflite_outputs(float32, bright)
     found = tflite_outputs(quantize(float32, Precision.INT8, bright), bright)
     assert np.abs(found[20] - expected[20]).max() < 0.1 * np.abs(expected[20]).max()
+
+
+def test_ranges_are_those_of_the_quantisers_calibrator(float32: bytes, calibration: np.ndarray) -> None:
+    graph = Graph(float32)
+    graph.name_tensors_apart()
+    content, recipe = graph.pack(()), quantize_module._int8_recipe()
+    with silenced():
+        found = quantize_module._ranges(content, recipe, calibration[:8])
+        calibrator = Calibrator(content, num_threads=1, qsv_update_func=min_max_update)
+        calibrator.calibrate({"serving_default": [{"args_0": sample[None]} for sample in calibration[:8]]}, recipe)
+    expected = calibrator.get_model_qsvs()
+    assert found.keys() == expected.keys() and len(found) > 30
+    for name, ends in expected.items():
+        for end in ("min", "max"):
+            np.testing.assert_array_equal(found[name][end], ends[end], strict=True)
 
 
 def test_float32_is_the_model_itself(float32: bytes) -> None:
