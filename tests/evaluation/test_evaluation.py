@@ -18,6 +18,8 @@ from edgewright.host.shipped import shipped_supernets
 from edgewright.host.tasks.digits import load_digits
 from edgewright.host.training.single import UntilFlat
 
+from tests.report.browser import needs_chromium, open_page
+
 pytestmark = pytest.mark.timeout(600)
 SHORT = UntilFlat(evaluate_every=1, patience=9, max_steps=2, n_images=20)
 
@@ -113,3 +115,11 @@ def test_a_claim_that_is_missed_is_said_to_be():
     found = {claim.claim: claim.verdict for claim in claims(accuracy, pd.DataFrame(), pd.DataFrame())}
     assert found["no subnet opens more than its limit"] == "not reached"
     assert found["unseen tasks lose little on average"] == "not reached"
+
+
+@needs_chromium
+def test_the_charts_are_drawn_without_complaint(folder, tmp_path):
+    opened = open_page(folder / "index.html", tmp_path / "profile")
+    assert opened.console == ()
+    assert opened.points("budget") == 4 and opened.points("limits") > 10
+    assert "main-svg" in opened.section("jaccard")
