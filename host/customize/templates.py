@@ -48,7 +48,7 @@ def load_or_build(
         else:
             float32 = load_or_build(trained, folder, on_status)
             on_status(f"quantising the supernet to {precision} once (some seconds)")
-            template = _quantised(trained, float32, precision)
+            template = _quantized(trained, float32, precision)
         write_atomic(path, template.to_bytes())
         return template
     try:
@@ -77,13 +77,13 @@ def _build(trained: TrainedSupernet) -> Template:
         raise MeasurementError(f"the supernet cannot become a template: {error}") from error
 
 
-def _quantised(trained: TrainedSupernet, template: Template, precision: Precision) -> Template:
+def _quantized(trained: TrainedSupernet, template: Template, precision: Precision) -> Template:
     from edgewright.converters.errors import ConversionError
-    from edgewright.converters.quantised_template import quantise_template
+    from edgewright.converters.quantized_template import quantize_template
 
     supernet = trained.supernet.eval()
     images = calibration_images(numvqa.TASKS, load_digits().train, N_IMAGES, seed=0)
     try:
-        return quantise_template(template, supernet.extract(supernet.space.full()), precision, images)
+        return quantize_template(template, supernet.extract(supernet.space.full()), precision, images)
     except ConversionError as error:
         raise MeasurementError(f"the supernet cannot be profiled in {precision}: {error}") from error

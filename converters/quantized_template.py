@@ -29,7 +29,7 @@ _CONTRACTIONS = ("CONV_2D", "FULLY_CONNECTED")  # sum over the last axis of thei
 _TOLERANCE = {Precision.FLOAT16: 1e-5, Precision.INT8: 0.0}  # of the largest output; sums of floats may be reordered
 
 
-def quantise_template(
+def quantize_template(
     template: Template, module: nn.Module, precision: Precision, calibration: NDArray[np.float32]
 ) -> Template:
     """Quantise the whole supernet, plan anew by both planners, and check a slice.
@@ -53,7 +53,7 @@ def quantise_template(
     rng = np.random.default_rng(0)
     counts = probe_counts(sites)
     masks = [random_masks(sites, count, rng) for count in counts]
-    probes = [_quantised_subnet(template, mask, precision, calibration) for mask in masks]
+    probes = [_quantized_subnet(template, mask, precision, calibration) for mask in masks]
     require_agreement(graph, plan, plan_by_probes(graph, probes, sites, counts))
     sliced = pack_template(graph, plan, sites)
     for mask, probe in zip(masks, probes, strict=True):
@@ -64,7 +64,7 @@ def quantise_template(
     return sliced
 
 
-def _quantised_subnet(
+def _quantized_subnet(
     template: Template, masks: Masks, precision: Precision, calibration: NDArray[np.float32]
 ) -> Graph:
     content = template.emit(pack_masks(template.sites, masks)).tobytes()

@@ -11,8 +11,8 @@ from edgewright.converters.errors import ConversionError
 from edgewright.converters.flatbuffer import Graph
 from edgewright.converters.parity import tflite_outputs
 from edgewright.converters.precision import Precision
-from edgewright.converters.quantised_template import quantise_template
 from edgewright.converters.quantize import quantize
+from edgewright.converters.quantized_template import quantize_template
 from edgewright.converters.seeds import type_path
 from edgewright.device_agent.template import Template
 
@@ -33,7 +33,7 @@ def case(request: pytest.FixtureRequest) -> Built:
 @pytest.fixture(scope="module")
 def quantised(case: Built) -> dict[Precision, Template]:
     arguments = (case.template, case.supernet.module)
-    return {precision: quantise_template(*arguments, precision, samples(case)) for precision in (FLOAT16, INT8)}
+    return {precision: quantize_template(*arguments, precision, samples(case)) for precision in (FLOAT16, INT8)}
 
 
 def emitted(template: Template, masks: Any) -> bytes:
@@ -111,7 +111,7 @@ def test_a_slice_is_as_large_as_the_subnet_quantised(case: Built, quantised: dic
 def test_precisions_have_templates_of_their_own(case: Built, quantised: dict[Precision, Template]) -> None:
     digests = {case.template.digest, *(template.digest for template in quantised.values())}
     assert len(digests) == 3
-    again = quantise_template(case.template, case.supernet.module, INT8, samples(case))
+    again = quantize_template(case.template, case.supernet.module, INT8, samples(case))
     assert again.to_bytes() == quantised[INT8].to_bytes()
 
 
@@ -119,7 +119,7 @@ def test_a_wrong_slice_is_noticed(resnet_built: Built, monkeypatch: pytest.Monke
     """Every channel gets its neighbour's scale: every shape fits, every number is a plausible one."""
     monkeypatch.setattr(Graph, "channel_vectors", _rotated)
     with pytest.raises(ConversionError, match="a slice of the int8 supernet differs by .* can be profiled in float32"):
-        quantise_template(resnet_built.template, resnet_built.supernet.module, INT8, samples(resnet_built))
+        quantize_template(resnet_built.template, resnet_built.supernet.module, INT8, samples(resnet_built))
 
 
 def _rotated(graph: Graph, tensor: int) -> Any:
