@@ -29,6 +29,7 @@ benchmarks: setup
 	$(BIN)/python -m benchmarks.predictors
 	$(BIN)/python -m benchmarks.budget
 	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.precisions
 
 setup: $(VENV)/ready
 
