@@ -19,5 +19,13 @@ def shipped_supernets() -> dict[str, Path]:
     return {name: shipped_supernet(name) for name in names}
 
 
+def find_supernet(named: Path | None) -> Path:
+    """The folder a user means: the default one, a shipped one by its name, or any folder by its path."""
+    if named is None:
+        return shipped_supernet()
+    shipped = shipped_supernets()
+    return shipped[str(named)] if str(named) in shipped and not named.exists() else named
+
+
 def _zoo() -> Path:
     return Path(str(resources.files("edgewright.host").joinpath("zoo")))

@@ -26,12 +26,12 @@ def evaluate(
         raise InputError(f"unknown task space {space!r}; there are: {', '.join(SPACES)}")
     from ..evaluation.evaluate import evaluate_numvqa
     from ..evaluation.options import TASKS, Options
-    from ..shipped import shipped_supernets
+    from ..shipped import find_supernet, shipped_supernets
     from ..tasks import numvqa
     from ..tasks.digits import load_digits
 
     output = Output(as_json)
-    named = {path.name: path for path in supernets} or shipped_supernets()
+    named = {path.name: find_supernet(path) for path in supernets} or shipped_supernets()
     shares = tuple(budgets) or Options.shares
     asked = tuple(str(numvqa.SPACE.parse(text)) for text in tasks) or TASKS
     options = Options(named, asked, shares, n_images=images, subnets=subnets)

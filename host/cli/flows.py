@@ -95,11 +95,11 @@ class _Flow:
     ) -> None:
         from ..assembler.archive import TrainedSupernet
         from ..customize.templates import load_or_build
-        from ..shipped import shipped_supernet
+        from ..shipped import find_supernet
 
         self.output, self.place, self.device, self.test_images = output, place, device, test_images
         self.precision = precision
-        self.trained = TrainedSupernet.load(supernet or shipped_supernet())
+        self.trained = TrainedSupernet.load(find_supernet(supernet))
         self.task: Task = self.trained.tasks.parse(task)  # before the conversion, which takes its time
         self.template = load_or_build(self.trained, place.templates, output.say)
         self.profiled = self.template

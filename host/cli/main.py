@@ -37,7 +37,7 @@ WorkspaceDir = Annotated[
 ]
 SupernetDir = Annotated[
     Path | None,
-    typer.Option("--supernet", help="Folder of a trained supernet. Default: the shipped one."),
+    typer.Option("--supernet", help="Folder of a trained supernet, or a shipped one's name. Default: numvqa-resnet."),
 ]
 MnistDir = Annotated[
     Path | None,

@@ -180,10 +180,10 @@ def load_supernet(
     from ..assembler.archive import TrainedSupernet
     from ..customize.quantization import parse_precision
     from ..customize.templates import load_or_build
-    from ..shipped import shipped_supernet
+    from ..shipped import find_supernet
 
     numbers = parse_precision(precision)
-    trained = TrainedSupernet.load(supernet or shipped_supernet())
+    trained = TrainedSupernet.load(find_supernet(supernet))
     return trained, load_or_build(trained, place.templates, output.say, numbers)
 
 

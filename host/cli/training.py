@@ -74,13 +74,13 @@ def evaluate(
 ) -> None:
     from ..assembler.archive import TrainedSupernet
     from ..report.card import card
-    from ..shipped import shipped_supernet
+    from ..shipped import find_supernet
     from ..tasks import numvqa
     from ..tasks.digits import load_digits
     from ..training.evaluate import evaluate_tasks
 
     output = Output(as_json)
-    trained = TrainedSupernet.load(supernet or shipped_supernet())
+    trained = TrainedSupernet.load(find_supernet(supernet))
     with output.bar("tasks") as bar:
         rows = evaluate_tasks(trained, load_digits(mnist_dir).test, numvqa.TASKS, LIMITS, images, seed, bar.update)
     summary = [_summary(limit, [row for row in rows if row.limit == limit]) for limit in LIMITS]

@@ -1,0 +1,22 @@
+"""Which supernet a user means."""
+
+from pathlib import Path
+
+from edgewright.host.shipped import DEFAULT, find_supernet, shipped_supernet, shipped_supernets
+
+
+def test_the_default_comes_first():
+    assert next(iter(shipped_supernets().items())) == (DEFAULT, shipped_supernet())
+
+
+def test_a_name_is_a_shipped_supernet_and_a_path_is_a_folder(tmp_path, monkeypatch):
+    assert find_supernet(None) == find_supernet(Path(DEFAULT)) == shipped_supernet()
+    assert find_supernet(tmp_path / "mine") == tmp_path / "mine"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / DEFAULT).mkdir()
+    assert find_supernet(Path(DEFAULT)) == Path(DEFAULT), "a folder that is there is what is meant"
+
+
+def test_together_they_stay_small():
+    files = [file for folder in shipped_supernets().values() for file in folder.iterdir()]
+    assert sum(file.stat().st_size for file in files) < 25 * 2**20
