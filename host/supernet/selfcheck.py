@@ -75,7 +75,9 @@ class _Check:
         if reason is None:
             return {}
         if len(sites) == 1:
-            return {sites[0]: reason}
+            for _ in range(VACUITY_DRAWS - 1):  # the units that were closed may all be dead ones
+                reason = self.difference(sites) if reason == VACUOUS else reason
+            return {} if reason is None else {sites[0]: reason}
         half = len(sites) // 2
         return {**self.differing(sites[:half]), **self.differing(sites[half:])}
 

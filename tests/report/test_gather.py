@@ -22,7 +22,8 @@ def test_a_real_campaign_gives_every_part(profiled: Any, trained: Any, template:
         data = page_data(gather(store, campaign, records, trained, template), numvqa.TASKS[:8])
     subnets = [record for record in records if record.kind == "subnet"]
     assert [found.quantity for found in data.predictions] == ["latency", "memory"]
-    assert all(len(found.measured) == len(subnets) for found in data.predictions)
+    # What was disturbed, by whatever else this machine does, is neither taught nor judged.
+    assert all(0.5 * len(subnets) < len(found.measured) <= len(subnets) for found in data.predictions)
     assert (data.predictions[0].low < data.predictions[0].high).all()
     assert data.drift is not None and len(data.drift.before) == len(records)
     assert len(data.fronts) == 4 and data.gate_shares is not None and data.gate_shares.shares.shape == (8, 9)

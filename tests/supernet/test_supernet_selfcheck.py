@@ -86,6 +86,30 @@ def test_gates_that_change_nothing_are_refused() -> None:
     assert sites(supernet) == ["hidden"] and reason(supernet, "first") == VACUOUS
 
 
+@pytest.mark.parametrize("seed", range(24, 32))  # with 28 only dead units are closed at first
+def test_dead_units_are_no_dead_site(seed: int) -> None:
+    """Four of six units never answer: closing some of them changes nothing, closing the others does."""
+
+    class Dying(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList(nn.Conv2d(6 if i else 3, 6, 1) for i in range(2))
+            self.head = nn.Linear(6, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.layers[0](x).relu()
+            x = self.layers[1](x / x.shape[1]).relu()  # the first site is refused, so that the second is tried alone
+            return self.head(x.mean((2, 3)))
+
+    backbone = Dying()
+    with torch.no_grad():
+        for weight in (backbone.layers[0].weight, backbone.layers[1].weight):
+            weight.copy_(torch.rand(weight.shape, generator=torch.Generator().manual_seed(1)) + 0.5)
+        backbone.layers[1].weight[:4] = -100.0
+    supernet = modularize(backbone, X, generator=torch.Generator().manual_seed(seed))
+    assert sites(supernet) == ["layers.1"], [str(each) for each in supernet.plan.refused]
+
+
 def test_sites_that_fail_only_together() -> None:
     widths = {}
 
