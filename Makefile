@@ -17,10 +17,12 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p edgewright.host -p edgewright.converters -p edgewright.device_agent
 
-# About an hour on two cores.
+# About an hour each on two cores.
 reproduce: setup
-	$(BIN)/edgewright train numvqa-resnet --out runs/numvqa-resnet
-	$(BIN)/edgewright supernet evaluate --supernet runs/numvqa-resnet --card runs/numvqa-resnet/CARD.md
+	for name in numvqa-resnet numvqa-vit; do \
+	    $(BIN)/edgewright train $$name --out runs/$$name && \
+	    $(BIN)/edgewright supernet evaluate --supernet runs/$$name --card runs/$$name/CARD.md || exit 1; \
+	done
 
 benchmarks: setup
 	$(BIN)/python -m benchmarks.customize
