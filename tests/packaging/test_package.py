@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 ROOMS = ("host", "converters", "device_agent")
-SHIPPED_LIMIT_MIB = 8
+SHIPPED_LIMIT_MIB = 25
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +47,12 @@ def test_the_wheel_holds_every_source_file_and_nothing_else(wheel):
     assert names == expected
 
 
-def test_the_shipped_supernet_is_in_the_wheel_and_small(wheel):
+def test_the_shipped_supernets_are_in_the_wheel_and_small(wheel):
     sizes = {i.filename: i.file_size for i in zipfile.ZipFile(wheel).infolist() if "/zoo/" in i.filename}
-    assert {Path(name).name for name in sizes} == {
-        "supernet.json", "backbone.safetensors", "assembler.safetensors", "CARD.md"
-    }  # fmt: skip
+    needed = {"supernet.json", "backbone.safetensors", "assembler.safetensors", "CARD.md"}
+    for folder in {Path(name).parent for name in sizes}:
+        assert needed <= {Path(name).name for name in sizes if Path(name).parent == folder}
+    assert {Path(name).name for name in sizes} <= needed | {"metrics.csv"}, "no checkpoint, no curve"
     assert sum(sizes.values()) <= SHIPPED_LIMIT_MIB * 2**20
 
 
