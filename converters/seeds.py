@@ -34,6 +34,8 @@ def find_producers(graph: Graph, module: nn.Module, sites: Sequence[TemplateSite
 def _producer(graph: Graph, module: nn.Module, name: str) -> int:
     rows = _module_rows(module, name)
     found = [operator for operator in graph.operators if _holds(graph, operator, rows)]
+    if not found:
+        found = [operator for operator in graph.operators if _holds(graph, operator, rows, scaled_inputs=True)]
     if len(found) > 1:
         path = type_path(module, name)
         found = [operator for operator in found if path in _paths(graph, operator)]
@@ -79,14 +81,27 @@ def _module_rows(module: nn.Module, name: str) -> NDArray[Any]:
     return value.reshape(len(value), -1)
 
 
-def _holds(graph: Graph, operator: Operator, rows: NDArray[Any]) -> bool:
+def _holds(graph: Graph, operator: Operator, rows: NDArray[Any], scaled_inputs: bool = False) -> bool:
     if operator.name not in _PRODUCERS or not graph.is_constant(operator.inputs[1]):
         return False
     value = graph.value(operator.inputs[1])
     if operator.name == "DEPTHWISE_CONV_2D":
         value = np.moveaxis(value, -1, 0)  # (1, kh, kw, C) -> (C, 1, kh, kw)
     value = value.reshape(len(value), -1)
-    return value.shape == rows.shape and _parallel(value, rows)
+    if value.shape != rows.shape:
+        return False
+    return _parallel(value, rows * _input_scales(value, rows) if scaled_inputs else rows)
+
+
+def _input_scales(value: NDArray[Any], rows: NDArray[Any]) -> NDArray[Any]:
+    """What a layer norm before the layer was folded into it as: a factor per input, `(K,)`, read off one row.
+
+    The row whose least weight is largest, so that no division is by almost nothing; all other rows must agree with it.
+    """
+    best = int(np.abs(rows).min(axis=1).argmax())
+    safe = np.where(rows[best] == 0, 1.0, rows[best])
+    scales: NDArray[Any] = value[best].astype(np.float64) / safe
+    return scales
 
 
 def _parallel(a: NDArray[Any], b: NDArray[Any]) -> bool:
