@@ -14,8 +14,8 @@ from statistics import median, quantiles
 
 import torch
 import torch.nn.functional as F
-from edgewright.host.assembler.archive import build_backbone
 from edgewright.host.assembler.assembler import Assembler
+from edgewright.host.supernet.backbones import build_backbone
 from edgewright.host.supernet.supernet import modularize
 from edgewright.host.tasks import numvqa
 from edgewright.host.tasks.digits import load_digits

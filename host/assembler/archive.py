@@ -14,6 +14,8 @@ from torch import nn
 
 from ..errors import InputError
 from ..files import make_dir, write_atomic
+from ..shipped import shipped_supernets
+from ..supernet.backbones import build_backbone
 from ..supernet.plan import SupernetPlan
 from ..supernet.supernet import Supernet
 from ..tasks import AttributeSpace
@@ -22,17 +24,6 @@ from .assembler import Assembler, AssemblerConfig
 FORMAT = "edgewright-supernet"
 VERSION = 1
 FACTS, BACKBONE, ASSEMBLER = "supernet.json", "backbone.safetensors", "assembler.safetensors"
-
-
-def build_backbone(name: str, arguments: dict[str, Any]) -> nn.Module:
-    """An untrained timm model. Raises `InputError` for a name or argument that timm does not take."""
-    import timm
-
-    try:
-        model: nn.Module = timm.create_model(name, pretrained=False, **arguments)
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise InputError(f"timm cannot build backbone {name!r} with {arguments}: {error}") from error
-    return model
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +99,7 @@ def _read_facts(folder: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise InputError(
             f"no supernet in {folder} ({FACTS} is missing); train one with `edgewright train numvqa-resnet --out DIR`, "
-            "or leave --supernet out to use the shipped one"
+            f"or name one that comes along: {', '.join(shipped_supernets())}"
         ) from error
     except (OSError, ValueError) as error:
         raise _damaged(path, error) from error

@@ -10,7 +10,10 @@ from typing import Annotated
 import typer
 
 from ..errors import EdgewrightError
+from .device_commands import agent_app, device_app
+from .options import Json, MnistDir, Numbers, SupernetDir, WorkspaceDir
 from .output import clean
+from .supernet_commands import supernet_app
 
 app = typer.Typer(
     name="edgewright",
@@ -21,31 +24,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-device_app = typer.Typer(help="The devices models are made for.", no_args_is_help=True, rich_markup_mode=None)
 predictor_app = typer.Typer(help="Latency and memory predictors.", no_args_is_help=True, rich_markup_mode=None)
-supernet_app = typer.Typer(help="Supernets and their backbones.", no_args_is_help=True, rich_markup_mode=None)
-agent_app = typer.Typer(help="The agent on a device: it measures.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(device_app, name="device")
 app.add_typer(agent_app, name="agent")
 app.add_typer(predictor_app, name="predictor")
 app.add_typer(supernet_app, name="supernet")
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-WorkspaceDir = Annotated[
-    Path | None,
-    typer.Option("--workspace", help="Default: $EDGEWRIGHT_WORKSPACE, else ./edgewright-workspace."),
-]
-SupernetDir = Annotated[
-    Path | None,
-    typer.Option("--supernet", help="Folder of a trained supernet, or a shipped one's name. Default: numvqa-resnet."),
-]
-MnistDir = Annotated[
-    Path | None,
-    typer.Option("--mnist-dir", help="torchvision's MNIST files, in place of the 5,000 digits that come along."),
-]
-Numbers = Annotated[
-    str, typer.Option("--precision", help="float32, float16 (weights in half precision) or int8 (calibrated).")
-]
 Bound = str | None  # text, so that "12 s" gets a sentence
 
 
@@ -223,90 +207,6 @@ def report(
     run(folder, device, supernet, out, format_, precision, json_)
 
 
-@device_app.command("add")
-def device_add(
-    name: Annotated[str, typer.Argument(help="What to call it.")],
-    uri: Annotated[str, typer.Argument(help="local: · ssh://user@host:port · adb://SERIAL")],
-    workspace: WorkspaceDir = None,
-    json_: Json = False,
-) -> None:
-    """Remember a device under a name."""
-    from .devices import add as run
-
-    run(name, uri, workspace, json_)
-
-
-@device_app.command("list")
-def device_list(workspace: WorkspaceDir = None, json_: Json = False) -> None:
-    """The known devices."""
-    from .devices import list_devices as run
-
-    run(workspace, json_)
-
-
-@device_app.command("check")
-def device_check(
-    name: Annotated[str, typer.Argument(help="Name of the device.")] = "local",
-    workspace: WorkspaceDir = None,
-    json_: Json = False,
-) -> None:
-    """What a device is, what state it is in, and what is missing with the command that mends it."""
-    from .devices import check as run
-
-    run(name, workspace, json_)
-
-
-@device_app.command("remove")
-def device_remove(
-    name: Annotated[str, typer.Argument(help="Name of the device.")],
-    workspace: WorkspaceDir = None,
-    json_: Json = False,
-) -> None:
-    """Forget a device."""
-    from .devices import remove as run
-
-    run(name, workspace, json_)
-
-
-@agent_app.command("deploy")
-def agent_deploy(
-    device: Annotated[str, typer.Argument(help="Name of the device.")],
-    python: Annotated[str | None, typer.Option(help="A Python of the device. Default: the first that works.")] = None,
-    runtime: Annotated[str | None, typer.Option(help="ai-edge-litert, tflite-runtime or tensorflow.")] = None,
-    bundle: Annotated[Path | None, typer.Option(help="A runtime bundle that was built elsewhere.")] = None,
-    workspace: WorkspaceDir = None,
-    json_: Json = False,
-) -> None:
-    """Put the agent on a device, with a runtime where there is none; only what is missing is sent."""
-    from .agent import deploy as run
-
-    run(device, python, runtime, bundle, workspace, json_)
-
-
-@agent_app.command("status")
-def agent_status(
-    device: Annotated[str, typer.Argument(help="Name of the device.")],
-    workspace: WorkspaceDir = None,
-    json_: Json = False,
-) -> None:
-    """What of ours is on a device."""
-    from .agent import status as run
-
-    run(device, workspace, json_)
-
-
-@agent_app.command("remove")
-def agent_remove(
-    device: Annotated[str, typer.Argument(help="Name of the device.")],
-    workspace: WorkspaceDir = None,
-    json_: Json = False,
-) -> None:
-    """Take everything of ours off a device, delivered models included."""
-    from .agent import remove as run
-
-    run(device, workspace, json_)
-
-
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe that comes along, such as numvqa-resnet, or a .toml file.")],
@@ -349,36 +249,6 @@ def evaluate(
     from .evaluation import evaluate as run
 
     run(space, folder, supernet or [], part or [], images, subnets, budget or [], task or [], mnist_dir, json_)
-
-
-@supernet_app.command("evaluate")
-def supernet_evaluate(
-    supernet: SupernetDir = None,
-    images: Annotated[int, typer.Option(help="Test images per task.")] = 500,
-    seed: Annotated[int, typer.Option(help="Which test images.")] = 0,
-    card: Annotated[Path | None, typer.Option(help="Write a card (Markdown) there.")] = None,
-    mnist_dir: MnistDir = None,
-    json_: Json = False,
-) -> None:
-    """Accuracy of all tasks at several limits, trained and held-out tasks apart."""
-    from .training import evaluate as run
-
-    run(supernet, images, seed, card, mnist_dir, json_)
-
-
-@supernet_app.command("inspect")
-def supernet_inspect(
-    backbone: Annotated[str, typer.Argument(help="A timm name, or module.path:callable for a module of your own.")],
-    image_size: Annotated[int | None, typer.Option(help="Pixels a side. Default: the model's own.")] = None,
-    policy: Annotated[
-        str, typer.Option(help="single: what one layer makes is a site; coupled: residual streams too.")
-    ] = "single",
-    json_: Json = False,
-) -> None:
-    """What of a backbone can be gated, how small its subnets get, and what stays whole and why."""
-    from .supernets import inspect as run
-
-    run(backbone, image_size, policy, json_)
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ Shapes: `K` tasks, `N` modules.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 
@@ -20,15 +20,12 @@ from ..files import write_atomic
 from ..tasks import numvqa
 from ..tasks.digits import Digits
 from ..training.evaluate import evaluate_tasks
-from .options import LIMITS, Options
+from .options import LIMITS, Options, Say
 from .table import ResultTable
 
 COLUMNS = ("supernet", "task", "limit", "held_out", "ratio", "accuracy", "n_images", "seed")
 SIMILARITY_FILE = "similarity.csv"
 SIMILARITY_LIMIT = 0.1
-
-Say = Callable[[str, int, int], None]
-"""What is done, how much of it, of how much."""
 
 
 def accuracy_table(folder: Path) -> ResultTable:

@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..assembler.archive import build_backbone
 from ..errors import InputError
 from ..files import write_atomic
+from ..supernet.backbones import build_backbone
 from ..tasks import Task
 from ..tasks.digits import DigitSplits
 from ..training.pruning import pruned, with_new_head
@@ -110,10 +110,13 @@ class Baselines:
 
 
 def _reset(model: nn.Module, seed: int) -> nn.Module:
-    """Fresh weights in the same architecture, by each layer's own way of starting."""
+    """Fresh weights in the same architecture: by each layer's own way, and timm's for tokens and positions."""
     torch.manual_seed(seed)
     for part in model.modules():
         reset = getattr(part, "reset_parameters", None)
         if callable(reset):
             reset()
+            continue
+        for own in part.parameters(recurse=False):
+            nn.init.trunc_normal_(own, std=0.02)
     return model.train()

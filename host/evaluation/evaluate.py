@@ -9,8 +9,8 @@ from ..assembler.archive import TrainedSupernet
 from ..errors import InputError
 from ..files import make_dir, write_atomic
 from ..tasks.digits import DigitSplits
-from .accuracy import Say, measure_accuracy, measure_similarity
-from .options import Options
+from .accuracy import measure_accuracy, measure_similarity
+from .options import Options, Say
 from .page import render
 from .scenarios import run_scenarios
 

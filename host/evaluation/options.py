@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from ..training.single import UntilFlat
 LIMITS = (0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 TASKS = ("has, 0", "only two, 1", "only two, odd", "only one, 3", "only two, 5")
 """Those of the paper's Table 2 that it tells most about, and one that is never trained."""
+
+Say = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and of how much."""
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ All methods answer the same test images; all models are measured by the same age
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from edgewright.converters.torch_to_tflite import convert
 from edgewright.device_agent.timing import TimingProtocol
@@ -26,6 +26,7 @@ from ..customize.verification import cost_of, measure_model
 from ..devices.connect import open_session
 from ..devices.registry import Registry
 from ..errors import BudgetError
+from ..predictors.learning import MIN_SUBNETS, learning_curve
 from ..profiling.plan import PlanOptions
 from ..profiling.store import Store
 from ..search.budget import Budget, Cost
@@ -34,7 +35,7 @@ from ..tasks.digits import DigitSplits
 from ..training.recipe import Recipe
 from ..training.single import Fitted, task_accuracy
 from .baselines import Baselines
-from .options import Options
+from .options import Options, Say
 from .table import ResultTable
 
 COLUMNS = (
@@ -43,8 +44,6 @@ COLUMNS = (
 )  # fmt: skip
 PREPARATION = ("method", "what", "seconds")
 LEARNING = ("n_train", "mape", "least", "most")
-
-Say = Callable[[str, int, int], None]
 
 
 def scenario_table(folder: Path) -> ResultTable:
@@ -214,10 +213,6 @@ def _prepared(folder: Path, method: str, what: str, seconds: float) -> None:
 
 def _learning(folder: Path, records: list[Any], trained: TrainedSupernet, seed: int) -> None:
     """Fig. 13, of the campaign on this machine."""
-    import numpy as np
-
-    from ..predictors.learning import MIN_SUBNETS, learning_curve
-
     table = learning_table(folder)
     if table.rows or len({record.gates_digest for record in records}) < 2 * MIN_SUBNETS:
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,14 +17,25 @@ DEFAULT_SHAPE = (3, 224, 224)
 
 
 @dataclass(frozen=True)
-class Backbone:
+class BuiltBackbone:
     """An untrained module in eval mode, and the shape `(C, H, W)` of one input."""
 
     module: nn.Module
     input_shape: tuple[int, int, int]
 
 
-def create_backbone(name: str, image_size: int | None = None) -> Backbone:
+def build_backbone(name: str, arguments: Mapping[str, Any]) -> nn.Module:
+    """An untrained timm model. Raises `InputError` for a name or argument that timm does not take."""
+    import timm
+
+    try:
+        model: nn.Module = timm.create_model(name, pretrained=False, **arguments)
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(f"timm cannot build backbone {name!r} with {dict(arguments)}: {error}") from error
+    return model
+
+
+def create_backbone(name: str, image_size: int | None = None) -> BuiltBackbone:
     """Build a backbone with random weights; nothing is downloaded.
 
     Args:
@@ -38,24 +50,20 @@ def create_backbone(name: str, image_size: int | None = None) -> Backbone:
         raise InputError(f"--image-size must be at least 1 pixel, got {image_size}")
     if ":" in name:
         size = image_size or DEFAULT_SHAPE[1]
-        return Backbone(_own_module(name).eval(), (DEFAULT_SHAPE[0], size, size))
+        return BuiltBackbone(_own_module(name).eval(), (DEFAULT_SHAPE[0], size, size))
     return _timm_model(name, image_size)
 
 
-def _timm_model(name: str, image_size: int | None) -> Backbone:
+def _timm_model(name: str, image_size: int | None) -> BuiltBackbone:
     import timm
 
     if not timm.is_model(name):
         raise InputError(f"timm has no model {name!r}{_close_to(name)}")
     config = timm.get_pretrained_cfg(name)
     fixed = config is not None and config.fixed_input_size
-    arguments: dict[str, Any] = {"img_size": image_size} if image_size is not None and fixed else {}
-    try:
-        module: Any = timm.create_model(name, pretrained=False, **arguments)
-    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
-        raise InputError(f"timm cannot build {name!r} for images of {image_size or 'its own size'}: {error}") from error
+    module: Any = build_backbone(name, {"img_size": image_size} if image_size is not None and fixed else {})
     channels, height, width = module.pretrained_cfg["input_size"]
-    return Backbone(module.eval(), (channels, image_size or height, image_size or width))
+    return BuiltBackbone(module.eval(), (channels, image_size or height, image_size or width))
 
 
 def _close_to(name: str) -> str:

@@ -11,7 +11,7 @@ import torch
 from ..errors import InputError
 from ..gates import Gates
 from .analysis import analyse
-from .backbones import Backbone
+from .backbones import BuiltBackbone
 from .plan import RefusedClass, SupernetPlan
 from .sites import Policy
 from .supernet import Summary, Supernet, find_plan, in_parts, subnet_macs, summarise
@@ -58,7 +58,7 @@ class Inspection:
         return {"sites": sites, **asdict(self.summary), **numbers, "ungated": refused}
 
 
-def inspect_backbone(backbone: Backbone, policy: Policy) -> Inspection:
+def inspect_backbone(backbone: BuiltBackbone, policy: Policy) -> Inspection:
     """Modularise, self-check included, and count.
 
     Raises:
@@ -88,7 +88,7 @@ def _size(supernet: Supernet, gates: Gates) -> SubnetSize:
     return SubnetSize(int(gates.bits.sum()), subnet_macs(supernet.plan, gates), parameters)
 
 
-def _no_site(backbone: Backbone, example: torch.Tensor, policy: Policy, plan: SupernetPlan) -> str:
+def _no_site(backbone: BuiltBackbone, example: torch.Tensor, policy: Policy, plan: SupernetPlan) -> str:
     name = type(backbone.module).__name__
     if not plan.refused:
         return f"{name} has no conv or linear layer, and so nothing to gate"

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import torch
 
-from ..assembler.archive import TrainedSupernet, build_backbone
+from ..assembler.archive import TrainedSupernet
 from ..assembler.assembler import Assembler
 from ..errors import InputError
 from ..files import make_dir
+from ..supernet.backbones import build_backbone
 from ..supernet.supernet import Supernet, modularize
 from ..tasks import numvqa
 from ..tasks.digits import DigitSplits

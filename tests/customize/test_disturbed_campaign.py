@@ -1,4 +1,4 @@
-"""A real campaign on this machine while a real program takes a CPU from half-way on, beside one without it."""
+"""A real campaign on this machine while real programs take CPUs from half-way on, beside one without them."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ ON_ALL_CPUS = TimingProtocol(threads=len(os.sched_getaffinity(0)))
 BUSY = [sys.executable, "-c", "while True: pass"]
 
 
-def campaign(folder: Path, trained: Any, template: Any, disturb: bool) -> tuple[Profiled, list[Record]]:
+def campaign(folder: Path, trained: Any, template: Any, n_programs: int) -> tuple[Profiled, list[Record]]:
     with ExitStack() as stack:
-        store = stack.enter_context(Store.open(folder / f"{disturb}.sqlite"))
+        store = stack.enter_context(Store.open(folder / f"{n_programs}.sqlite"))
         session = stack.enter_context(open_session(Registry(folder).get("local"), folder))
         started: list[int] = []
 
         def watch(at: Progress) -> None:
-            if disturb and not started and at.done >= at.total / 2:
-                started.append(at.done)
+            while at.done >= at.total / 2 and len(started) < n_programs:
                 program = subprocess.Popen(BUSY)
+                started.append(program.pid)
                 stack.callback(program.wait)
                 stack.callback(program.kill)
 
@@ -45,15 +45,24 @@ def campaign(folder: Path, trained: Any, template: Any, disturb: bool) -> tuple[
         return profiled, store.records(profiled.campaign)
 
 
+def slowed_by(records: list[Record]) -> float:
+    """The sentinel's latency after half-way over the one before."""
+    sentinel_ms = [record.latency_ms or 0.0 for record in records if record.kind == "sentinel"]
+    half = len(sentinel_ms) // 2
+    return float(np.median(sentinel_ms[half + 1 :]) / np.median(sentinel_ms[:half]))
+
+
 @pytest.mark.skipif(ON_ALL_CPUS.threads < 2, reason="one CPU: a run shares it in turns, and its median stays the same")
 def test_a_competing_program_is_seen_and_put_right(trained: Any, template: Any, tmp_path: Path) -> None:
-    _, clean = campaign(tmp_path, trained, template, disturb=False)
-    profiled, disturbed = campaign(tmp_path, trained, template, disturb=True)
-    sentinel_ms = [record.latency_ms or 0.0 for record in disturbed if record.kind == "sentinel"]
-    half = len(sentinel_ms) // 2
-    slower = np.median(sentinel_ms[half + 1 :]) / np.median(sentinel_ms[:half])
-    if slower < 1.15:
-        pytest.skip(f"a busy program slows this machine by {slower - 1:.0%} only; with fewer CPUs it would be more")
+    _, clean = campaign(tmp_path, trained, template, 0)
+    slower = 0.0
+    for n_programs in (1, 2 * ON_ALL_CPUS.threads):  # one is enough where CPUs are few and nothing else runs
+        profiled, disturbed = campaign(tmp_path, trained, template, n_programs)
+        slower = slowed_by(disturbed)
+        if slower >= 1.15:
+            break
+    else:
+        pytest.skip(f"{n_programs} busy programs slow this machine by {slower - 1:.0%} only; end what else runs here")
     assert any("times as long as the fastest lasting ones" in sentence for sentence in profiled.disturbances)
     space, layers = trained.supernet.space, trained.supernet.plan.layers
     counts = np.array([record.counts for record in clean])

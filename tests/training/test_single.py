@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from edgewright.host.assembler.archive import build_backbone
 from edgewright.host.errors import InputError
+from edgewright.host.supernet.backbones import build_backbone
 from edgewright.host.tasks import numvqa
 from edgewright.host.tasks.digits import load_digits
 from edgewright.host.training import single
