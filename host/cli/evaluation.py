@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ..errors import InputError, Interrupted
@@ -19,6 +20,7 @@ def evaluate(
     subnets: int,
     budgets: list[float],
     tasks: list[str],
+    workers: int | None,
     mnist_dir: Path | None,
     as_json: bool,
 ) -> None:
@@ -34,7 +36,8 @@ def evaluate(
     named = {path.name: find_supernet(path) for path in supernets} or shipped_supernets()
     shares = tuple(budgets) or Options.shares
     asked = tuple(str(numvqa.SPACE.parse(text)) for text in tasks) or TASKS
-    options = Options(named, asked, shares, n_images=images, subnets=subnets)
+    beside = os.cpu_count() or 1 if workers is None else workers
+    options = Options(named, asked, shares, n_images=images, subnets=subnets, workers=beside)
     try:
         with output.bar("evaluating") as bar:
             page = evaluate_numvqa(

@@ -242,13 +242,14 @@ def evaluate(
     subnets: Annotated[int, typer.Option(help="Of the campaign on this machine.")] = 300,
     budget: Annotated[list[float] | None, typer.Option(help="Share of the full model's cost; may be repeated.")] = None,
     task: Annotated[list[str] | None, typer.Option(help="Task of the scenarios; may be repeated.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Baselines trained side by side. Default: one per core.")] = None,
     mnist_dir: MnistDir = None,
     json_: Json = False,
 ) -> None:
     """The paper's experiments on this machine, with its baselines: tables, and one page. Takes hours, resumes."""
     from .evaluation import evaluate as run
 
-    run(space, folder, supernet or [], part or [], images, subnets, budget or [], task or [], mnist_dir, json_)
+    run(space, folder, supernet or [], part or [], images, subnets, budget or [], task or [], workers, mnist_dir, json_)
 
 
 def main() -> None:

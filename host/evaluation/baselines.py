@@ -5,16 +5,19 @@ Every model is a safetensors file of the evaluation's folder, named after what i
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Callable
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError
-from ..files import write_atomic
+from ..files import make_dir, write_atomic
 from ..supernet.backbones import build_backbone
 from ..tasks import Task
 from ..tasks.digits import DigitSplits
@@ -29,84 +32,132 @@ MeasureMs = Callable[[nn.Module], float]
 
 
 @dataclass(frozen=True)
+class Job:
+    """A model to train for a task (None: for what all tasks ask about), and the name that it is kept under."""
+
+    name: str
+    model: nn.Module
+    task: Task | None
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The unified model without `lost` of its channels; `seconds` is what finding that share took."""
+
+    model: nn.Module
+    lost: float
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Baselines:
-    """What the baselines share: the recipe's backbone and data, and the folder that keeps what was trained."""
+    """What the baselines share: the recipe's backbone and data, the folder that keeps what was trained, and how many
+    models are trained side by side."""
 
     folder: Path
     recipe: Recipe
     digits: DigitSplits
     until: UntilFlat
     prune_tries: int = 8
+    workers: int = 1
 
     @property
     def example(self) -> Tensor:
         return torch.zeros(1, *self.recipe.backbone.image_shape)
 
-    def retrain(self, task: Task) -> Fitted:
-        """The recipe's architecture, of full size, trained for one task from random weights."""
-        return self._kept(f"retrain, {task}", self._backbone(2), lambda model: self._fit(model, task))
+    def retrain(self, task: Task) -> Job:
+        """The recipe's architecture, of full size, for one task from random weights."""
+        return Job(f"retrain, {task}", self._backbone(2), task)
 
-    def retrain_like(self, subnet: nn.Module, task: Task, name: str) -> Fitted:
-        """The architecture of a generated subnet, trained for one task from random weights: at equal latency."""
-        model = _reset(subnet, self.recipe.seed)
-        return self._kept(f"retrain-equal, {name}", model, lambda fresh: self._fit(fresh, task))
+    def retrain_like(self, subnet: nn.Module, task: Task, name: str) -> Job:
+        """The architecture of a generated subnet, for one task from random weights: at equal latency."""
+        return Job(f"retrain-equal, {task}, {name}", _reset(subnet, self.recipe.seed), task)
 
-    def unified(self) -> Fitted:
+    def unified(self) -> Job:
         """One model that knows what all tasks ask about: how often each digit occurs."""
-        fit = lambda model: fit_counts(model, self.digits, self.recipe, self.until)  # noqa: E731
-        return self._kept("unified", self._backbone(N_COUNT_LOGITS), fit)
+        return Job("unified", self._backbone(N_COUNT_LOGITS), None)
 
-    def pruned_to(self, unified: nn.Module, bound_ms: float, measure_ms: MeasureMs) -> tuple[nn.Module, float]:
-        """The least pruned model within a latency, and the share of channels it lost, by bisection on the device.
+    def tune(self, cut: Cut, task: Task) -> Job:
+        """A pruned model, to be tuned to one task."""
+        return Job(f"prune-tune, {task}, {cut.lost:.6f}", copy.deepcopy(cut.model), task)
 
-        Raises `InputError` when even the smallest is slower.
-        """
+    def find_cut(self, unified: nn.Module, bound_ms: float | None, measure_ms: MeasureMs) -> tuple[float | None, float]:
+        """The least share of channels to prune for a latency, by bisection on the device, and the seconds it took; None
+        when even the smallest model is slower."""
+        started, bound = time.perf_counter(), math.inf if bound_ms is None else bound_ms
         least, most, best = 0.0, 0.98, None
         for _ in range(self.prune_tries):
             share = (least + most) / 2
-            model = self._with_two_answers(pruned(unified, self.example, share))
-            found = measure_ms(model)
-            if found > bound_ms:
+            found = measure_ms(self.cut(unified, share).model)
+            if found > bound:
                 least = share
                 continue
-            most, best = share, (model, share)
-            if found > (1 - _CLOSE) * bound_ms:
+            most = best = share
+            if found > (1 - _CLOSE) * bound:
                 break
-        if best is None:
-            raise InputError(f"Prune&Tune finds no model within {bound_ms:g} ms; ask for a larger budget")
-        return best
+        return best, time.perf_counter() - started
 
-    def tune(self, model: nn.Module, task: Task, name: str) -> Fitted:
-        """A pruned model, tuned to one task."""
-        return self._kept(f"prune-tune, {name}", model, lambda given: self._fit(given, task))
+    def cut(self, unified: nn.Module, lost: float, seconds: float = 0.0) -> Cut:
+        model = pruned(unified, self.example, lost)
+        torch.manual_seed(self.recipe.seed)
+        return Cut(with_new_head(model, 2).eval(), lost, seconds)
 
-    def _fit(self, model: nn.Module, task: Task) -> Fitted:
-        return fit_task(model, task, self.digits, self.recipe, self.until)
+    def train(self, jobs: Sequence[Job], tell: Callable[[str], None]) -> None:
+        """Those that are not kept yet, `workers` at once, each on its share of the cores."""
+        from joblib import Parallel, delayed
+
+        missing = [job for job in jobs if not self._note(job).exists()]
+        n_workers = min(self.workers, len(missing))
+        if n_workers <= 1:
+            for done, job in enumerate(missing):
+                tell(f"training {job.name} ({done + 1} of {len(missing)})")
+                self._train(job)
+            return
+        tell(f"training {len(missing)} models, {n_workers} at once")
+        n_threads = max(1, (os.cpu_count() or 1) // n_workers)
+        run = Parallel(n_jobs=n_workers, return_as="generator_unordered")
+        for done, name in enumerate(run(delayed(_train_beside)(self, job, n_threads) for job in missing), 1):
+            tell(f"trained {name} ({done} of {len(missing)})")
+
+    def fitted(self, job: Job) -> Fitted:
+        """A job's result from the folder."""
+        from safetensors.torch import load
+
+        job.model.load_state_dict(load(self._weights(job).read_bytes()))
+        return Fitted(job.model.eval(), **json.loads(self._note(job).read_bytes()))
+
+    def _train(self, job: Job) -> None:
+        """The note comes last, so that it says all is there."""
+        from safetensors.torch import save
+
+        if job.task is None:
+            fitted = fit_counts(job.model, self.digits, self.recipe, self.until)
+        else:
+            fitted = fit_task(job.model, job.task, self.digits, self.recipe, self.until)
+        state = {key: value.contiguous() for key, value in fitted.model.state_dict().items()}
+        make_dir(self._weights(job).parent)
+        write_atomic(self._weights(job), save(state))
+        facts = {key: value for key, value in vars(fitted).items() if key != "model"}
+        write_atomic(self._note(job), json.dumps(facts).encode())
+
+    def _weights(self, job: Job) -> Path:
+        name = "".join(letter if letter.isalnum() else "-" for letter in job.name)
+        return self.folder / "models" / f"{name}.safetensors"
+
+    def _note(self, job: Job) -> Path:
+        return self._weights(job).with_suffix(".json")
 
     def _backbone(self, num_classes: int) -> nn.Module:
         torch.manual_seed(self.recipe.seed)  # timm initialises from the global generator only
         backbone = self.recipe.backbone
         return build_backbone(backbone.name, {**backbone.arguments, "num_classes": num_classes})
 
-    def _with_two_answers(self, model: nn.Module) -> nn.Module:
-        torch.manual_seed(self.recipe.seed)
-        return with_new_head(model, 2).eval()
 
-    def _kept(self, name: str, model: nn.Module, fit: Callable[[nn.Module], Fitted]) -> Fitted:
-        """From the folder when it was trained before; the note comes last, so that it says all is there."""
-        from safetensors.torch import load, save
-
-        stem = self.folder / "models" / "".join(letter if letter.isalnum() else "-" for letter in name)
-        weights, note = stem.with_suffix(".safetensors"), stem.with_suffix(".json")
-        if note.exists():
-            model.load_state_dict(load(weights.read_bytes()))
-            return Fitted(model.eval(), **json.loads(note.read_bytes()))
-        fitted = fit(model)
-        stem.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(weights, save({key: value.contiguous() for key, value in fitted.model.state_dict().items()}))
-        facts = {key: value for key, value in vars(fitted).items() if key != "model"}
-        write_atomic(note, json.dumps(facts).encode())
-        return fitted
+def _train_beside(baselines: Baselines, job: Job, n_threads: int) -> str:
+    """In a process of its own."""
+    torch.set_num_threads(n_threads)
+    baselines._train(job)
+    return job.name
 
 
 def _reset(model: nn.Module, seed: int) -> nn.Module:

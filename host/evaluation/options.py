@@ -22,7 +22,7 @@ Say = Callable[[str, int, int], None]
 class Options:
     """`supernets`: folders by name, the first one gets the scenarios. `shares`: budgets as shares of the full model's
     latency and memory. `n_images` of each task's test; `subnets` of the campaign on this machine; `until` of the
-    baselines' training and `prune_tries` of Prune&Tune at a budget.
+    baselines' training, `workers` of which run side by side, and `prune_tries` of Prune&Tune at a budget.
     """
 
     supernets: dict[str, Path]
@@ -33,12 +33,15 @@ class Options:
     seed: int = 0
     until: UntilFlat = field(default_factory=UntilFlat)
     prune_tries: int = 8
+    workers: int = 1
 
     def __post_init__(self) -> None:
         if not self.supernets:
             raise InputError("an evaluation needs at least one supernet")
         if self.n_images < 2 or self.subnets < 20:
             raise InputError(f"it needs 2 images and 20 subnets or more, got {self.n_images} and {self.subnets}")
+        if self.workers < 1:
+            raise InputError(f"at least one model is trained at a time, got {self.workers} workers")
         if not all(0 < share <= 1 for share in self.shares):
             raise InputError(f"budgets are shares in (0, 1] of the full model's cost, got {self.shares}")
 

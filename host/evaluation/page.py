@@ -12,10 +12,11 @@ import plotly.graph_objects as go
 from ..report.document import chart_place, document, section, table
 from . import figures, paper
 from .accuracy import accuracy_table, similarities
+from .bench import learning_table, preparation_table
 from .claims import break_even, claims, seconds_by_method
 from .figures import METHODS
 from .options import Options
-from .scenarios import learning_table, preparation_table, scenario_table
+from .scenarios import scenario_table
 from .table import ResultTable
 
 _TITLES = {
@@ -82,7 +83,7 @@ def _protocol(options: Options) -> str:
         f"image holds, image seed {options.seed}; one training seed each. Latency and memory are measured on this "
         f"machine by the agent, three processes a model; baselines are trained until their validation accuracy has not "
         f"risen for {options.until.patience} evaluations of {options.until.n_images} images at each of "
-        f"{options.until.drops + 1} learning rates."
+        f"{options.until.drops + 1} learning rates, {options.workers} side by side."
     )
 
 

@@ -31,7 +31,7 @@ class UntilFlat:
     """When to evaluate, and when to end. `max_steps` is a bound that a run should not meet."""
 
     evaluate_every: int = 100
-    patience: int = 6
+    patience: int = 4
     drops: int = 2
     max_steps: int = 20_000
     n_images: int = 1000

@@ -1,21 +1,26 @@
 """All experiments at once, on this machine with the shipped supernet; only the baselines' training is cut short."""
 
 import csv
+from dataclasses import replace
 from io import StringIO
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from edgewright.host.errors import InputError
-from edgewright.host.evaluation import scenarios
 from edgewright.host.evaluation.accuracy import cosine, jaccard
+from edgewright.host.evaluation.baselines import Baselines
+from edgewright.host.evaluation.bench import Bench, full_table
 from edgewright.host.evaluation.claims import break_even, claims
 from edgewright.host.evaluation.evaluate import PARTS, evaluate_numvqa
 from edgewright.host.evaluation.options import Options
 from edgewright.host.evaluation.page import frame
 from edgewright.host.evaluation.scenarios import scenario_table
 from edgewright.host.shipped import shipped_supernets
+from edgewright.host.tasks import numvqa
 from edgewright.host.tasks.digits import load_digits
+from edgewright.host.training.recipe_files import load_recipe
 from edgewright.host.training.single import UntilFlat
 
 from tests.report.browser import needs_chromium, open_page
@@ -32,7 +37,7 @@ def digits():
 @pytest.fixture(scope="module")
 def options():
     first = dict(list(shipped_supernets().items())[:1])
-    return Options(first, ("has, 0",), (0.7,), n_images=20, subnets=30, until=SHORT, prune_tries=2)
+    return Options(first, ("has, 0",), (0.7,), n_images=20, subnets=30, until=SHORT, prune_tries=2, workers=2)
 
 
 @pytest.fixture(scope="module")
@@ -58,23 +63,41 @@ def test_a_rerun_does_nothing_twice(folder, digits, options, monkeypatch):
     def refuse(*_):
         raise AssertionError("this was done before")
 
-    monkeypatch.setattr(scenarios, "profile_device", refuse)
-    monkeypatch.setattr("edgewright.host.evaluation.baselines.fit_task", refuse)
+    monkeypatch.setattr(Baselines, "_train", refuse)
+    monkeypatch.setattr(Bench, "measure", refuse)
     monkeypatch.setattr("edgewright.host.evaluation.accuracy.evaluate_tasks", refuse)
     evaluate_numvqa(folder, digits, options, (), lambda *_: None)
     assert {path.name: path.read_bytes() for path in folder.glob("*.csv")} == before
 
 
 def test_what_was_trained_before_a_kill_is_not_trained_again(folder, digits, options, monkeypatch):
-    """The row was not written yet, the model was."""
+    """The row was not written yet, the model and the budgets were."""
     path = folder / "scenarios.csv"
     whole = path.read_text()
     path.write_text("".join(line for line in whole.splitlines(True) if ",retrain," not in line))
-    monkeypatch.setattr("edgewright.host.evaluation.baselines.fit_task", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(Baselines, "_train", lambda *_: pytest.fail("trained again"))
     evaluate_numvqa(folder, digits, options, ("scenarios",), lambda *_: None)
     old, new = (retrained(text) for text in (whole, path.read_text()))
-    for column in ("accuracy", "seconds", "size_mib"):
+    for column in ("accuracy", "seconds", "size_mib", "budget_ms"):
         assert old[column] == new[column], "the same model, and the note of what its training took"
+
+
+def test_another_supernets_scenarios_are_not_mixed_in(tmp_path, digits, options):
+    full_table(tmp_path).add({"supernet": "0123456789abcdef", "latency_ms": 1.0, "memory_mib": 2.0, "size_mib": 3.0})
+    with pytest.raises(InputError, match="holds the scenarios of another supernet; choose another folder"):
+        evaluate_numvqa(tmp_path, digits, options, ("scenarios",), lambda *_: None)
+
+
+def test_models_trained_side_by_side_are_those_of_one_after_the_other(tmp_path, digits):
+    recipe = replace(load_recipe("numvqa-resnet"), precision="float64")
+    found = []
+    for workers in (1, 2):
+        baselines = Baselines(tmp_path / str(workers), recipe, digits, SHORT, workers=workers)
+        jobs = [baselines.retrain(numvqa.SPACE.parse(text)) for text in ("has 1", "only one 2")]
+        baselines.train(jobs, lambda _: None)
+        found.append([baselines.fitted(job).model.state_dict() for job in jobs])
+    for one, beside in zip(*found, strict=True):
+        assert all(torch.allclose(one[key], beside[key], atol=1e-5) for key in one)
 
 
 def retrained(text):
