@@ -1,4 +1,4 @@
-"""For every TFLite operator, how its axes hang together. An operator without a rule keeps all its axes whole.
+"""For every TFLite operator, what its output's axes are. An operator without a rule keeps all its axes whole.
 
 Layouts: activations `(B, H, W, C)`, filters of CONV_2D `(C out, kh, kw, C in)`, of DEPTHWISE_CONV_2D `(1, kh, kw, C)`,
 of FULLY_CONNECTED `(C out, C in)`.
@@ -7,185 +7,214 @@ of FULLY_CONNECTED `(C out, C in)`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import prod
 
-from .axis_classes import AxisClasses
+from edgewright.host.supernet.axes import Axes, Axis
+
 from .flatbuffer import Operator
+from .tensor_axes import TensorAxes
 
-Rule = Callable[[AxisClasses, Operator], None]
+Rule = Callable[[TensorAxes, Operator], Axes]
 
 
-def apply_rule(classes: AxisClasses, operator: Operator) -> None:
+def apply_rule(axes: TensorAxes, operator: Operator) -> None:
+    """Relate the axes of an operator's tensors. A rule gives the axes of its first output; of several, it has made
+    the others itself."""
     rule = RULES.get(operator.name)
     if rule is not None:
-        rule(classes, operator)
+        axes.make(operator.outputs[0], rule(axes, operator))
         return
     for tensor in operator.inputs + operator.outputs:
-        classes.fix_all(tensor, f"{operator}, for which there is no slicing rule")
+        axes.fix(operator, axes.of(tensor), "for which there is no slicing rule")
 
 
-def _conv(classes: AxisClasses, operator: Operator) -> None:
+def _conv(axes: TensorAxes, operator: Operator) -> Axes:
     x, weight, *bias = operator.inputs
-    y = operator.outputs[0]
-    _window(classes, operator)
-    for tensor in (weight, *bias):
-        classes.tie(operator, tensor, 0, y, -1)
-    per_group = classes.length(weight, -1)
-    if classes.length(x, -1) == per_group:
-        classes.tie(operator, x, -1, weight, -1)
-        return
-    classes.tie(operator, x, -1, y, -1)
-    classes.keep_together(y, -1, per_group, f"the groups of {operator}")
-    classes.fix(weight, -1, f"the groups of {operator}")
+    made, *_, summed = axes.of(weight)
+    for each in bias:
+        axes.join(operator, axes.of(each)[0], made)
+    per_group, width = axes.length(weight, -1), axes.length(x, -1)
+    if width == per_group:
+        axes.join(operator, axes.of(x)[-1], summed)
+        return [*_window(axes, operator), made]
+    n_groups = width // per_group
+    groups = axes.relations.new(n_groups)
+    for axis, n_channels in ((axes.of(x)[-1], per_group), (made, axes.length(weight, 0) // n_groups)):
+        axes.join(operator, axis, (axes.relations.scale(groups, n_channels),))
+    axes.fix(operator, [summed], "whose groups it is a part of")
+    return [*_window(axes, operator), made]
 
 
-def _depthwise(classes: AxisClasses, operator: Operator) -> None:
+def _depthwise(axes: TensorAxes, operator: Operator) -> Axes:
     x, weight, *bias = operator.inputs
-    y = operator.outputs[0]
-    _window(classes, operator)
-    for tensor in (weight, *bias):
-        classes.tie(operator, tensor, -1, y, -1)
+    made, source = axes.of(weight)[-1], axes.of(x)[-1]
+    for each in bias:
+        axes.join(operator, axes.of(each)[0], made)
     if operator.options.depthMultiplier == 1:
-        classes.tie(operator, x, -1, y, -1)
-    elif classes.length(x, -1) == 1:  # how the converter writes an ordinary convolution of a one-channel image
-        classes.option_repeats(operator, "depthMultiplier", y, -1)
+        axes.join(operator, source, made)
+    elif axes.length(x, -1) == 1:  # how the converter writes an ordinary convolution of a one-channel image
+        axes.options[operator.index, "depthMultiplier"] = made
     else:
-        for tensor in (x, y):
-            classes.fix(tensor, -1, f"{operator}, which makes several channels of each")
+        units = axes.relations.merged(source)
+        axes.join(operator, (axes.relations.scale(units, operator.options.depthMultiplier),), made)
+    return [*_window(axes, operator), made]
 
 
-def _fully_connected(classes: AxisClasses, operator: Operator) -> None:
+def _fully_connected(axes: TensorAxes, operator: Operator) -> Axes:
     x, weight, *bias = operator.inputs
-    y = operator.outputs[0]
-    classes.tie(operator, x, -1, weight, -1)
-    for tensor in (weight, *bias):
-        classes.tie(operator, tensor, 0, y, -1)
+    made, summed = axes.of(weight)
+    *others, last = axes.of(x)
+    axes.join(operator, last, summed)
+    for each in bias:
+        axes.join(operator, axes.of(each)[0], made)
     if operator.options.keepNumDims:
-        for axis in range(classes.rank(y) - 1):
-            classes.tie(operator, x, axis, y, axis)
-        return
-    for tensor in (x, y):
-        for axis in range(classes.rank(tensor) - 1):
-            classes.fix(tensor, axis, f"{operator}, which flattens it")
+        return [*others, made]
+    axes.fix(operator, others, "which flattens it")
+    shape = axes.shape(operator.outputs[0])
+    return [*(axes.fresh(operator, length, "which flattens it") for length in shape[:-1]), made]
 
 
-def _unary(classes: AxisClasses, operator: Operator) -> None:
-    for axis in range(classes.rank(operator.outputs[0])):
-        classes.tie(operator, operator.inputs[0], axis, operator.outputs[0], axis)
+def _unary(axes: TensorAxes, operator: Operator) -> Axes:
+    return axes.of(operator.inputs[0])
 
 
-def _softmax(classes: AxisClasses, operator: Operator) -> None:
-    _unary(classes, operator)
-    classes.fix(operator.outputs[0], -1, f"{operator}, which normalises over it")
+def _softmax(axes: TensorAxes, operator: Operator) -> Axes:
+    x = axes.of(operator.inputs[0])
+    axes.fix(operator, x[-1:], "which normalises over it")
+    return x
 
 
-def _broadcast(classes: AxisClasses, operator: Operator) -> None:
-    y = operator.outputs[0]
-    for tensor in operator.inputs:
-        for axis in range(-classes.rank(tensor), 0):
-            if classes.length(tensor, axis) != 1:
-                classes.tie(operator, tensor, axis, y, axis)
+def _broadcast(axes: TensorAxes, operator: Operator) -> Axes:
+    return axes.relations.broadcast([axes.of(tensor) for tensor in operator.inputs])
 
 
-def _pad(classes: AxisClasses, operator: Operator) -> None:
+def _pad(axes: TensorAxes, operator: Operator) -> Axes:
     x, paddings = operator.inputs[:2]
-    y = operator.outputs[0]
-    for axis, (before, after) in enumerate(classes.graph.value(paddings).tolist()):
+    made: Axes = []
+    for axis, (before, after), length in zip(
+        axes.of(x), axes.graph.value(paddings).tolist(), axes.shape(operator.outputs[0]), strict=True
+    ):
         if before == after == 0:
-            classes.tie(operator, x, axis, y, axis)
+            made.append(axis)
             continue
-        for tensor in (x, y):
-            classes.fix(tensor, axis, f"{operator}, which pads it")
+        axes.fix(operator, [axis], "which pads it")
+        made.append(axes.fresh(operator, length, "which pads it"))
+    return made
 
 
-def _pool(classes: AxisClasses, operator: Operator) -> None:
-    _window(classes, operator)
-    classes.tie(operator, operator.inputs[0], 3, operator.outputs[0], 3)
+def _pool(axes: TensorAxes, operator: Operator) -> Axes:
+    return [*_window(axes, operator), axes.of(operator.inputs[0])[3]]
 
 
-def _window(classes: AxisClasses, operator: Operator) -> None:
+def _window(axes: TensorAxes, operator: Operator) -> Axes:
     """Batch passes through; along H and W neighbours mix, so channels that were turned into an image stay whole."""
-    classes.tie(operator, operator.inputs[0], 0, operator.outputs[0], 0)
-    for tensor in (operator.inputs[0], operator.outputs[0]):
-        for axis in (1, 2):
-            classes.fix(tensor, axis, f"{operator}, which works across it")
+    batch, *image, _ = axes.of(operator.inputs[0])
+    axes.fix(operator, image, "which works across it")
+    shape = axes.shape(operator.outputs[0])
+    return [batch, *(axes.fresh(operator, length, "which works across it") for length in shape[1:3])]
 
 
-def _transpose(classes: AxisClasses, operator: Operator) -> None:
+def _transpose(axes: TensorAxes, operator: Operator) -> Axes:
     x, permutation = operator.inputs
-    for axis, source in enumerate(classes.graph.value(permutation).ravel().tolist()):
-        classes.tie(operator, x, source, operator.outputs[0], axis)
+    return [axes.of(x)[source] for source in axes.integers(permutation)]
 
 
-def _reduce(classes: AxisClasses, operator: Operator) -> None:
-    x, axes = operator.inputs
-    reduced = {axis % classes.rank(x) for axis in classes.graph.value(axes).ravel().tolist()}
-    left = 0
-    for axis in range(classes.rank(x)):
-        if axis in reduced:
-            classes.fix(x, axis, f"{operator}, which reduces over it")
-            left += bool(operator.options.keepDims)
-        else:
-            classes.tie(operator, x, axis, operator.outputs[0], left)
-            left += 1
+def _reduce(axes: TensorAxes, operator: Operator) -> Axes:
+    x = axes.of(operator.inputs[0])
+    reduced = {axis % len(x) for axis in axes.integers(operator.inputs[1])}
+    axes.fix(operator, [x[axis] for axis in reduced], "which reduces over it")
+    if operator.options.keepDims:
+        return [() if i in reduced else axis for i, axis in enumerate(x)]
+    return [axis for i, axis in enumerate(x) if i not in reduced]
 
 
-def _reshape(classes: AxisClasses, operator: Operator) -> None:
-    """An axis survives when the result has one of the same length and the same number of elements behind it."""
-    x, y = operator.inputs[0], operator.outputs[0]
-    strides_x, strides_y = _strides(classes.graph.shape(x)), _strides(classes.graph.shape(y))
-    for one, strides, other in ((x, strides_x, strides_y), (y, strides_y, strides_x)):
-        for key, axis in strides.items():
-            if key not in other:
-                classes.fix(one, axis, f"{operator}, which splits or merges it")
-    for key, axis in strides_x.items():
-        if key in strides_y:
-            classes.tie(operator, x, axis, y, strides_y[key])
+def _reshape(axes: TensorAxes, operator: Operator) -> Axes:
+    shape = axes.shape(operator.outputs[0])
+    made = axes.relations.reshape(axes.of(operator.inputs[0]), shape)
     if operator.name == "RESHAPE" and len(operator.inputs) > 1:
-        for axis, length in enumerate(classes.graph.value(operator.inputs[1]).ravel().tolist()):
-            if length != -1:
-                classes.repeats(operator.inputs[1], axis, y, axis)
+        _repeat(axes, operator.inputs[1], made)
+    return made
 
 
-def _strides(shape: tuple[int, ...]) -> dict[tuple[int, int], int]:
-    """(length, elements behind it) -> axis, without axes of length 1."""
-    return {(length, prod(shape[axis + 1 :])): axis for axis, length in enumerate(shape) if length > 1}
-
-
-def _concatenation(classes: AxisClasses, operator: Operator) -> None:
-    y = operator.outputs[0]
-    joined = operator.options.axis % classes.rank(y)
-    for axis in range(classes.rank(y)):
-        for tensor in operator.inputs:
+def _concatenation(axes: TensorAxes, operator: Operator) -> Axes:
+    parts = [axes.of(tensor) for tensor in operator.inputs]
+    joined = operator.options.axis % len(parts[0])
+    made = list(parts[0])
+    for part in parts[1:]:
+        for axis in range(len(made)):
             if axis != joined:
-                classes.tie(operator, tensor, axis, y, axis)
-                continue
-            for end in (tensor, y):
-                classes.fix(end, axis, f"{operator}, which joins it with others")
+                axes.join(operator, made[axis], part[axis])
+    made[joined] = (axes.relations.concatenate([axes.relations.merged(part[joined]) for part in parts]),)
+    return made
 
 
-def _slice(classes: AxisClasses, operator: Operator) -> None:
-    x, _, sizes = operator.inputs
-    y = operator.outputs[0]
-    for axis, size in enumerate(classes.graph.value(sizes).ravel().tolist()):
-        classes.tie(operator, x, axis, y, axis)
-        if size != -1:
-            classes.repeats(sizes, axis, y, axis)
+def _slice(axes: TensorAxes, operator: Operator) -> Axes:
+    x, begins, sizes = operator.inputs
+    made: Axes = []
+    for i, (axis, begin) in enumerate(zip(axes.of(x), axes.integers(begins), strict=True)):
+        made.append(axes.part(axis, begin, axes.length(operator.outputs[0], i)))
+        if begin:
+            axes.extents[begins, i] = axes.part(axis, 0, begin)
+    _repeat(axes, sizes, made)
+    return made
 
 
-def _batch_matmul(classes: AxisClasses, operator: Operator) -> None:
-    """`(..., M, K) @ (..., K, N)`, each possibly transposed."""
-    a, b = operator.inputs
-    y = operator.outputs[0]
-    m, k_of_a = (-1, -2) if operator.options.adjX else (-2, -1)
-    k_of_b, n = (-1, -2) if operator.options.adjY else (-2, -1)
-    classes.tie(operator, a, m, y, -2)
-    classes.tie(operator, b, n, y, -1)
-    classes.tie(operator, a, k_of_a, b, k_of_b)
-    for tensor in (a, b):
-        for axis in range(-classes.rank(tensor), -2):
-            if classes.length(tensor, axis) != 1:
-                classes.tie(operator, tensor, axis, y, axis)
+def _strided_slice(axes: TensorAxes, operator: Operator) -> Axes:
+    """Where it takes consecutive elements; what its masks say is all in the shapes."""
+    x, begins, ends, strides = operator.inputs
+    y, options = operator.outputs[0], operator.options
+    if set(axes.integers(strides)) != {1} or options.shrinkAxisMask or options.newAxisMask or options.ellipsisMask:
+        return _whole(axes, operator)
+    made: Axes = []
+    for i, (axis, begin, end) in enumerate(zip(axes.of(x), axes.integers(begins), axes.integers(ends), strict=True)):
+        begin = 0 if options.beginMask >> i & 1 else begin
+        if begin < 0 or end < 0 and not options.endMask >> i & 1:
+            return _whole(axes, operator)
+        length = axes.length(y, i)
+        made.append(axes.part(axis, begin, length))
+        if begin:
+            axes.extents[begins, i] = axes.part(axis, 0, begin)
+        if not options.endMask >> i & 1 and end == begin + length:
+            axes.extents[ends, i] = axes.part(axis, 0, end)
+    return made
+
+
+def _split(axes: TensorAxes, operator: Operator) -> Axes:
+    """Into parts of one size, which are sliced alike."""
+    where, x = operator.inputs
+    found = axes.of(x)
+    (joined,) = (axis % len(found) for axis in axes.integers(where))
+    length, parts = axes.length(operator.outputs[0], joined), []
+    for i in range(len(operator.outputs)):
+        parts.append(axes.part(found[joined], i * length, length))
+        axes.join(operator, parts[0], parts[-1])
+    for tensor, part in zip(operator.outputs[1:], parts[1:], strict=True):
+        axes.make(tensor, _with(found, joined, part))
+    return _with(found, joined, parts[0])
+
+
+def _batch_matmul(axes: TensorAxes, operator: Operator) -> Axes:
+    """`(..., M, K) @ (..., K, N)`, each possibly transposed. Attention's heads lie before, and can be sliced."""
+    a, b = (axes.of(tensor) for tensor in operator.inputs)
+    axes.fix(operator, a[-2:] + b[-2:], "which sums over it or works across it")
+    m = a[-1] if operator.options.adjX else a[-2]
+    n = b[-2] if operator.options.adjY else b[-1]
+    return [*axes.relations.broadcast([a[:-2], b[:-2]]), m, n]
+
+
+def _whole(axes: TensorAxes, operator: Operator) -> Axes:
+    axes.fix(operator, axes.of(operator.inputs[0]), "which picks from it")
+    return [axes.fresh(operator, length, "which picks from it") for length in axes.shape(operator.outputs[0])]
+
+
+def _with(axes: Axes, place: int, axis: Axis) -> Axes:
+    return [*axes[:place], axis, *axes[place + 1 :]]
+
+
+def _repeat(axes: TensorAxes, constant: int, made: Axes) -> None:
+    """A constant that holds the lengths of these axes, or -1 for what the runtime knows."""
+    for position, (length, axis) in enumerate(zip(axes.integers(constant), made, strict=True)):
+        if length != -1:
+            axes.extents[constant, position] = axis
 
 
 _UNARY = (
@@ -209,5 +238,7 @@ RULES: dict[str, Rule] = {
     "FULLY_CONNECTED": _fully_connected,
     "SLICE": _slice,
     "SOFTMAX": _softmax,
+    "SPLIT": _split,
+    "STRIDED_SLICE": _strided_slice,
     "TRANSPOSE": _transpose,
 }

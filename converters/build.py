@@ -14,9 +14,9 @@ from .errors import ConversionError
 from .flatbuffer import Graph
 from .packing import pack_template
 from .parity import check_parity, reference_outputs
-from .probe_plan import Counts, check_constants, plan_by_probes, probe_counts
+from .probe_plan import check_constants, plan_by_probes, probe_counts
 from .seeds import find_producers
-from .slice_plan import require_agreement
+from .slice_plan import Counts, require_agreement
 from .torch_to_tflite import convert
 from .union_plan import plan_by_union
 
@@ -55,7 +55,7 @@ def build_template(
     counts = probe_counts(sites)
     masks = [random_masks(sites, count, rng) for count in counts]
     probes = [Graph(convert(extract(mask), example)) for mask in masks]
-    require_agreement(graph, plan, plan_by_probes(graph, probes, sites, counts))
+    require_agreement(graph, plan, plan_by_probes(graph, probes), sites, counts)
     template = pack_template(graph, plan, sites)
     for mask, probe in zip(masks, probes, strict=True):
         check_constants(Graph(template.emit(pack_masks(sites, mask)).tobytes()), probe)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .errors import ConversionError
 from .flatbuffer import Graph
-from .slice_plan import SlicePlan
+from .slice_plan import Counts, Runs, SlicePlan, length_of, sites_of
 
 # Offsets of fields in a flatbuffer's vtable are 4 + 2 * the field's number in the schema.
 _TENSOR_SHAPE, _TENSOR_SHAPE_SIGNATURE, _BUFFER_DATA = 4, 18, 4
@@ -28,8 +28,8 @@ def pack_template(graph: Graph, plan: SlicePlan, sites: Sequence[TemplateSite]) 
     Raises:
         ConversionError: the plan does not fit the graph; names the site.
     """
-    index = {site.name: number for number, site in enumerate(sites)}
-    _check(graph, plan, {site.name: site.width * site.block for site in sites})
+    index = _Index(sites)
+    _check(graph, plan, index.full)
     sliced = sorted({tensor for tensor, _ in plan.axes if graph.is_constant(tensor)})
     scaled = [(tensor, axis) for tensor, axis in sorted(plan.axes) if graph.channel_axis(tensor) == axis]
     structure = graph.pack(sliced, [tensor for tensor, _ in scaled])
@@ -38,25 +38,45 @@ def pack_template(graph: Graph, plan: SlicePlan, sites: Sequence[TemplateSite]) 
     constants, vectors = [], []
     for tensor in sliced:
         axes = range(len(graph.shape(tensor)))
-        followed = tuple(index[plan.axes[tensor, axis]] if (tensor, axis) in plan.axes else None for axis in axes)
+        followed = tuple(index.of(plan.axes[tensor, axis]) if (tensor, axis) in plan.axes else None for axis in axes)
         reference = _field(model.Buffers(graph.buffer(tensor)), _BUFFER_DATA)
         offset = _append(weights, graph.value(tensor))
         constants.append(Constant(reference, offset, graph.dtype(tensor), graph.shape(tensor), followed))
     for tensor, axis in scaled:
-        table, site = model.Subgraphs(0).Tensors(tensor).Quantization(), index[plan.axes[tensor, axis]]
+        table, site = model.Subgraphs(0).Tensors(tensor).Quantization(), index.of(plan.axes[tensor, axis])
         for (field, dtype), values in zip(_CHANNEL_VECTORS, graph.channel_vectors(tensor), strict=True):
             vectors.append(Constant(_field(table, field), _append(weights, values), dtype, values.shape, (site,)))
     int32, int64 = _places(graph, plan, model)
-    for name, place, size in [(n, p, 4) for n, p in int32] + [(n, p, 8) for n, p in int64]:
-        _check_place(structure, place, size, name, sites[index[name]])
+    for runs, place, size in [(r, p, 4) for r, p in int32] + [(r, p, 8) for r, p in int64]:
+        _check_place(structure, place, size, runs, index.full)
     header = Header(
         sites=tuple(sites),
         constants=tuple(constants),
-        int32=tuple((place, index[name]) for name, place in int32),
-        int64=tuple((place, index[name]) for name, place in int64),
+        int32=tuple((place, index.of(runs)) for runs, place in int32),
+        int64=tuple((place, index.of(runs)) for runs, place in int64),
         vectors=tuple(vectors),
+        mixed=tuple(index.mixed),
     )
     return Template.seal(header, structure, bytes(weights))
+
+
+class _Index:
+    """What the header's numbers stand for: the sites, then the mixed axes as they are met."""
+
+    def __init__(self, sites: Sequence[TemplateSite]) -> None:
+        self.full = {site.name: site.width for site in sites}
+        self.mixed: list[tuple[tuple[int | None, int], ...]] = []
+        self._sites = {site.name: number for number, site in enumerate(sites)}
+        self._blocks = {site.name: site.block for site in sites}
+
+    def of(self, runs: Runs) -> int:
+        (first, *rest), names = runs, self._sites
+        if not rest and first.site is not None and first.channels == self._blocks[first.site]:
+            return names[first.site]
+        mixed = tuple((None if run.site is None else names[run.site], run.channels) for run in runs)
+        if mixed not in self.mixed:
+            self.mixed.append(mixed)
+        return len(names) + self.mixed.index(mixed)
 
 
 def _append(weights: bytearray, values: NDArray[Any]) -> int:
@@ -67,37 +87,41 @@ def _append(weights: bytearray, values: NDArray[Any]) -> int:
     return offset
 
 
-def _check(graph: Graph, plan: SlicePlan, channels: dict[str, int]) -> None:
-    for (tensor, axis), site in plan.axes.items():
-        length = graph.shape(tensor)[axis]
-        if length != channels[site]:
+def _check(graph: Graph, plan: SlicePlan, full: Counts) -> None:
+    for (tensor, axis), runs in plan.axes.items():
+        length, planned = graph.shape(tensor)[axis], length_of(runs, full)
+        if length != planned:
             raise ConversionError(
-                f"site {site!r} has {channels[site]} channels, but axis {axis} of {graph.name(tensor)!r} has {length}"
+                f"site {_names(runs)}: axis {axis} of {graph.name(tensor)!r} has {length} channels, not {planned}"
             )
         if not graph.is_plain(tensor):
             raise ConversionError(
-                f"site {site!r}: {graph.name(tensor)!r} is sparse or quantised in blocks; use another precision"
+                f"site {_names(runs)}: {graph.name(tensor)!r} is sparse or quantised in blocks; use another precision"
             )
 
 
-def _places(graph: Graph, plan: SlicePlan, model: Any) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
-    """Places of 32 and of 64 bits in the structure that hold the length of a site, with its name."""
-    int32: list[tuple[str, int]] = []
-    int64: list[tuple[str, int]] = []
+def _names(runs: Runs) -> str:
+    return ", ".join(repr(name) for name in sites_of(runs))
+
+
+def _places(graph: Graph, plan: SlicePlan, model: Any) -> tuple[list[tuple[Runs, int]], list[tuple[Runs, int]]]:
+    """Places of 32 and of 64 bits in the structure that hold the length of an axis, with its runs."""
+    int32: list[tuple[Runs, int]] = []
+    int64: list[tuple[Runs, int]] = []
     subgraph = model.Subgraphs(0)
-    for (tensor, axis), site in sorted(plan.axes.items()):
+    for (tensor, axis), runs in sorted(plan.axes.items()):
         table = subgraph.Tensors(tensor)
-        int32.append((site, _element(table, _TENSOR_SHAPE, axis, 4)))
+        int32.append((runs, _element(table, _TENSOR_SHAPE, axis, 4)))
         if table.ShapeSignatureLength():
-            int32.append((site, _element(table, _TENSOR_SHAPE_SIGNATURE, axis, 4)))
-    for (tensor, position), site in sorted(plan.extents.items()):
+            int32.append((runs, _element(table, _TENSOR_SHAPE_SIGNATURE, axis, 4)))
+    for (tensor, position), runs in sorted(plan.extents.items()):
         wide = graph.dtype(tensor) == _INT64
         data = model.Buffers(graph.buffer(tensor))
-        (int64 if wide else int32).append((site, _element(data, _BUFFER_DATA, position, 8 if wide else 4)))
-    for (operator, field), site in sorted(plan.options.items()):
+        (int64 if wide else int32).append((runs, _element(data, _BUFFER_DATA, position, 8 if wide else 4)))
+    for (operator, field), runs in sorted(plan.options.items()):
         if field not in _OPTION_FIELDS:
-            raise ConversionError(f"site {site!r}: cannot slice option {field} of {graph.operators[operator]}")
-        int32.append((site, _field(subgraph.Operators(operator).BuiltinOptions(), _OPTION_FIELDS[field])))
+            raise ConversionError(f"site {_names(runs)}: cannot slice option {field} of {graph.operators[operator]}")
+        int32.append((runs, _field(subgraph.Operators(operator).BuiltinOptions(), _OPTION_FIELDS[field])))
     return int32, int64
 
 
@@ -113,7 +137,7 @@ def _element(table: Any, field: int, position: int, size: int) -> int:
     return int(inner.Vector(inner.Offset(field)) + size * position)
 
 
-def _check_place(structure: bytes, place: int, size: int, name: str, site: TemplateSite) -> None:
-    (held,) = struct.unpack_from("<i" if size == 4 else "<q", structure, place)
-    if held != site.width * site.block:
-        raise ConversionError(f"site {name!r}: expected {site.width * site.block} in the packed model, found {held}")
+def _check_place(structure: bytes, place: int, size: int, runs: Runs, full: Counts) -> None:
+    (held,), length = struct.unpack_from("<i" if size == 4 else "<q", structure, place), length_of(runs, full)
+    if held != length:
+        raise ConversionError(f"site {_names(runs)}: expected {length} in the packed model, found {held}")

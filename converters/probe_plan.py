@@ -1,12 +1,12 @@
 """The second planner: convert a few pruned subnets and see what changed.
 
 Knows next to nothing about operators, so it shares no mistake with the first planner. The probes keep a number of
-modules at every site that no other site of the same width keeps: a changed length alone then names its site.
+modules at every site that no other site of the same width keeps: a length that changed with another site is noticed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
 
@@ -16,15 +16,13 @@ from numpy.typing import NDArray
 
 from .errors import ConversionError
 from .flatbuffer import INTEGER_TYPES, Graph, Operator
-from .slice_plan import SlicePlan
+from .slice_plan import Counts, Lengths
 
 MAX_PROBES = 3  # each costs a conversion
 CONSTANT_RTOL = 1e-5  # folding may round differently in a narrower network; a wrong channel differs by its whole value
 
 # Operators with lengths among their constants. A list, because an int32 bias would look the same.
 _SHAPE_OPERATORS = {"RESHAPE", "SLICE", "STRIDED_SLICE", "BROADCAST_TO", "FILL", "SPLIT_V"}
-
-Counts = Mapping[str, int]  # site -> open modules
 
 
 def probe_counts(sites: Sequence[TemplateSite]) -> tuple[Counts, ...]:
@@ -49,8 +47,8 @@ def _codes(sites: Sequence[TemplateSite], n_probes: int) -> dict[str, tuple[int,
     used: set[tuple[int, ...]] = set()
     codes: dict[str, tuple[int, ...]] = {}
     for site in sites:
-        # With a single channel left the converter would choose another operator.
-        fewest = 1 if site.block > 1 else 2
+        # With a single channel, or a single head, left the converter would choose other operators.
+        fewest = 1 if site.block > 1 and site.width == 2 else 2
         for code in product(range(site.width, fewest - 1, -1), repeat=n_probes):
             lengths = (site.width * site.block, *(kept * site.block for kept in code))
             if set(lengths) != {lengths[0]} and lengths not in used:
@@ -60,31 +58,26 @@ def _codes(sites: Sequence[TemplateSite], n_probes: int) -> dict[str, tuple[int,
     return codes
 
 
-def plan_by_probes(
-    graph: Graph, probes: Sequence[Graph], sites: Sequence[TemplateSite], counts: Sequence[Counts]
-) -> SlicePlan:
+def plan_by_probes(graph: Graph, probes: Sequence[Graph]) -> Lengths:
     """Compare the converted supernet, operator by operator, with converted probes of `probe_counts(sites)`.
 
     Raises:
-        ConversionError: the converter built a probe differently, or a length changed that belongs to no site.
+        ConversionError: the converter built a probe differently.
     """
-    names = {
-        (site.width * site.block, *(count[site.name] * site.block for count in counts)): site.name for site in sites
-    }
     axes, extents, options = {}, {}, {}
     for operator, others in _side_by_side(graph, probes):
         tensors = zip(operator.inputs + operator.outputs, *(o.inputs + o.outputs for o in others), strict=True)
         for tensor, *mates in tensors:
             shapes = [graph.shape(tensor), *(probe.shape(mate) for probe, mate in zip(probes, mates, strict=True))]
             for axis, lengths in _changes(operator, shapes):
-                axes[tensor, axis] = _site_of(names, operator, lengths)
+                axes[tensor, axis] = lengths
             if _holds_lengths(graph, operator, tensor):
                 values = [graph.value(tensor), *(p.value(mate) for p, mate in zip(probes, mates, strict=True))]
                 for position, lengths in _changes(operator, [value.ravel().tolist() for value in values]):
-                    extents[tensor, position] = _site_of(names, operator, lengths)
+                    extents[tensor, position] = lengths
         for field, lengths in _changed_options(operator, others):
-            options[operator.index, field] = _site_of(names, operator, lengths)
-    return SlicePlan(axes, extents, options)
+            options[operator.index, field] = lengths
+    return Lengths(axes, extents, options)
 
 
 def check_constants(emitted: Graph, probe: Graph) -> None:
@@ -144,13 +137,3 @@ def _changed_options(operator: Operator, others: Sequence[Operator]) -> Iterator
         values = (value, *(getattr(other.options, field) for other in others))
         if all(isinstance(item, int) for item in values) and len(set(values)) > 1:
             yield field, values
-
-
-def _site_of(names: Mapping[tuple[int, ...], str], operator: Operator, lengths: tuple[int, ...]) -> str:
-    if lengths not in names:
-        full, *pruned = lengths
-        raise ConversionError(
-            f"a length of {operator} went from {full} to {' and '.join(map(str, pruned))} in a pruned subnet, which "
-            f"is no site's; is a site missing, or does `extract` prune something else?"
-        )
-    return names[lengths]

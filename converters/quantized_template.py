@@ -20,7 +20,7 @@ from .precision import Precision
 from .probe_plan import check_constants, plan_by_probes, probe_counts
 from .quantize import quantize
 from .seeds import find_producers
-from .slice_plan import SlicePlan, require_agreement
+from .slice_plan import SlicePlan, open_channels, require_agreement
 from .union_plan import plan_by_union
 
 N_CHECKED = 3  # samples on which a slice is compared
@@ -54,7 +54,7 @@ def quantize_template(
     counts = probe_counts(sites)
     masks = [random_masks(sites, count, rng) for count in counts]
     probes = [_quantized_subnet(template, mask, precision, calibration) for mask in masks]
-    require_agreement(graph, plan, plan_by_probes(graph, probes, sites, counts))
+    require_agreement(graph, plan, plan_by_probes(graph, probes), sites, counts)
     sliced = pack_template(graph, plan, sites)
     for mask, probe in zip(masks, probes, strict=True):
         content = sliced.emit(pack_masks(sites, mask)).tobytes()
@@ -110,9 +110,9 @@ def _stored_weights(graph: Graph, operator: Operator) -> int:
 
 def _close(graph: Graph, plan: SlicePlan, masks: Masks, weights: int) -> None:
     """Weights of zero for what comes from closed modules. Zero stands for zero: weights are quantised symmetrically."""
-    site = plan.axes.get((weights, len(graph.shape(weights)) - 1))
-    if site is None:
+    runs = plan.axes.get((weights, len(graph.shape(weights)) - 1))
+    if runs is None:
         return
     value = graph.value(weights).copy()
-    value[..., np.repeat(~masks[site], value.shape[-1] // len(masks[site]))] = 0
+    value[..., ~open_channels(runs, masks)] = 0
     graph.set_value(weights, value)

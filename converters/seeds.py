@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from .flatbuffer import Graph, Operator
 # A folded normalisation scales a filter by a number per output channel, and leaves its direction.
 MIN_COSINE = 1 - 1e-4
 
+_PART = re.compile(r"(.+)\[(\d+):\d+\]")
 _PRODUCERS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
 
 
@@ -28,7 +30,7 @@ def find_producers(graph: Graph, module: nn.Module, sites: Sequence[TemplateSite
     Raises:
         ConversionError: no operator, or several, hold the producer's weights; names the site.
     """
-    return {site.name: _producer(graph, module, site.name) for site in sites}
+    return {site.name: _producer(graph, module, place_of(site.name)[0]) for site in sites}
 
 
 def _producer(graph: Graph, module: nn.Module, name: str) -> int:
@@ -47,6 +49,13 @@ def _producer(graph: Graph, module: nn.Module, name: str) -> int:
         f"site {name!r}: no operator of the converted model holds its weights; a branch that ends in a "
         f"normalisation of weight zero is dropped by the converter, so train or randomise the model first"
     )
+
+
+def place_of(name: str) -> tuple[str, int]:
+    """A site's name as its producer's, and the first of the producer's channels that are its: `conv[16:48]` makes
+    those of other sites too."""
+    found = _PART.fullmatch(name)
+    return (name, 0) if found is None else (found[1], int(found[2]))
 
 
 def type_path(module: nn.Module, name: str) -> str:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from edgewright.device_agent.template import TemplateSite
+from edgewright.host.supernet.axes import Axis, Segment
 
-from .axis_classes import Axis, AxisClasses
 from .axis_rules import apply_rule
 from .errors import ConversionError
 from .flatbuffer import Graph
-from .slice_plan import SlicePlan
+from .seeds import place_of
+from .slice_plan import Runs, SlicePlan, sites_of
+from .tensor_axes import Owners, TensorAxes
+
+Place = TypeVar("Place")
 
 
 def plan_by_union(graph: Graph, sites: Sequence[TemplateSite], producers: Mapping[str, int]) -> SlicePlan:
-    """Slice what hangs together with the last axis of every site's producer.
+    """Slice what hangs together with every site's channels in its producer's output.
 
     Args:
         producers: per site, the operator whose output carries its channels.
@@ -22,52 +27,54 @@ def plan_by_union(graph: Graph, sites: Sequence[TemplateSite], producers: Mappin
     Raises:
         ConversionError: a site reaches an axis that must stay whole, or two sites are tied; names them.
     """
-    classes = AxisClasses(graph)
-    for operator in graph.operators:
-        apply_rule(classes, operator)
+    axes = TensorAxes(graph)
     for tensor in graph.boundary:
-        classes.fix_all(tensor, "the model's input or output")
-    owners = _owners(classes, sites, producers)
-    _refuse_fixed(classes, owners)
-    _refuse_granules(classes, owners, {site.name: site.block for site in sites})
+        axes.relations.refuse(axes.of(tensor), "its channels reach the model's input or output")
+    for operator in graph.operators:
+        apply_rule(axes, operator)
+    axes.relations.settle()
+    owners = _owners(axes, sites, producers)
     return SlicePlan(
-        axes={axis: owners[classes.find(axis)] for axis in classes.axes if classes.find(axis) in owners},
-        extents={key: owners[classes.find(axis)] for key, axis in classes.extents if classes.find(axis) in owners},
-        options={key: owners[classes.find(axis)] for key, axis in classes.options if classes.find(axis) in owners},
+        axes=_followed(axes, owners, dict(axes.named)),
+        extents=_followed(axes, owners, axes.extents),
+        options=_followed(axes, owners, axes.options),
     )
 
 
-def _owners(classes: AxisClasses, sites: Sequence[TemplateSite], producers: Mapping[str, int]) -> dict[Axis, str]:
-    """Representative of a class -> the site it belongs to."""
-    owners: dict[Axis, str] = {}
+def _followed(axes: TensorAxes, owners: Owners, places: Mapping[Place, Axis]) -> dict[Place, Runs]:
+    runs = {place: axes.runs(axis, owners) for place, axis in places.items()}
+    return {place: found for place, found in runs.items() if sites_of(found)}
+
+
+def _owners(axes: TensorAxes, sites: Sequence[TemplateSite], producers: Mapping[str, int]) -> Owners:
+    owners: dict[int, tuple[str, int]] = {}
     for site in sites:
-        output = classes.graph.operators[producers[site.name]].outputs[0]
-        length = classes.length(output, -1)
-        if length != site.width * site.block:
+        segment = _segment(axes, site, producers[site.name])
+        if segment.leaf in owners:
             raise ConversionError(
-                f"site {site.name!r}: its producer has {length} channels, not {site.width} modules of {site.block}"
+                f"sites {owners[segment.leaf][0]!r} and {site.name!r} share their channels; gate them as one site"
             )
-        root = classes.find(classes.axis(output, -1))
-        if root in owners:
+        if site.block % segment.block:
             raise ConversionError(
-                f"sites {owners[root]!r} and {site.name!r} share their channels; gate them as one site"
+                f"site {site.name!r} cannot be sliced: its modules have {site.block} channels, but the groups that it "
+                f"reaches have {segment.block}; use a multiple of {segment.block} or leave this site ungated"
             )
-        owners[root] = site.name
+        owners[segment.leaf] = site.name, site.block // segment.block
     return owners
 
 
-def _refuse_fixed(classes: AxisClasses, owners: Mapping[Axis, str]) -> None:
-    for axis, why in classes.fixed.items():
-        if classes.find(axis) in owners:
-            site = owners[classes.find(axis)]
-            raise ConversionError(f"site {site!r} cannot be sliced: its channels reach {why}; leave this site ungated")
-
-
-def _refuse_granules(classes: AxisClasses, owners: Mapping[Axis, str], blocks: Mapping[str, int]) -> None:
-    for axis, n_channels, why in classes.granules:
-        site = owners.get(classes.find(axis))
-        if site is not None and blocks[site] % n_channels:
-            raise ConversionError(
-                f"site {site!r} cannot be sliced: its modules have {blocks[site]} channels, but {why} have "
-                f"{n_channels}; use a multiple of {n_channels} or leave this site ungated"
-            )
+def _segment(axes: TensorAxes, site: TemplateSite, producer: int) -> Segment:
+    """Where the site's channels lie in its producer's output, all of them in one leaf that may be sliced."""
+    axis = axes.of(axes.graph.operators[producer].outputs[0])[-1]
+    start = place_of(site.name)[1]
+    segments = [segment for factor in axis for segment in axes.relations.segments(factor)]
+    found = next((segment for segment in segments if segment.offset == start), None)
+    reasons = [] if found is None else sorted(axes.relations.get(found.leaf).reasons)
+    if reasons:
+        raise ConversionError(f"site {site.name!r} cannot be sliced: {reasons[0]}; leave this site ungated")
+    length = 0 if found is None else axes.relations.size[found.leaf] * found.block
+    if found is None or length != site.width * site.block:
+        raise ConversionError(
+            f"site {site.name!r}: its producer has {length} channels, not {site.width} modules of {site.block}"
+        )
+    return found

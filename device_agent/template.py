@@ -18,12 +18,12 @@ import json
 import mmap
 import os
 import struct
-from typing import Any, NamedTuple, Sequence, Union
+from typing import Any, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 MAGIC = b"EDGEWTPL"
-VERSION, VERSION_WITH_VECTORS = 1, 2  # written as 1 where there are none, for the agents that know no other
+VERSION, VERSION_WITH_VECTORS, VERSION_WITH_MIXED = 1, 2, 3  # written as the least, for agents that know no other
 ALIGNMENT = 64
 
 # TensorType of the TFLite schema. Packed types (int4) are missing on purpose: they cannot be sliced by element.
@@ -57,11 +57,14 @@ class TemplateSite(NamedTuple):
     block: int = 1
 
 
+Mixed = Tuple[Tuple[Optional[int], int], ...]
+
+
 class Constant(NamedTuple):
     """A constant of the model, or another vector, that follows at least one site.
 
     `reference` is the place in the structure of the number that points to its data, `offset` its start in the weights.
-    `sites` has one entry per axis: the index of the site that the axis follows, or None.
+    `sites` has one entry per axis: the index of the site or of the mixed axis that the axis follows, or None.
     """
 
     reference: int
@@ -75,7 +78,9 @@ class Header(NamedTuple):
     """What of the structure follows which site. `int32` and `int64` are pairs (place in the structure, site index).
 
     `vectors` are scales and zero points per channel: kept as constants are, but the flatbuffer counts their elements,
-    and not their bytes.
+    and not their bytes. `mixed` are axes that are not one site's modules from end to end, as concatenated channels and
+    attention's projections are not: runs of (site index, channels per module), or of (None, channels that stay).
+    Wherever a site's index stands, `len(sites) + i` is mixed axis `i`.
     """
 
     sites: tuple[TemplateSite, ...]
@@ -83,9 +88,10 @@ class Header(NamedTuple):
     int32: tuple[tuple[int, int], ...]
     int64: tuple[tuple[int, int], ...]
     vectors: tuple[Constant, ...] = ()
+    mixed: tuple[Mixed, ...] = ()
 
     def to_json(self) -> bytes:
-        data = {name: value for name, value in self._asdict().items() if name != "vectors" or value}
+        data = {name: value for name, value in self._asdict().items() if name not in ("vectors", "mixed") or value}
         return json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode()
 
     @classmethod
@@ -97,6 +103,7 @@ class Header(NamedTuple):
             int32=tuple((place, site) for place, site in data["int32"]),
             int64=tuple((place, site) for place, site in data["int64"]),
             vectors=tuple(map(_constant, data.get("vectors", []))),
+            mixed=tuple(tuple((site, channels) for site, channels in runs) for runs in data.get("mixed", [])),
         )
 
 
@@ -172,12 +179,20 @@ class Template:
         self.sites = header.sites
         self._total = sum(site.width for site in header.sites)
         self._starts = np.cumsum([0] + [site.width for site in header.sites])
-        self._channels = np.array([site.block for site in header.sites])
-        self._sources = [_Source(constant, header.sites, weights, True) for constant in header.constants]
-        self._sources += [_Source(vector, header.sites, weights, False) for vector in header.vectors]
+        self._mixed = header.mixed
+        followed = [*header.sites, *(self._as_site(runs) for runs in header.mixed)]
+        self._channels = np.array([each.block for each in followed])
+        self._sources = [_Source(constant, followed, weights, True) for constant in header.constants]
+        self._sources += [_Source(vector, followed, weights, False) for vector in header.vectors]
         self._int32, self._int32_sites = self._places(header.int32, 4)
         self._int64, self._int64_sites = self._places(header.int64, 8)
         self._places([(source.reference, 0) for source in self._sources], 4)
+
+    def _as_site(self, runs: Mixed) -> TemplateSite:
+        """A mixed axis as a site of single channels, whose gates follow from those of others."""
+        if any(site is not None and not 0 <= site < len(self.sites) for site, _ in runs):
+            raise ValueError("an unknown site")
+        return TemplateSite("", sum(n if site is None else n * self.sites[site].width for site, n in runs))
 
     def _places(self, pairs: Sequence[tuple[int, int]], size: int) -> tuple[Any, Any]:
         """Places in the structure as one index per word of 32 bits, and their sites; all checked."""
@@ -185,7 +200,7 @@ class Template:
         places, sites = table[:, 0], table[:, 1]
         if (places % 4).any() or (places < 0).any() or (places + size > len(self._structure)).any():
             raise ValueError("a place outside the structure")
-        if (sites < 0).any() or (sites >= len(self.sites)).any():
+        if (sites < 0).any() or (sites >= len(self._channels)).any():
             raise ValueError("an unknown site")
         return places // 4, sites
 
@@ -220,6 +235,7 @@ class Template:
         """Put the parts together, as the converter does."""
         text = header.to_json()
         version = VERSION_WITH_VECTORS if header.vectors else VERSION
+        version = VERSION_WITH_MIXED if header.mixed else version
         sizes = struct.pack("<8sIIQQ", MAGIC, version, len(text), len(structure), len(weights))
         parts = [bytes(-_PROLOGUE.size % ALIGNMENT)]
         for part in (text, structure, weights):
@@ -241,6 +257,7 @@ class Template:
             TemplateError: gates of another length, or a site without an open module.
         """
         kept = self._open_modules(packed_gates)
+        kept += [self._open_channels(runs, kept) for runs in self._mixed]
         counts = [len(modules) for modules in kept]
         places: list[tuple[int, int]] = []
         end = len(self._structure)
@@ -280,6 +297,16 @@ class Template:
                 raise TemplateError(f"site {site.name!r} has no open module; open at least one of its {site.width}")
         return kept
 
+    def _open_channels(self, runs: Mixed, kept: Sequence[Any]) -> Any:
+        """The indices of what is left of a mixed axis."""
+        parts = []
+        start = 0
+        for site, channels in runs:
+            modules = np.zeros(1, np.int64) if site is None else kept[site]
+            parts.append((start + modules[:, None] * channels + np.arange(channels)).ravel())
+            start += channels * (1 if site is None else self.sites[site].width)
+        return np.concatenate(parts)
+
     def _write_structure(self, out: Any, channels: Any) -> None:
         size = len(self._structure)
         out[:size] = self._structure
@@ -294,9 +321,9 @@ def _open(view: memoryview) -> tuple[memoryview, memoryview, memoryview]:
     if len(view) < _PROLOGUE.size or bytes(view[: len(MAGIC)]) != MAGIC:
         raise TemplateError("this is not a template file; make one by converting a supernet")
     _, version, *sizes, checksum = _PROLOGUE.unpack_from(view)
-    if version not in (VERSION, VERSION_WITH_VECTORS):
+    if not VERSION <= version <= VERSION_WITH_MIXED:
         raise TemplateError(
-            f"the template has version {version}, this program reads {VERSION} and {VERSION_WITH_VECTORS}; "
+            f"the template has version {version}, this program reads {VERSION} to {VERSION_WITH_MIXED}; "
             f"convert the supernet again"
         )
     spans = []

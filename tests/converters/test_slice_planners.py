@@ -13,7 +13,7 @@ from edgewright.converters.errors import ConversionError
 from edgewright.converters.flatbuffer import Graph
 from edgewright.converters.probe_plan import plan_by_probes, probe_counts
 from edgewright.converters.seeds import find_producers, type_path
-from edgewright.converters.slice_plan import SlicePlan, require_agreement
+from edgewright.converters.slice_plan import Run, SlicePlan, require_agreement, sites_of
 from edgewright.converters.torch_to_tflite import convert
 from edgewright.converters.union_plan import plan_by_union
 from edgewright.device_agent.template import TemplateSite
@@ -31,59 +31,66 @@ def union_plan(case: Built, graph: Graph) -> SlicePlan:
 def test_both_planners_find_the_same(name: str, request: pytest.FixtureRequest) -> None:
     case: Built = request.getfixturevalue(name)
     graph, sites = case.graph(), case.supernet.sites
-    union = union_plan(case, graph)
-    probe = plan_by_probes(graph, [Graph(case.probe_content)], sites, probe_counts(sites))
-    assert union == probe
-    assert set(union.axes.values()) == {site.name for site in sites}
+    union, counts = union_plan(case, graph), probe_counts(sites)
+    probe = plan_by_probes(graph, [Graph(case.probe_content)])
+    require_agreement(graph, union, probe, sites, counts)
+    assert {name for runs in union.axes.values() for name in sites_of(runs)} == {site.name for site in sites}
+    assert [len(vars(union)[kind]) for kind in vars(union)] == [len(vars(probe)[kind]) for kind in vars(probe)]
 
 
 def test_a_site_takes_its_weights_biases_consumers_and_activations(resnet_built: Built) -> None:
     graph = resnet_built.graph()
-    axes = [place for place, site in union_plan(resnet_built, graph).axes.items() if site == "layer2.1.conv1"]
+    plan, runs = union_plan(resnet_built, graph), (Run("layer2.1.conv1", 1),)
+    axes = [place for place, found in plan.axes.items() if found == runs]
     shapes = sorted((graph.shape(tensor), axis) for tensor, axis in axes)
     assert shapes == [((1, 5, 5, 16), 3), ((16,), 0), ((16, 3, 3, 16), 0), ((16, 3, 3, 16), 3)]
 
 
 def test_the_stem_of_a_one_channel_image_changes_an_option(resnet_built: Built) -> None:
     graph = resnet_built.graph()
-    ((operator, field), site) = next(iter(union_plan(resnet_built, graph).options.items()))
-    assert (graph.operators[operator].name, field, site) == ("DEPTHWISE_CONV_2D", "depthMultiplier", "conv1")
+    ((operator, field), (run,)) = next(iter(union_plan(resnet_built, graph).options.items()))
+    assert (graph.operators[operator].name, field, run) == ("DEPTHWISE_CONV_2D", "depthMultiplier", ("conv1", 1))
 
 
 @pytest.mark.parametrize("change", ["missing", "wrong", "added"])
-def test_a_tampered_plan_is_refused_with_the_site(resnet_built: Built, change: str) -> None:
-    graph = resnet_built.graph()
-    plan = union_plan(resnet_built, graph)
+def test_a_tampered_plan_is_refused_with_the_place(resnet_built: Built, change: str) -> None:
+    graph, sites = resnet_built.graph(), resnet_built.supernet.sites
+    plan, seen = union_plan(resnet_built, graph), plan_by_probes(graph, [Graph(resnet_built.probe_content)])
     axes = dict(plan.axes)
-    place = next(place for place, site in axes.items() if site == "layer3.0.conv1")
+    place = next(place for place, runs in axes.items() if runs == (Run("layer3.0.conv1", 1),))
     if change == "missing":
         del axes[place]
     else:
-        axes[place if change == "wrong" else (graph.operators[0].inputs[0], 0)] = "layer3.0.conv1x"
-    with pytest.raises(
-        ConversionError, match=r"site 'layer3.0.conv1.*the two slice plans disagree at axis \d of tensor"
-    ):
-        require_agreement(graph, plan, replace(plan, axes=axes))
+        axes[place if change == "wrong" else (graph.operators[0].inputs[0], 0)] = (Run("layer3.1.conv1", 1),)
+    said = {
+        "missing": r"axis \d of tensor .* went from 24 to \d+ in a pruned subnet, which is no site's",
+        "wrong": r"site 'layer3.1.conv1': .* disagree at axis \d of tensor .*24 -> 2\d, in converted .* 24 -> 2",
+        "added": r"site 'layer3.1.conv1': .* in converted subnets it does not change; leave this site ungated",
+    }
+    with pytest.raises(ConversionError, match=said[change]):
+        require_agreement(graph, replace(plan, axes=axes), seen, sites, probe_counts(sites))
 
 
 def test_a_probe_that_was_not_pruned_disagrees(resnet_built: Built) -> None:
     graph, sites = resnet_built.graph(), resnet_built.supernet.sites
-    unpruned = plan_by_probes(graph, [resnet_built.graph()], sites, probe_counts(sites))
+    unpruned = plan_by_probes(graph, [resnet_built.graph()])
     with pytest.raises(ConversionError, match=r"site '\S+': the two slice plans disagree"):
-        require_agreement(graph, union_plan(resnet_built, graph), unpruned)
+        require_agreement(graph, union_plan(resnet_built, graph), unpruned, sites, probe_counts(sites))
 
 
 def test_a_probe_with_another_width_is_refused(resnet_built: Built) -> None:
     graph, sites = resnet_built.graph(), resnet_built.supernet.sites
     (counts,) = probe_counts(sites)
-    with pytest.raises(ConversionError, match=r"went from \d+ to \d+ in a pruned subnet, which is no site's"):
-        plan_by_probes(graph, [Graph(resnet_built.probe_content)], sites, [{**counts, "layer1.0.conv1": 3}])
+    seen = plan_by_probes(graph, [Graph(resnet_built.probe_content)])
+    with pytest.raises(ConversionError, match=r"by the operators it goes 8 -> 3, in converted subnets it goes 8 -> \d"):
+        require_agreement(
+            graph, union_plan(resnet_built, graph), seen, sites, [{**counts, "layer1.0.conv1": 3}]
+        )
 
 
 def test_a_probe_of_another_network_is_refused(resnet_built: Built, mixed_built: Built) -> None:
-    sites = resnet_built.supernet.sites
     with pytest.raises(ConversionError, match="built a pruned subnet differently from the supernet, first at operator"):
-        plan_by_probes(resnet_built.graph(), [mixed_built.graph()], sites, probe_counts(sites))
+        plan_by_probes(resnet_built.graph(), [mixed_built.graph()])
 
 
 def test_probes_tell_all_sites_apart_with_as_few_conversions_as_possible() -> None:
@@ -101,7 +108,7 @@ def test_probes_tell_all_sites_apart_with_as_few_conversions_as_possible() -> No
 class Stubborn(nn.Module):
     """Channels of every site but `free` and `alike` reach something that cannot be sliced."""
 
-    sites = ("joined", "flattened", "normalised", "reduced", "grouped", "across")
+    sites = ("joined", "flattened", "normalised", "reduced", "grouped", "across", "rotated")
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,6 +117,7 @@ class Stubborn(nn.Module):
         self.after_joined = nn.Conv2d(11, 2, 1)
         self.after_flattened = nn.Linear(12 * 36, 2)
         self.after_grouped = nn.Sequential(nn.Conv2d(24, 24, 3, groups=6), nn.Conv2d(24, 2, 1))
+        self.after_rotated = nn.Conv2d(32, 2, 1)
         self.over_channels = nn.Conv2d(1, 2, 3)
         self.free, self.after_free = nn.Conv2d(3, 32, 3, bias=False), nn.Conv2d(32, 2, 1)
         self.alike, self.after_alike = nn.Conv2d(3, 32, 3, bias=False), nn.Conv2d(32, 2, 1)
@@ -122,6 +130,7 @@ class Stubborn(nn.Module):
             self.normalised(x).softmax(1),
             self.reduced(x).mean(1),
             self.after_grouped(self.grouped(x)),
+            self.after_rotated(torch.cat([self.rotated(x)[:, 1:], self.rotated(x)[:, :1]], 1)),
             across,
             self.after_free(self.free(x)),
             self.after_alike(self.alike(x)),
@@ -139,11 +148,10 @@ def stubborn() -> tuple[nn.Module, Graph]:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("joined", r"CONCATENATION \(operator \d+\), which joins it with others"),
-        ("flattened", r"RESHAPE \(operator \d+\), which splits or merges it"),
+        ("rotated", r"a single channel is taken out of them"),
         ("normalised", r"SOFTMAX \(operator \d+\), which normalises over it"),
         ("reduced", r"(MEAN|SUM) \(operator \d+\), which reduces over it"),
-        ("grouped", r"the groups of CONV_2D \(operator \d+\) have 4; use a multiple of 4"),
+        ("grouped", r"the groups that it reaches have 4; use a multiple of 4"),
         ("across", r"which works across it"),
     ],
 )
@@ -160,7 +168,20 @@ def test_what_can_be_sliced_beside_it_is_not(stubborn: tuple[nn.Module, Graph]) 
     module, graph = stubborn
     for site in (TemplateSite("free", 32), TemplateSite("grouped", 6, 4)):
         plan = plan_by_union(graph, [site], find_producers(graph, module, [site]))
-        assert set(plan.axes.values()) == {site.name}
+        assert set(plan.axes.values()) == {(Run(site.name, site.block),)}
+
+
+def test_a_site_may_be_a_part_of_an_axis(stubborn: tuple[nn.Module, Graph]) -> None:
+    """Concatenated with the image's three channels; and flattened with 36 places of an image each."""
+    module, graph = stubborn
+    for site, consumer, runs in (
+        (TemplateSite("joined", 8), "after_joined", (Run("joined", 1), Run(None, 3))),
+        (TemplateSite("flattened", 12), "after_flattened", (Run("flattened", 36),)),
+    ):
+        plan = plan_by_union(graph, [site], find_producers(graph, module, [site]))
+        (where,) = find_producers(graph, module, [TemplateSite(consumer, 2)]).values()
+        weight = graph.operators[where].inputs[1]
+        assert plan.axes[weight, len(graph.shape(weight)) - 1] == runs
 
 
 def test_constants_that_the_converter_merged_tie_no_sites(stubborn: tuple[nn.Module, Graph]) -> None:
@@ -169,7 +190,8 @@ def test_constants_that_the_converter_merged_tie_no_sites(stubborn: tuple[nn.Mod
     sites = [TemplateSite("free", 32), TemplateSite("alike", 32)]
     plan = plan_by_union(graph, sites, find_producers(graph, module, sites))
     for site in sites:
-        shapes = sorted((graph.shape(tensor), axis) for (tensor, axis), name in plan.axes.items() if name == site.name)
+        runs = (Run(site.name, 1),)
+        shapes = sorted((graph.shape(tensor), axis) for (tensor, axis), found in plan.axes.items() if found == runs)
         assert shapes == [((1, 6, 6, 32), 3), ((2, 1, 1, 32), 3), ((32,), 0), ((32, 3, 3, 3), 0)]
 
 

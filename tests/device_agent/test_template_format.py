@@ -76,6 +76,21 @@ def test_a_template_without_vectors_is_written_for_agents_that_know_none() -> No
     assert b"vectors" not in sealed().to_bytes()
 
 
+def test_a_mixed_axis_follows_several_sites() -> None:
+    """Two of site b's channels per module, three that stay, one per module of site a; b's length twice."""
+    runs = ((1, 2), (None, 3), (0, 1))
+    values = np.arange(28, dtype=np.float32).reshape(2, 14)
+    head = header(constants=(Constant(8, 0, 0, (2, 14), (None, 2)),), int32=((16, 2), (20, 3)), int64=((24, 2),))
+    template = Template.seal(head._replace(mixed=(runs, ((1, 1), (1, 1)))), STRUCTURE, values.tobytes())
+    model = template.emit(packed(0, 1, 0, 0, 1, 1, 0, 1))
+    kept = [0, 1, 4, 5, 6, 7, 8, 10, 13]
+    assert member(model, 8) == values[:, kept].tobytes()
+    assert struct.unpack_from("<iiq", model.tobytes(), 16) == (len(kept), 4, len(kept))
+    again = Template.from_bytes(template.to_bytes())
+    assert again.emit(b"\xff").tobytes() == template.emit(b"\xff").tobytes()
+    assert struct.unpack_from("<I", template.to_bytes(), 8)[0] == 3
+
+
 def test_full_gates_give_the_full_values() -> None:
     model = sealed().emit(b"\xff")
     assert member(model, 8) == WEIGHT.tobytes()
@@ -173,7 +188,7 @@ def renumber(content: bytes) -> bytes:
         (lambda content: b"PK\3\4" + bytes(500), "is not a template file; make one by converting a supernet"),
         (cut, "cut short or has grown: .* copy or convert it again"),
         (flip, "is damaged: its checksum does not match"),
-        (renumber, "has version 9, this program reads 1 and 2; convert the supernet again"),
+        (renumber, "has version 9, this program reads 1 to 3; convert the supernet again"),
     ],
 )
 def test_a_bad_file_is_refused_with_its_name(tmp_path: Path, damage: Callable[[bytes], bytes], sentence: str) -> None:
@@ -196,6 +211,8 @@ def test_a_bad_file_is_refused_with_its_name(tmp_path: Path, damage: Callable[[b
         {"constants": (Constant(8, 0, 0, (6,), (0,)),)},
         {"constants": (Constant(8, 100_000, 0, (5,), (0,)),)},
         {"constants": (Constant(8, 0, 0, (5,), (7,)),)},
+        {"constants": (Constant(8, 0, 0, (5,), (2,)),), "mixed": (((0, 1), (None, 1)),)},
+        {"int32": ((16, 2),), "mixed": (((7, 1),),)},
     ],
 )
 def test_a_header_that_points_outside_is_refused(changes: dict[str, object]) -> None:
