@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edgewright.host.supernet.axes import Axes, Axis
-
+from .axes import Axes, Axis
 from .flatbuffer import Operator
 from .tensor_axes import TensorAxes
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from edgewright.host.supernet.axes import Axes, Axis
-from edgewright.host.supernet.reshaping import AxisRelations
-
+from .axes import Axes, Axis
 from .errors import ConversionError
 from .flatbuffer import Graph, Operator
+from .reshaping import AxisRelations
 from .slice_plan import Run, Runs
 
 Owners = Mapping[int, tuple[str, int]]  # leaf -> site, and how many units of the leaf one module is

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from edgewright.device_agent.template import TemplateSite
-from edgewright.host.supernet.axes import Axis, Segment
 
+from .axes import Axis, Segment
 from .axis_rules import apply_rule
 from .errors import ConversionError
 from .flatbuffer import Graph

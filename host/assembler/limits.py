@@ -33,6 +33,10 @@ def open_modules(weights: Tensor, limits: Tensor, space: GateSpace) -> Tensor:
     best = torch.zeros_like(weights, dtype=torch.bool)  # the most wanted module of every site stays open
     for where in space.slices:
         best[:, where].scatter_(1, weights[:, where].argmax(1, keepdim=True), True)
-    score = weights.masked_fill(best, math.inf)  # (B, N)
-    rank = score.argsort(dim=1, descending=True, stable=True).argsort(dim=1)  # (B, N)
-    return (rank < torch.tensor(allowed, device=weights.device)[:, None]) & ((weights > 0) | best)  # (B, N)
+    opened, n_allowed = (weights > 0) | best, torch.tensor(allowed, device=weights.device)
+    over = (opened.sum(1) > n_allowed).nonzero()[:, 0]  # only these are sorted: in training most rows keep their limit
+    score = weights[over].masked_fill(best[over], math.inf)  # (K, N), K rows over their limit
+    order = score.argsort(dim=1, descending=True, stable=True)  # (K, N)
+    rank = torch.empty_like(order).scatter_(1, order, torch.arange(space.total, device=order.device).expand_as(order))
+    opened[over] &= rank < n_allowed[over, None]
+    return opened

@@ -25,21 +25,19 @@ def inspect(backbone: str, image_size: int | None, policy: str, as_json: bool) -
     output = Output(as_json)
     made = create_backbone(backbone, image_size)
     found = inspect_backbone(made, cast(Policy, policy))
-    header = ["site", "modules", "channels each", "template", "consumers"]
+    header = ["site", "modules", "channels each", "axis", "consumers"]
     rows = [
         [
             site.name,
             str(site.width),
             str(site.block),
-            "no" if site.name in found.in_parts else "yes",
+            "part" if site.name in found.in_parts else "whole",
             _some([consumer.module for consumer in site.consumers]),
         ]
         for site in found.plan.sites
     ]
     output.grid(header, rows)
     output.table(f"{backbone} at {made.input_shape[1]} x {made.input_shape[2]}, --policy {policy}", _numbers(found))
-    if found.in_parts:
-        output.say("template no: only a part of some axis (concatenated, split, heads), which no .tflite template cuts")
     _say_ungated(output, found)
     shape = list(made.input_shape)
     output.done({"backbone": backbone, "policy": policy, "input_shape": shape, **found.to_json()})

@@ -10,17 +10,17 @@ from collections.abc import Sequence
 from typing import get_args
 
 import torch
+from edgewright.converters.axes import Axes
+from edgewright.converters.reshaping import AxisRelations
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.fx import Node
 
 from ..errors import InputError
-from .axes import Axes
 from .calls import Call, Result
 from .contraction import OPS, Contractions
 from .extraction import tensors_of
 from .plan import SupernetPlan
-from .reshaping import AxisRelations
 from .rules import apply_rule
 from .sites import Leaves, Policy, layers
 from .sizes import StatedSizes

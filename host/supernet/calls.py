@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgewright.converters.axes import Axes
+from edgewright.converters.reshaping import AxisRelations
 from torch import Tensor
 from torch.fx import Node
 
-from .axes import Axes
-from .reshaping import AxisRelations
 from .sizes import StatedSizes
 
 Result = Axes | tuple[Axes, ...]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from edgewright.converters.axes import Axes, Axis
 from torch import nn
 from torch.fx import Node
 
-from .axes import Axes, Axis
 from .calls import Call, innermost
 from .uses import Grouping, Uses
 

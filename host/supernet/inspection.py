@@ -37,7 +37,7 @@ class Inspection:
     smallest: SubnetSize
     largest: SubnetSize
     in_parts: frozenset[str]
-    """Sites that are only a part of some axis; a template of a converted model cannot cut them."""
+    """Sites that are only a part of some axis: concatenated, split, or heads."""
 
     def to_json(self) -> dict[str, Any]:
         sites = [
@@ -47,7 +47,7 @@ class Inspection:
                 "channels_per_module": site.block,
                 "producers": list(site.producers),
                 "consumers": list(dict.fromkeys(consumer.module for consumer in site.consumers)),
-                "template": site.name not in self.in_parts,
+                "axis": "part" if site.name in self.in_parts else "whole",
             }
             for site in self.plan.sites
         ]

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgewright.converters.axes import Axes, Axis
 from torch.fx import Node
 
-from .axes import Axes, Axis
 from .calls import RULES, Call, Result, innermost, no_rule, rule
 
 _UNFORESEEN = (IndexError, KeyError, TypeError, ValueError)

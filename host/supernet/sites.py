@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from edgewright.converters.axes import Segment
+from edgewright.converters.reshaping import AxisRelations
+
 from ..gates import Layer
-from .axes import Segment
 from .contraction import LayerCall
 from .plan import Consumer, GroupedLayer, RefusedClass, SitePlan, SizeAttribute, TensorSlice
-from .reshaping import AxisRelations
 from .uses import Uses
 
 Policy = Literal["single", "coupled"]

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from edgewright.converters.axes import Axes, Axis
+from edgewright.converters.reshaping import AxisRelations
 from torch import nn
 
-from .axes import Axes, Axis
-from .reshaping import AxisRelations
 from .uses import StatedSize, Uses
 
 

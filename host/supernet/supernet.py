@@ -95,8 +95,7 @@ def modularize(
         policy: "single" makes a site of what one layer produces; "coupled" also of residual streams.
         check: compare sliced with gated in numbers, and refuse the sites that differ.
         generator: source of the check's random draws, on the CPU; seeded with 0 when None.
-        whole_axes: leave sites ungated that are only a part of some axis (concatenated, split, heads), which a
-            template of a converted model cannot cut.
+        whole_axes: leave sites ungated that are only a part of some axis (concatenated, split, heads).
 
     Raises:
         InputError: no site is left (with the reasons), or the backbone cannot be analysed.

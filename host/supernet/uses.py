@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .reshaping import AxisRelations
+from edgewright.converters.reshaping import AxisRelations
 
 Layout = tuple[int, int]  # batch axis (from the front), channel axis (from the back) of a consumer's input
 

@@ -17,7 +17,8 @@ from ..supernet.sites import Policy
 
 @dataclass(frozen=True)
 class Backbone:
-    """A timm model by name and arguments; `image_shape` is one input's `(C, H, W)`."""
+    """A timm model by name and arguments; `image_shape` is one input's `(C, H, W)`. With `whole_axes` sites that are
+    only a part of some axis stay ungated: attention heads, concatenated channels."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
@@ -25,6 +26,7 @@ class Backbone:
     arguments: dict[str, Any] = field(default_factory=dict)
     image_shape: tuple[int, int, int] = (1, 56, 56)
     policy: Policy = "single"
+    whole_axes: bool = False
 
 
 @dataclass(frozen=True)

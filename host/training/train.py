@@ -111,7 +111,8 @@ def _new_supernet(recipe: Recipe, workers: Workers, num_classes: int | None = No
     backbone = recipe.backbone
     arguments = dict(backbone.arguments) if num_classes is None else {**backbone.arguments, "num_classes": num_classes}
     example = torch.randn(2, *backbone.image_shape, generator=torch.Generator().manual_seed(recipe.seed))
-    supernet = modularize(build_backbone(backbone.name, arguments), example, backbone.policy, whole_axes=True)
+    module = build_backbone(backbone.name, arguments)
+    supernet = modularize(module, example, backbone.policy, whole_axes=backbone.whole_axes)
     return supernet.to(workers.device, recipe.dtype).to(memory_format=torch.channels_last)
 
 

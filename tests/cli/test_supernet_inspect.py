@@ -52,18 +52,17 @@ def test_coupled_gates_more(edgewright):
     assert single["n_sites"] < coupled["n_sites"] and len(single["ungated"]) > len(coupled["ungated"])
 
 
-def test_what_a_template_cannot_cut_is_said(edgewright):
+def test_sites_that_are_only_a_part_of_an_axis_are_told_apart(edgewright):
     answer = edgewright("supernet", "inspect", "vit_tiny_patch16_224", "--image-size", 32, "--json")
-    template = {site["name"]: site["template"] for site in answer.json["sites"]}
-    assert template["blocks.0.mlp.fc1"] and not template["blocks.0.attn.qkv"]
-    assert "template no: only a part of some axis" in answer.err
+    axis = {site["name"]: site["axis"] for site in answer.json["sites"]}
+    assert axis["blocks.0.mlp.fc1"] == "whole" and axis["blocks.0.attn.qkv"] == "part"
 
 
 def test_a_module_of_ones_own(edgewright, own):
     answer = edgewright("supernet", "inspect", "own_backbones:wide", "--image-size", 8, "--json").json
     # conv 3 -> 6 and conv 6 -> 4 on 64 pixels; the smallest keeps one of the six channels between them.
     site = {"name": "0", "modules": 6, "channels_per_module": 1, "producers": ["0"], "consumers": ["2"]}
-    assert answer["sites"] == [{**site, "template": True}]
+    assert answer["sites"] == [{**site, "axis": "whole"}]
     assert answer["largest"] == {"modules": 6, "macs": (18 + 24) * 64, "parameters": 18 + 6 + 24 + 4}
     assert answer["smallest"] == {"modules": 1, "macs": (3 + 4) * 64, "parameters": 3 + 1 + 4 + 4}
 
