@@ -10,13 +10,14 @@ from ..errors import InputError
 from ..files import make_dir, write_atomic
 from ..tasks.digits import DigitSplits
 from .accuracy import measure_accuracy, measure_similarity
+from .markdown import render_markdown
 from .options import Options, Say
 from .page import render
 from .scenarios import run_scenarios
 
 Part = Literal["accuracy", "similarity", "scenarios"]
 PARTS: tuple[Part, ...] = get_args(Part)
-PAGE = "index.html"
+PAGE, TABLES = "index.html", "README.md"
 
 
 def evaluate_numvqa(folder: Path, digits: DigitSplits, options: Options, parts: tuple[str, ...], say: Say) -> Path:
@@ -30,14 +31,18 @@ def evaluate_numvqa(folder: Path, digits: DigitSplits, options: Options, parts: 
     make_dir(folder)
     wanted = parts or PARTS
     supernets = {name: TrainedSupernet.load(path) for name, path in options.supernets.items()}
-    page = folder / PAGE
     for name, trained in supernets.items():
         if "accuracy" in wanted:
             measure_accuracy(folder, name, trained, digits.test, options, say)
     if "similarity" in wanted:
         measure_similarity(folder, supernets)
-    write_atomic(page, render(folder, options))
+    _write(folder, options)
     if "scenarios" in wanted:
         run_scenarios(folder, next(iter(supernets.values())), digits, options, say)
-        write_atomic(page, render(folder, options))
-    return page
+        _write(folder, options)
+    return folder / PAGE
+
+
+def _write(folder: Path, options: Options) -> None:
+    write_atomic(folder / PAGE, render(folder, options))
+    write_atomic(folder / TABLES, render_markdown(folder, options))

@@ -15,8 +15,8 @@ from edgewright.host.evaluation.bench import Bench, full_table
 from edgewright.host.evaluation.claims import break_even, claims
 from edgewright.host.evaluation.evaluate import PARTS, evaluate_numvqa
 from edgewright.host.evaluation.options import Options
-from edgewright.host.evaluation.page import frame
 from edgewright.host.evaluation.scenarios import scenario_table
+from edgewright.host.evaluation.tables import frame
 from edgewright.host.shipped import shipped_supernets
 from edgewright.host.tasks import numvqa
 from edgewright.host.tasks.digits import load_digits
@@ -110,6 +110,15 @@ def test_the_page_has_claims_tables_and_charts(folder):
         assert f'<section id="{part}">' in page
     assert "within a point at equal latency" in page and "not testable here" in page
     assert "http-equiv" in page and "99.7 % / 3.0 %" in page
+
+
+def test_the_tables_are_there_as_markdown(folder):
+    text = (folder / "README.md").read_text()
+    for title in ("What the paper claims", "Table 2", "Table 3", "Table 4"):
+        assert f"\n## {title}" in text
+    lines = [line for line in text.splitlines() if line.startswith("| has, 0 |")]
+    assert any("of full" in line for line in lines) and all(line.endswith(" |") for line in lines)
+    assert "within a point at equal latency" in text
 
 
 def test_unknown_parts_are_named(tmp_path, digits, options):
