@@ -32,6 +32,9 @@ FAMILIES = {
     "mobilenet with squeeze-and-excite": Family(lambda: timm.create_model("mobilenetv3_small_050", num_classes=4), 64),
     "transformer": Family(lambda: VisionTransformer(32, 8, embed_dim=48, depth=2, num_heads=3, num_classes=4), 32),
     "dense": Family(lambda: DenseNet(growth_rate=8, block_config=(2, 2), num_classes=4), 64),
+    "concatenated halves": Family(lambda: timm.create_model("ghostnet_050", num_classes=4), 64),
+    "grouped convolutions": Family(lambda: timm.create_model("regnetx_002", num_classes=4), 64),
+    "convolutions and transformers": Family(lambda: timm.create_model("mobilevit_xxs", num_classes=4), 64),
 }
 
 
