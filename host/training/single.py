@@ -1,7 +1,8 @@
 """One model for one task, trained in the ordinary way: what customising without training is compared with.
 
-Trained until it stops improving: where the validation accuracy has not risen for `patience` evaluations the learning
-rate falls to a tenth, and after the second fall's patience the best weights are the result.
+Trained until it stops improving: where the answers on validation images have not become better for `patience`
+evaluations the learning rate falls to a tenth, and after the second fall's patience the best weights are the result.
+Better is a higher accuracy, or the same with a lower loss: 1,000 validation images are soon all answered right.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from ..tasks import Task, numvqa
 from ..tasks.digits import Digits, DigitSplits
 from .batches import Batch, BatchSource
 from .recipe import Recipe
+
+Quality = tuple[float, float]  # accuracy, and the loss below zero
 
 _DROP = 0.1
 _SLICE = 500  # images in one forward pass of an evaluation
@@ -63,10 +66,12 @@ def fit_task(model: nn.Module, task: Task, digits: DigitSplits, recipe: Recipe, 
     def loss(batch: Batch, logits: Tensor) -> Tensor:
         return F.cross_entropy(logits, batch.answers)
 
-    def accuracy() -> float:
-        return float((_answers(model, images).argmax(1) == answers).float().mean())
+    def quality() -> Quality:
+        logits = _answers(model, images)
+        right = (logits.argmax(1) == answers).float().mean()
+        return float(right), -float(F.cross_entropy(logits, answers))
 
-    return _fit(model, source, loss, accuracy, recipe, until)
+    return _fit(model, source, loss, quality, recipe, until)
 
 
 def fit_counts(model: nn.Module, digits: DigitSplits, recipe: Recipe, until: UntilFlat) -> Fitted:
@@ -79,11 +84,13 @@ def fit_counts(model: nn.Module, digits: DigitSplits, recipe: Recipe, until: Unt
         counts = logits.unflatten(1, (10, -1))  # (B, 10, K)
         return F.cross_entropy(counts.flatten(0, 1), batch.digit_counts.flatten())
 
-    def accuracy() -> float:
-        counts = _answers(model, validation.images).unflatten(1, (10, -1)).argmax(2)  # (B, 10)
-        return float((counts == validation.digit_counts).all(1).float().mean())
+    def quality() -> Quality:
+        logits = _answers(model, validation.images)  # (B, 50)
+        counts = logits.unflatten(1, (10, -1)).argmax(2)  # (B, 10)
+        right = (counts == validation.digit_counts).all(1).float().mean()
+        return float(right), -float(loss(validation, logits))
 
-    return _fit(model, source, loss, accuracy, recipe, until)
+    return _fit(model, source, loss, quality, recipe, until)
 
 
 def task_accuracy(model: nn.Module, task: Task, digits: Digits, n_images: int, seed: int) -> float:
@@ -97,29 +104,30 @@ def _fit(
     model: nn.Module,
     source: BatchSource,
     loss: Callable[[Batch, Tensor], Tensor],
-    accuracy: Callable[[], float],
+    quality: Callable[[], Quality],
     recipe: Recipe,
     until: UntilFlat,
 ) -> Fitted:
     started = time.perf_counter()
     model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=until.lr, weight_decay=recipe.weight_decay)
-    best, since, drops, step = (-1.0, copy.deepcopy(model.state_dict())), 0, 0, 0
+    best, state = (-1.0, 0.0), copy.deepcopy(model.state_dict())
+    since = drops = step = 0
     while step < until.max_steps and drops <= until.drops:
         _step(model, source.draw("joint", step), loss, optimizer, recipe)
         step += 1
         if step % until.evaluate_every:
             continue
-        found = accuracy()
+        found = quality()
         since += 1
-        if found > best[0]:
-            best, since = (found, copy.deepcopy(model.state_dict())), 0
+        if found > best:
+            best, state, since = found, copy.deepcopy(model.state_dict()), 0
         if since == until.patience:
             since, drops = 0, drops + 1
-            model.load_state_dict(best[1])
+            model.load_state_dict(state)
             for group in optimizer.param_groups:
                 group["lr"] *= _DROP
-    model.load_state_dict(best[1])
+    model.load_state_dict(state)
     model.to(memory_format=torch.contiguous_format).eval()
     return Fitted(model, best[0], step, time.perf_counter() - started, drops > until.drops)
 
