@@ -37,7 +37,7 @@ def card(
         "",
         "## What it reaches",
         "",
-        f"Gated accuracy on {n_images} images per task (half yes, half no) made of 1,000 other digits, image seed "
+        f"Accuracy on {n_images} images per task (half yes, half no) made of 1,000 other digits, image seed "
         f"{seed}; one training seed, so no spread over trainings.",
         "",
         "| limit | 52 trained tasks, mean | lowest | 8 held-out tasks, mean | lowest | mean ratio | largest ratio |",
