@@ -47,8 +47,8 @@ def protocol(options: Options) -> str:
     return (
         f"Supernets: {', '.join(options.supernets)}. {options.n_images} test images a task, of digits that no training "
         f"image holds, image seed {options.seed}; one training seed each. Latency and memory are measured on this "
-        f"machine by the agent, three processes a model; baselines are trained until answers on validation images "
-        f"have not improved for {options.until.patience} evaluations of {options.until.n_images} images at each of "
+        f"machine by the agent, three processes a model; baselines are trained until the loss on validation images "
+        f"has not fallen for {options.until.patience} evaluations of {options.until.n_images} images at each of "
         f"{options.until.drops + 1} learning rates, {options.workers} side by side."
     )
 

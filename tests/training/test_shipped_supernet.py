@@ -10,8 +10,8 @@ from edgewright.host.training.evaluate import evaluate_tasks, gated_accuracy
 from edgewright.host.training.recipe import Recipe
 from edgewright.host.training.recipe_files import load_recipe
 
-TRAINED_AT_20 = {"numvqa-resnet": 0.97, "numvqa-vit": 0.95}
-HELD_OUT_AT_20 = {"numvqa-resnet": 0.95, "numvqa-vit": 0.92}
+TRAINED_AT_20 = {"numvqa-resnet": 0.97, "numvqa-vit": 0.95, "numvqa-mobilenet": 0.95}
+HELD_OUT_AT_20 = {"numvqa-resnet": 0.95, "numvqa-vit": 0.92, "numvqa-mobilenet": 0.92}
 
 
 @pytest.fixture(scope="module", params=shipped_supernets())
