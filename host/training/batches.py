@@ -21,7 +21,7 @@ from ..tasks.numvqa import N_DIGITS, Question
 from .augment import Variation, vary_digits
 from .recipe import Recipe
 
-_STAGES = {"pretrain": 0, "joint": 1, "calibrate": 2}
+_STAGES = {"pretrain": 0, "joint": 1, "calibrate": 2, "tune": 3}
 
 
 def step_rng(seed: int, stage: str, step: int) -> tuple[np.random.Generator, torch.Generator]:

@@ -10,7 +10,7 @@ from ..files import atomic_path, storage_error, write_atomic
 
 CSV_NAME = "metrics.csv"
 CURVE_NAME = "curve.html"
-_STAGE_ORDER = ["pretrain", "joint"]
+_STAGE_ORDER = ("pretrain", "joint", "tune")
 
 
 @dataclass(frozen=True)

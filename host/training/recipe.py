@@ -37,7 +37,9 @@ class Recipe:
     backbone); then backbone and assembler learn together, the gate loss ramped up over the first third.
 
     With `keep_limits` the discrete gates of the joint training are those that are deployed: no more of them open than
-    the limit allows. The paper's are not cut in training, and at small limits what is deployed was never trained.
+    the limit allows. The paper's are not cut in training, and at small limits what is deployed was never trained. A
+    milder way is a third stage of `tune_steps` that keeps limits after a joint stage that did not, at `tune_lr_share`
+    of its learning rates.
     In float64 one process and several give the same to the last digits, which no other precision does.
     The joint stage ends early after `patience` evaluations (0: never) without a better one; the best one is delivered.
     """
@@ -61,6 +63,8 @@ class Recipe:
     gate_loss_weight: float = 100.0
     gate_loss_ramp_share: float = 1 / 3
     keep_limits: bool = False
+    tune_steps: int = 0
+    tune_lr_share: float = 0.25
     semhash_noise: bool = False
     min_limit: float = 0.02
     pretrain_min_ratio: float = 0.2
@@ -77,13 +81,15 @@ class Recipe:
     def __post_init__(self) -> None:
         for name, least in (
             ("pretrain_steps", 0), ("joint_steps", 1), ("calibrate_steps", 0), ("evaluate_every", 1), ("seed", 0),
-            ("patience", 0), ("n_augmented_tasks", 0),
+            ("patience", 0), ("n_augmented_tasks", 0), ("tune_steps", 0),
         ):  # fmt: skip
             if getattr(self, name) < least:
                 raise InputError(f"recipe {self.name!r}: {name} must be at least {least}, got {getattr(self, name)}")
         if self.batch_size < 2:
             raise InputError(f"recipe {self.name!r}: batch norm needs a batch_size of 2 or more, got {self.batch_size}")
-        for name in ("augmented_share", "even_counts_share", "min_limit", "pretrain_min_ratio", "warmup_share"):
+        for name in (
+            "augmented_share", "even_counts_share", "min_limit", "pretrain_min_ratio", "warmup_share", "tune_lr_share",
+        ):  # fmt: skip
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"recipe {self.name!r}: {name} must lie in [0, 1], got {getattr(self, name)}")
 
@@ -129,7 +135,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "shared-norm": {"assembler": {"shared_norm": True}},
     "literal-relu": {"assembler": {"literal_relu": True}},
     "semhash-noise": {"semhash_noise": True},
-    "uncut-gates": {"keep_limits": False},
+    "uncut-gates": {"keep_limits": False, "tune_steps": 0},
     "no-task-augmentation": {"augmented_share": 0.0, "n_augmented_tasks": 0},
     "no-pretraining": {"pretrain_steps": 0},
 }

@@ -1,4 +1,4 @@
-"""From a recipe to a trained supernet: pre-train, train jointly, calibrate, save. Resumable after a kill.
+"""From a recipe to a trained supernet: pre-train, train jointly, tune, calibrate, save. Resumable after a kill.
 
 Under `torchrun` several processes do it together; all need the folder, the first writes it.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -62,8 +63,11 @@ def train(
             _pretrain(run, checkpoint)
             run.supernet = _with_new_head(recipe, run.supernet, workers)
             checkpoint = None
-        _joint(run, checkpoint)
-        run.return_to_best()
+        if checkpoint is None or checkpoint.stage == "joint":
+            _joint(run, checkpoint)
+            run.return_to_best()
+            checkpoint = None
+        _tune(run, checkpoint)
         _calibrate(run)
         return _finish(run)
 
@@ -141,20 +145,45 @@ def _pretrain(run: Run, checkpoint: Checkpoint | None) -> None:
 
 
 def _joint(run: Run, checkpoint: Checkpoint | None) -> None:
-    recipe, workers = run.recipe, run.workers
+    recipe = run.recipe
+
+    def weight(step: int) -> float:
+        return recipe.gate_loss_weight * ramp(step, recipe.joint_steps, recipe.gate_loss_ramp_share)
+
+    _learn_together(run, "joint", recipe.joint_steps, recipe, 1.0, weight, checkpoint)
+
+
+def _tune(run: Run, checkpoint: Checkpoint | None) -> None:
+    """The joint stage once more, shorter and slower, with gates as they are deployed."""
+    recipe = replace(run.recipe, keep_limits=True)
+    if recipe.tune_steps:
+        share, weight = recipe.tune_lr_share, recipe.gate_loss_weight
+        _learn_together(run, "tune", recipe.tune_steps, recipe, share, lambda step: weight, checkpoint)
+
+
+def _learn_together(
+    run: Run,
+    name: str,
+    steps: int,
+    recipe: Recipe,
+    lr_share: float,
+    gate_weight: Callable[[int], float],
+    checkpoint: Checkpoint | None,
+) -> None:
+    """Backbone and assembler, on questions."""
+    workers = run.workers
     loss = workers.wrap(JointLoss(run.supernet, run.assembler, recipe))
 
     def losses(step: int) -> Losses:
-        _, generator = step_rng(recipe.seed, "joint", _NOISE + step)
-        weight = recipe.gate_loss_weight * ramp(step, recipe.joint_steps, recipe.gate_loss_ramp_share)
+        _, generator = step_rng(recipe.seed, name, _NOISE + step)
         noise = JointNoise.draw(recipe.batch_size, run.supernet.space, recipe, generator)
         mine = noise.to(workers.device, workers.part(recipe.batch_size))
-        found: Losses = loss(run.batch("joint", step), mine, weight)
+        found: Losses = loss(run.batch(name, step), mine, gate_weight(step))
         return found
 
     parameters = [list(run.supernet.backbone.parameters()), list(run.assembler.parameters())]
-    lrs = [recipe.backbone_lr, recipe.assembler_lr]
-    run.learn(Stage("joint", recipe.joint_steps, parameters, lrs, losses), checkpoint)
+    lrs = [lr_share * recipe.backbone_lr, lr_share * recipe.assembler_lr]
+    run.learn(Stage(name, steps, parameters, lrs, losses), checkpoint)
 
 
 def _calibrate(run: Run) -> None:

@@ -62,7 +62,7 @@ def test_unknown_recipes_and_missing_files_are_named(tmp_path):
 
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_an_ablation_changes_one_thing_and_says_so(name):
-    whole = load_recipe("numvqa-resnet").with_options(keep_limits=True)
+    whole = load_recipe("numvqa-resnet").with_options(keep_limits=True, tune_steps=10)
     ablated = whole.without([name])
     assert ablated.name == f"numvqa-resnet, {name}"
     before, after = whole.to_json(), ablated.to_json()

@@ -28,6 +28,7 @@ TINY = Recipe(
     batch_size=8,
     pretrain_steps=3,
     joint_steps=4,
+    tune_steps=2,
     calibrate_steps=2,
     n_augmented_tasks=20,
     precision="float32",
@@ -57,7 +58,7 @@ def weights(trained):
     return {**trained.supernet.backbone.state_dict(), **trained.assembler.state_dict()}
 
 
-@pytest.mark.parametrize("kill", [("pretrain", 2), ("joint", 3)])
+@pytest.mark.parametrize("kill", [("pretrain", 2), ("joint", 3), ("tune", 1)])
 def test_a_killed_run_resumes_to_the_very_same_weights(digits, tmp_path, kill):
     whole = train(TINY, tmp_path / "whole", digits)
     with pytest.raises(Killed):
@@ -67,7 +68,22 @@ def test_a_killed_run_resumes_to_the_very_same_weights(digits, tmp_path, kill):
         assert torch.equal(tensor, weights(cut)[name]), name
     with open(tmp_path / "cut" / "metrics.csv") as file:
         rows = [(row["stage"], row["step"]) for row in csv.DictReader(file)]
-    assert rows == [("pretrain", "3"), ("joint", "4")]
+    assert rows == [("pretrain", "3"), ("joint", "4"), ("tune", "2")]
+
+
+def test_the_tuning_stage_sees_gates_that_keep_their_limit(digits, tmp_path, monkeypatch):
+    seen = []
+    forward = JointLoss.forward
+
+    def note(self, batch, noise, gate_weight):
+        seen.append((self.recipe.keep_limits, gate_weight))
+        return forward(self, batch, noise, gate_weight)
+
+    monkeypatch.setattr(JointLoss, "forward", note)
+    train(TINY, tmp_path / "run", digits)
+    kept, weight = zip(*seen, strict=True)
+    assert kept == (False,) * TINY.joint_steps + (True,) * TINY.tune_steps
+    assert weight[-2:] == (TINY.gate_loss_weight,) * 2
 
 
 def test_what_is_saved_is_what_is_loaded(digits, tmp_path):
