@@ -135,4 +135,5 @@ def _table_4(scenarios: pd.DataFrame, preparation: pd.DataFrame) -> ShownTable:
              even.get(method)]
         )  # fmt: skip
     header = ("method", "once, s", "a scenario, s", "paper: once, s", "paper: a scenario, s", "break-even scenarios")
-    return ShownTable("table4", "Table 4: what it costs", header, tuple(rows))
+    note = "Seconds until there is a model; measuring it on the device takes about a second more with every method."
+    return ShownTable("table4", "Table 4: what it costs", header, tuple(rows), note)
