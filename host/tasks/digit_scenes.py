@@ -209,7 +209,8 @@ def _patch(ink: NDArray[np.uint8], height: float, rng: np.random.Generator) -> N
         (int(size[0]), int(size[1])), Image.Transform.AFFINE, tuple(affine.ravel()), Image.Resampling.BICUBIC
     )
     edge = rng.uniform(0.3, 0.5)  # the grey level that becomes the edge: thick strokes and thin ones
-    return np.clip((np.asarray(drawn) / 255 - edge) * max(1.0, scale) + 0.5, 0.0, 1.0)
+    steepness = max(0.5 / edge, scale)  # at least such that paper is clear, or a digit would show its patch
+    return np.clip((np.asarray(drawn) / 255 - edge) * steepness + 0.5, 0.0, 1.0)
 
 
 def _centre(canvas: _Canvas, height: float, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -79,7 +79,7 @@ def _stretched(field: Field) -> Field:
 
 def _ground_colour(rng: np.random.Generator) -> NDArray[np.float64]:
     """Any lightness and hue; mostly muted, as walls, fields and streets are."""
-    return polar_to_lab(rng.uniform(15, 92), 55 * rng.beta(1.2, 2.2), rng.uniform(0, 360))
+    return polar_to_lab(rng.uniform(12, 98), 60 * rng.beta(1.2, 2.0), rng.uniform(0, 360))
 
 
 def _strew(canvas: Field, rng: np.random.Generator) -> None:
