@@ -120,11 +120,11 @@ def test_a_folder_that_cannot_be_written(edgewright, tmp_path):
 def test_ctrl_c_says_how_to_go_on(tmp_path):
     words = ["data", "coloured-digits", str(tmp_path / "digits"), "--images", "5000", "--side", "32"]
     child = subprocess.Popen([sys.executable, "-c", MAIN, *words], stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while not list((tmp_path / "digits").glob("train/*.png")) and time.monotonic() < deadline:
         time.sleep(0.01)
     child.send_signal(signal.SIGINT)
-    _, said = child.communicate(timeout=60)
+    _, said = child.communicate(timeout=90)
     assert child.returncode == 130 and "the same command goes on" in said
 
 

@@ -154,6 +154,7 @@ def test_every_kind_of_segmentation_becomes_a_mask(place):
         {"size": [48, 64], "counts": [3, 4]},
         {"size": [48, 64], "counts": [-1, 3073]},
         {"size": [48, 64], "counts": [10**30]},
+        {"size": [48, 64], "counts": [0, 10**13]},
         {"size": [48, 64], "counts": "PPPPPP"},
         {"size": [48, 64], "counts": "\u00e9"},
         {"size": [9, 9], "counts": [81]},

@@ -1,10 +1,10 @@
 import hashlib
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from edgewright.host.errors import InputError
@@ -94,40 +94,43 @@ def test_a_split_draws_its_own_digits(splits, monkeypatch):
     assert [len(digits.labels) for digits in drawn] == [3800, 200, 1000]
 
 
-CODE = """
-import sys
+KILLED = """
+import io, os, pickle, signal, sys
 from pathlib import Path
+from PIL import Image
 from edgewright.host.tasks import coloured_digits
-from edgewright.host.tasks.digits import load_digits
+
+save = Image.Image.save
+
+def save_or_die(image, path, format):
+    if not path.name.startswith(".000013.png"):
+        return save(image, path, format)
+    whole = io.BytesIO()
+    save(image, whole, format)
+    path.write_bytes(whole.getvalue()[:100])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+Image.Image.save = save_or_die
 coloured_digits._PART = 5
-wanted = coloured_digits.DigitSet("train", 40, side=64, seed=5, crowd_share=0.3)
-coloured_digits.write_digit_set(Path(sys.argv[1]), wanted, load_digits())
+coloured_digits.write_digit_set(Path(sys.argv[1]), *pickle.loads(sys.stdin.buffer.read()))
 """
 
 
-def test_a_kill_leaves_no_half_file_and_a_rerun_goes_on(tmp_path, splits, monkeypatch):
-    child = subprocess.Popen([sys.executable, "-c", CODE, str(tmp_path / "killed")])
-    images = tmp_path / "killed" / "train"
-    deadline = time.monotonic() + 60
-    while len(list(images.glob("*.png"))) < 12 and child.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.002)
-    child.send_signal(signal.SIGKILL)
-    assert child.wait() == -signal.SIGKILL, "it was done before it could be killed"
-    assert not (tmp_path / "killed" / "annotations" / "instances_train.json").exists()
-    for path in images.glob("??????.png"):
-        assert load_square_of(path).shape == (3, 64, 64)
-    (images / ".000013.png.half").write_bytes(b"what a kill may leave behind")
-    before = {path.name: path.stat().st_mtime_ns for path in images.glob("??????.png")}
+def test_a_kill_in_the_middle_of_an_image_leaves_no_half_file_and_a_rerun_goes_on(tmp_path, splits, monkeypatch):
     monkeypatch.setattr(coloured_digits, "_PART", 5)
-    wanted = DigitSet("train", 40, 64, 5, crowd_share=0.3)
-    write_digit_set(tmp_path / "killed", wanted, splits)
+    wanted, killed = DigitSet("train", 24, 64, 5, crowd_share=0.3), tmp_path / "killed"
+    words = [sys.executable, "-c", KILLED, str(killed)]
+    done = subprocess.run(words, input=pickle.dumps((wanted, splits)), check=False)
+    assert done.returncode == -signal.SIGKILL and not (killed / "annotations" / "instances_train.json").exists()
+    stamps = {path: path.stat().st_mtime_ns for path in (killed / "train").glob("??????.png")}
+    assert [path.name for path in sorted(stamps)] == [f"{number:06d}.png" for number in range(13)]
+    assert len(list((killed / "train").iterdir())) == 14  # the half is there, under a name that nobody reads
+    for path in stamps:
+        assert load_square(DetectionImage(path, 64, 64, ()), 64).pixels.any()
+    write_digit_set(killed, wanted, splits)
     write_digit_set(tmp_path / "whole", wanted, splits)
-    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
-    assert all((images / name).stat().st_mtime_ns == before[name] for name in sorted(before)[:10])
-
-
-def load_square_of(path):
-    return load_square(DetectionImage(path, 64, 64, ()), 64).pixels
+    assert contents(killed) == contents(tmp_path / "whole")
+    assert all(path.stat().st_mtime_ns == stamps[path] for path in sorted(stamps)[:10])
 
 
 def test_a_finished_set_is_left_alone_and_a_lost_image_drawn_again(tmp_path, splits):

@@ -73,6 +73,14 @@ def test_nothing_but_its_ink_shows_where_a_digit_lies(digits, height):
         assert border.max() < 0.01 and opacity.max() > 0.99
 
 
+def test_a_digit_that_nobody_could_see_is_not_drawn(digits, monkeypatch):
+    monkeypatch.setattr(digit_scenes, "background", lambda side, rng: np.ones((side, side, 3)))
+    white, black = (Frequencies(EVEN.digits, tuple(float(i == index) for i in range(6))) for index in (0, 2))
+    for frequencies, drawn in ((white, False), (black, True)):
+        scenes = [draw_scene(digits, 48, frequencies, np.random.default_rng([6, index])) for index in range(10)]
+        assert any(scene.objects for scene in scenes) == drawn
+
+
 def test_sizes_vary(scenes):
     heights = [np.ptp(np.flatnonzero(each.mask.any(1))) + 1 for scene in scenes for each in scene.objects]
     assert min(heights) < 0.2 * SIDE and max(heights) > 0.5 * SIDE
