@@ -45,5 +45,10 @@ class Workspace:
         return self.root / "reports"
 
     @property
+    def colours(self) -> Path:
+        """Colours of annotated objects, found once."""
+        return self.root / "colours"
+
+    @property
     def bundles(self) -> Path:
         return self.root / "bundles"

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ..errors import EdgewrightError
+from .data_commands import data_app
 from .device_commands import agent_app, device_app
 from .options import Json, MnistDir, Numbers, SupernetDir, WorkspaceDir
 from .output import clean
@@ -29,6 +30,7 @@ app.add_typer(device_app, name="device")
 app.add_typer(agent_app, name="agent")
 app.add_typer(predictor_app, name="predictor")
 app.add_typer(supernet_app, name="supernet")
+app.add_typer(data_app, name="data")
 
 Bound = str | None  # text, so that "12 s" gets a sentence
 

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 
+_SEPARATORS = re.compile(r"[,|;/]")
+
 
 @dataclass(frozen=True)
 class AttributeGroup:
@@ -67,12 +69,11 @@ class AttributeSpace:
         return Task(tuple(sorted(wanted, key=self._index.__getitem__)))
 
     def parse(self, text: str) -> Task:
-        """Read "only two, even" or the plain phrase "only two even". Raises `InputError`."""
-        phrase = " ".join(text.lower().split())
-        if not phrase.strip(" ,"):
+        """Read "only two, even", "car, white|lime" or a plain phrase such as "only two even". Raises `InputError`."""
+        parts = [" ".join(part.split()) for part in _SEPARATORS.split(text.lower())]
+        if not any(parts):
             raise InputError(f"the task is empty; name its attributes, such as {self.example!r}")
-        parts = [part.strip() for part in phrase.split(",")] if "," in phrase else self._split(phrase)
-        return self.task(self._spelled(part) for part in parts if part and part not in self.fillers)
+        return self.task(name for part in parts for name in self._names(part))
 
     def encode(self, attributes: Iterable[str]) -> NDArray[np.float32]:
         """Multi-hot vector `(T,)`. Takes any known attributes: training also uses combinations no task may have."""
@@ -82,8 +83,8 @@ class AttributeSpace:
 
     @property
     def example(self) -> str:
-        """Some task of the space, as a user would write it."""
-        return ", ".join(group.attributes[-1] for group in self.groups if group.min_count)
+        """Some task of the space, as a user would write it: one attribute of every group."""
+        return ", ".join(group.attributes[-1] for group in self.groups)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -97,8 +98,16 @@ class AttributeSpace:
         groups = tuple(AttributeGroup(name, tuple(names), low, high) for name, names, low, high in data["groups"])
         return cls(groups, dict(data["aliases"]), frozenset(data["fillers"]))
 
+    def _names(self, part: str) -> list[str]:
+        """The attributes that what stands between two separators names; what is unknown is left as it was typed."""
+        whole = self._spelled(part)
+        if whole in self._index:
+            return [whole]
+        pieces = [self._spelled(piece) for piece in self._split(part) if piece not in self.fillers]
+        return pieces if any(piece in self._index for piece in pieces) else [whole] * bool(pieces)
+
     def _split(self, phrase: str) -> list[str]:
-        """Cut a phrase without commas into known spellings, the longest first; unknown words stay as they are."""
+        """Cut a phrase into known spellings, the longest first; unknown words stay as they are."""
         spellings = sorted({*self.attributes, *self.aliases}, key=len, reverse=True)
         pattern = "|".join(re.escape(spelling) for spelling in spellings)
         return re.findall(rf"(?:{pattern})(?!\S)|\S+", phrase)

@@ -1,0 +1,174 @@
+"""`edgewright data`: making a detection data set, and finding the colours of one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError, Interrupted
+from ..workspace import Workspace
+from .output import Output
+
+if TYPE_CHECKING:
+    from ..tasks.coco import DetectionSet
+    from ..tasks.colours import ColourAnnotator
+
+ANNOTATORS = ("pixels", "vqa")
+NO_COLOUR = "none"
+
+Counts = Mapping[tuple[str, str | None], int]
+
+
+@dataclass(frozen=True)
+class AnnotateOptions:
+    """What `edgewright data annotate` was asked for."""
+
+    categories: str | None = None
+    splits: tuple[str, ...] = ()
+    annotator: str = "pixels"
+    model: str | None = None
+
+
+def coloured_digits(
+    folder: Path, wanted: tuple[str, int, int, int, bool, float], mnist_dir: Path | None, as_json: bool
+) -> None:
+    from ..tasks.coco import CocoFile, detection_set
+    from ..tasks.coloured_digits import DigitSet, write_digit_set
+    from ..tasks.digits import load_digits
+
+    digit_set, output = DigitSet(*wanted), Output(as_json)
+    try:
+        with output.bar("drawing") as bar:
+            written = write_digit_set(folder, digit_set, load_digits(mnist_dir), bar.update)
+    except KeyboardInterrupt as stop:
+        raise Interrupted("stopped; the same command goes on after what is written") from stop
+    coco = CocoFile.read(written)
+    found = detection_set(coco)
+    _show_counts(output, found.categories, found.counts())
+    output.say(f"{written.images}: {len(found.images)} images; annotations: {written.annotations}")
+    output.done(
+        {
+            "images": len(found.images),
+            "objects": found.counts().total(),
+            "crowds": _crowds(found),
+            "folder": str(written.images),
+            "annotations": str(written.annotations),
+            "counts": _by_category(found.categories, found.counts()),
+        }
+    )
+
+
+def annotate(folder: Path, options: AnnotateOptions, workspace: Path | None, as_json: bool) -> None:
+    from ..tasks.coco import splits
+
+    output = Output(as_json)
+    names = options.splits or tuple(splits(folder))
+    if not names:
+        raise InputError(
+            f"no annotations in {folder}; expected {folder}/annotations/instances_SPLIT.json "
+            f"and images in {folder}/SPLIT"
+        )
+    annotator = _annotator(options)
+    cache = Workspace.find(workspace).colours
+    results = {name: _annotate_split(output, folder, name, options, annotator, cache) for name in names}
+    output.done({"annotator": annotator.name, "splits": results})
+
+
+def _annotate_split(
+    output: Output, folder: Path, split: str, options: AnnotateOptions, annotator: ColourAnnotator, cache: Path
+) -> dict[str, Any]:
+    from ..tasks.coco import CocoFile, CocoFolder, detection_set
+    from ..tasks.colour_cache import annotated_set, cache_path
+
+    coco = CocoFile.read(CocoFolder.of(folder, split), _categories(options.categories))
+    try:
+        with output.bar(f"looking at {split}") as bar:
+            found = annotated_set(coco, annotator, cache, bar.update)
+    except KeyboardInterrupt as stop:
+        raise Interrupted("stopped; the same command goes on after the images it has seen") from stop
+    written = detection_set(coco) if coco.has_colours else None
+    path = cache_path(coco, annotator, cache)
+    output.say(f"{split}: {len(found.images)} images, {found.counts().total()} objects, {_crowds(found)} crowds")
+    _show_counts(output, found.categories, found.counts())
+    for sentence in _remarks(found):
+        output.say(sentence)
+    agreement = _agreement(found, written) if written else None
+    if agreement:
+        shares = ", ".join(f"{name} {share:.1%}" for name, share in agreement.items())
+        output.say(f"agrees with the colours that the file itself gives: {shares}")
+    output.say(f"kept in {path}")
+    return {
+        "images": len(found.images),
+        "objects": found.counts().total(),
+        "crowds": _crowds(found),
+        "left_out": found.left_out.reasons,
+        "degenerate_boxes": found.n_degenerate,
+        "counts": _by_category(found.categories, found.counts()),
+        "agreement": agreement,
+        "cache": str(path),
+    }
+
+
+def _annotator(options: AnnotateOptions) -> ColourAnnotator:
+    if options.annotator not in ANNOTATORS:
+        raise InputError(f"--annotator must be {' or '.join(ANNOTATORS)}, got {options.annotator!r}")
+    if options.annotator == "vqa":
+        from ..tasks.vqa_colours import DEFAULT_MODEL, VqaColours
+
+        return VqaColours.of_model(options.model or DEFAULT_MODEL)
+    if options.model is not None:
+        raise InputError(f"--model goes with --annotator vqa only, got --model {options.model}")
+    from ..tasks.colours import PixelColours
+
+    return PixelColours()
+
+
+def _categories(given: str | None) -> list[str] | None:
+    if given is None:
+        return None
+    names = [" ".join(name.split()) for name in given.split(",")]
+    if not all(names):
+        raise InputError(f'--categories takes names with commas between, such as "car, person", got {given!r}')
+    return list(dict.fromkeys(names))
+
+
+def _remarks(found: DetectionSet) -> list[str]:
+    remarks = [found.left_out.sentence()] if len(found.left_out) else []
+    if found.n_degenerate:
+        remarks.append(f"{found.n_degenerate} boxes less than a pixel wide or high are left out")
+    return remarks
+
+
+def _show_counts(output: Output, categories: Sequence[str], counts: Counts) -> None:
+    table = _by_category(categories, counts)
+    header = ["category", *next(iter(table.values()), {}), "all"]
+    rows = [[name, *map(str, row.values()), str(sum(row.values()))] for name, row in table.items()]
+    output.grid(header, rows)
+
+
+def _by_category(categories: Sequence[str], counts: Counts) -> dict[str, dict[str, int]]:
+    from ..tasks.attrod import COLOURS
+
+    return {
+        name: {colour or NO_COLOUR: counts.get((name, colour), 0) for colour in (*COLOURS, None)} for name in categories
+    }
+
+
+def _crowds(found: DetectionSet) -> int:
+    return sum(each.crowd for image in found.images for each in image.objects)
+
+
+def _agreement(found: DetectionSet, written: DetectionSet) -> dict[str, float]:
+    """Of the objects that the file gives a colour, or none, the share that was found to have it."""
+    truth = {image.path: image.objects for image in written.images}
+    total: Counter[str] = Counter()
+    same: Counter[str] = Counter()
+    for image in found.images:
+        for seen, true in zip(image.objects, truth[image.path], strict=True):
+            if not true.crowd:
+                total[true.colour or NO_COLOUR] += 1
+                same[true.colour or NO_COLOUR] += seen.colour == true.colour
+    return {name: same[name] / count for name, count in sorted(total.items())}
