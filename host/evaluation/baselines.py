@@ -25,6 +25,7 @@ from ..training.pruning import pruned, with_new_head
 from ..training.recipe import Recipe
 from ..training.single import Fitted, UntilFlat, fit_counts, fit_task
 from ..training.stages import N_COUNT_LOGITS
+from .table import file_stem
 
 _CLOSE = 0.03  # of the budget
 
@@ -141,8 +142,7 @@ class Baselines:
         write_atomic(self._note(job), json.dumps(facts).encode())
 
     def _weights(self, job: Job) -> Path:
-        name = "".join(letter if letter.isalnum() else "-" for letter in job.name)
-        return self.folder / "models" / f"{name}.safetensors"
+        return self.folder / "models" / f"{file_stem(job.name)}.safetensors"
 
     def _note(self, job: Job) -> Path:
         return self._weights(job).with_suffix(".json")

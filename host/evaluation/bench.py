@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from edgewright.converters.torch_to_tflite import convert
 from edgewright.device_agent.template import Template
@@ -24,6 +25,7 @@ from ..customize.verification import cost_of, measure_model
 from ..devices.connect import open_session
 from ..devices.registry import Registry
 from ..errors import InputError
+from ..files import write_atomic
 from ..gates import Gates
 from ..predictors.learning import MIN_SUBNETS, learning_curve
 from ..profiling.plan import PlanOptions
@@ -36,10 +38,11 @@ from ..training.recipe import Recipe
 from ..training.single import Fitted, task_accuracy
 from .baselines import Baselines
 from .options import Options
-from .table import ResultTable, number
+from .table import ResultTable, file_stem, number
 
 PREPARATION = ("method", "what", "seconds")
 LEARNING = ("n_train", "mape", "least", "most")
+LEARNING_FILE = "learning.csv"
 FULL = ("supernet", "latency_ms", "memory_mib", "size_mib")
 
 
@@ -48,7 +51,7 @@ def preparation_table(folder: Path) -> ResultTable:
 
 
 def learning_table(folder: Path) -> ResultTable:
-    return ResultTable(folder / "learning.csv", LEARNING, 1)
+    return ResultTable(folder / LEARNING_FILE, LEARNING, 1)
 
 
 def full_table(folder: Path) -> ResultTable:
@@ -86,8 +89,7 @@ class Bench:
         return task_accuracy(fitted.model, task, self.digits.test, self.options.n_images, self.options.seed)
 
     def generated_path(self, task: Task, share: float) -> Path:
-        name = "".join(letter if letter.isalnum() else "-" for letter in str(task))
-        return self.folder / "models" / f"edgewright-{name}-{share:g}.tflite"
+        return self.folder / "models" / f"edgewright-{file_stem(str(task))}-{share:g}.tflite"
 
     def generated_gates(self, task: Task, share: float) -> Gates | None:
         """Of the model that customising delivered for a scenario; None where it found none."""
@@ -155,10 +157,10 @@ def _campaign(
 
 
 def _learning(folder: Path, records: list[Record], trained: TrainedSupernet, seed: int) -> None:
-    """Fig. 13, of the campaign on this machine."""
-    table = learning_table(folder)
-    if table.rows or len({record.gates_digest for record in records}) < 2 * MIN_SUBNETS:
+    """Fig. 13, of the campaign on this machine; all of its points or none."""
+    if learning_table(folder).rows or len({record.gates_digest for record in records}) < 2 * MIN_SUBNETS:
         return
     plan = trained.supernet.plan
-    for point in learning_curve(records, trained.supernet.space, plan.layers, np.random.default_rng(seed)).points:
-        table.add(vars(point))
+    curve = learning_curve(records, trained.supernet.space, plan.layers, np.random.default_rng(seed))
+    points = pd.DataFrame([vars(point) for point in curve.points], columns=list(LEARNING))
+    write_atomic(folder / LEARNING_FILE, points.to_csv(index=False, float_format="%.6g").encode())

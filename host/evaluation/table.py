@@ -57,6 +57,11 @@ class ResultTable:
         return tuple(row[name] for name in self.columns[: self.n_key])
 
 
+def file_stem(text: str) -> str:
+    """A name for a file out of any text: letters and digits stay."""
+    return "".join(letter if letter.isalnum() else "-" for letter in text)
+
+
 def number(text: str) -> float | None:
     """A cell as a number; None where it is empty."""
     return float(text) if text else None

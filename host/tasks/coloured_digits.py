@@ -164,16 +164,17 @@ def _refuse_another(folder: CocoFolder, parts: Path, identity: dict[str, Any]) -
         except (OSError, ValueError, KeyError, TypeError):
             found = None
         if found != identity:
-            raise InputError(
-                f"{path} is of {_described(found)}, not of the set asked for ({_described(identity)}); "
-                "choose another folder, or remove it"
-            )
+            difference = _difference(found, identity)
+            raise InputError(f"{path} is of another set{difference}; choose another folder, or remove it")
 
 
-def _described(identity: Any) -> str:
-    if not isinstance(identity, dict):
-        return "another kind"
-    return ", ".join(f"{key} {value}" for key, value in identity.items())
+def _difference(found: Any, asked: dict[str, Any]) -> str:
+    """Such as " (seed 0, asked for is 3)"; empty for a file that some other program made."""
+    if not isinstance(found, dict):
+        return ""
+    differing = [key for key, value in asked.items() if found.get(key) != value]
+    said = "; ".join(f"{key} {found.get(key)}, asked for is {asked[key]}" for key in differing)
+    return f" ({said})" if said else ""
 
 
 def _remove_halves(images: Path) -> None:

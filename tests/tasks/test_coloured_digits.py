@@ -145,11 +145,11 @@ def test_a_finished_set_is_left_alone_and_a_lost_image_drawn_again(tmp_path, spl
 def test_another_set_in_the_same_place_is_refused(tmp_path, splits):
     write_digit_set(tmp_path, DigitSet("test", 2, 32), splits)
     write_digit_set(tmp_path, DigitSet("train", 2, 32), splits)  # another split may lie beside it
-    with pytest.raises(InputError, match="instances_test.json is of split test, n_images 2, .*; choose another folder"):
+    with pytest.raises(InputError, match=r"test.json is of another set \(seed 0, asked for is 1\); choose another"):
         write_digit_set(tmp_path, DigitSet("test", 2, 32, seed=1), splits)
     data = json.loads((tmp_path / "annotations" / "instances_test.json").read_bytes())
     (tmp_path / "annotations" / "instances_test.json").write_text(json.dumps(data | {"info": {}}))
-    with pytest.raises(InputError, match="is of another kind"):
+    with pytest.raises(InputError, match="is of another set; choose another folder"):
         write_digit_set(tmp_path, DigitSet("test", 2, 32), splits)
 
 
