@@ -94,7 +94,9 @@ def _against_pruning(scenarios: pd.DataFrame) -> Claim:
 def _gain(scenarios: pd.DataFrame, baseline: str) -> pd.Series[float]:
     """Points of accuracy that customising is above a baseline, by scenario."""
     table = by_method(scenarios)
-    return 100 * (table["edgewright"] - table[baseline]) if len(table) else pd.Series([float("nan")])
+    if table.empty or not {"edgewright", baseline} <= set(table.columns):
+        return pd.Series([float("nan")])  # a page written half-way, before the first such model is measured
+    return 100 * (table["edgewright"] - table[baseline])
 
 
 def _points(gain: pd.Series[float]) -> str:

@@ -139,6 +139,17 @@ def test_break_even_by_hand():
     assert break_even(each, once) == {"retrain": pytest.approx(10.0)}
 
 
+def test_a_page_written_before_a_method_has_any_row_says_nothing_of_it():
+    row = {"task": "t", "share": 0.5, "budget_ms": 1.0, "budget_mib": 1.0, "latency_ms": 0.5, "memory_mib": 0.5}
+    scenarios = pd.DataFrame([{**row, "method": "edgewright", "accuracy": 0.9, "seconds": 1.0}])
+    accuracy = pd.DataFrame(
+        [{"supernet": "s", "task": "t", "limit": 0.2, "held_out": False, "ratio": 0.2, "accuracy": 0.9}]
+    )
+    found = {claim.claim: claim for claim in claims(accuracy, scenarios, pd.DataFrame(columns=["method", "seconds"]))}
+    assert found["every generated model is within its budget"].verdict == "reached"
+    assert found["better than Prune&Tune"].verdict == "not reached"
+
+
 def test_a_claim_that_is_missed_is_said_to_be():
     accuracy = pd.DataFrame(
         {"supernet": "s", "task": "t", "limit": [0.05, 0.2] * 2, "held_out": [False, False, True, True],
