@@ -98,7 +98,7 @@ def _run(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
             return cost_model(fit_to(records, trained, store.verifications("local", sha)), options.confidence)
 
         customizer = Customizer(
-            trained, template, fitted(), load_digits().test, folder / "artifacts", keep=keep, refit=fitted
+            trained, template, fitted(), numvqa.NumVqa(load_digits()), folder / "artifacts", keep=keep, refit=fitted
         )
         rows = []
         for scenario in scenarios(customizer.predict, trained, options.scenarios, options.seed):
@@ -120,7 +120,7 @@ def _run(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
                     "tries": artifact.tries,
                     "use": used(artifact.measured, scenario.budget),
                     "filled": used(artifact.candidate.estimate.upper, scenario.budget),
-                    "accuracy": artifact.verification.accuracy,
+                    "accuracy": artifact.verification.score,
                     "customize_s": artifact.customize_s,
                 }
             )

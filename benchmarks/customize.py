@@ -39,7 +39,7 @@ def customizer(folder: Path) -> Customizer:
     with Store.open(folder / "store.sqlite") as store, open_session(Registry(folder).get("local"), folder) as session:
         profile_device(session, store, "local", trained, template, PlanOptions(SUBNETS), TimingProtocol())
         predictors = fit_to(campaign_records(store, "local", template), trained)
-    return Customizer(trained, template, cost_model(predictors), load_digits().test, folder / "artifacts")
+    return Customizer(trained, template, cost_model(predictors), numvqa.NumVqa(load_digits()), folder / "artifacts")
 
 
 def main() -> None:

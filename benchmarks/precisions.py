@@ -36,14 +36,14 @@ class Bench:
     """The shipped supernet and its templates in all precisions, and a session on this machine."""
 
     def __init__(self, folder: Path, session: Any) -> None:
-        self.session, self.digits = session, load_digits()
+        self.session, self.domain = session, numvqa.NumVqa(load_digits())
         self.trained = TrainedSupernet.load(shipped_supernet())
-        self.templates = {each: load_or_build(self.trained, folder, precision=each) for each in Precision}
+        self.templates = {each: load_or_build(self.trained, folder, precision=each, domain=self.domain) for each in Precision}
 
     def rows(self, task: Task) -> list[dict[str, Any]]:
         gates = self.trained.assembler.assemble([Request(task, LIMIT)])[0]
         subnet = self.trained.supernet.extract(gates)
-        examples = numvqa.examples(task, self.digits.test, N_IMAGES, np.random.default_rng(0))
+        examples = self.domain.examples(task, "test", N_IMAGES, np.random.default_rng(0))
         slices = {each: template.emit(gates.pack()).tobytes() for each, template in self.templates.items()}
         files = {each: self._delivered(slices[Precision.FLOAT32], task, each) for each in Precision}
         shown = {each: verify(self.session, files[each], subnet, examples, precision=each) for each in Precision}
@@ -59,7 +59,7 @@ class Bench:
                 "precision": str(each),
                 "ratio": gates.ratio,
                 "size_bytes": len(files[each]),
-                "accuracy": shown[each].accuracy,
+                "accuracy": shown[each].score,
                 "agreement": shown[each].agreement,
                 "parity_max_abs": shown[each].parity_max_abs,
                 "latency_ms": median(latencies["file", each]),
@@ -72,7 +72,7 @@ class Bench:
     def _delivered(self, float32: bytes, task: Task, precision: Precision) -> bytes:
         if precision is Precision.FLOAT32:
             return float32
-        return Quantization(precision, self.templates[precision], self.digits.train).quantize(float32, task)
+        return Quantization(precision, self.templates[precision], self.domain).quantize(float32, task)
 
 
 def main() -> None:

@@ -19,7 +19,9 @@ from edgewright.host.supernet.backbones import build_backbone
 from edgewright.host.supernet.supernet import modularize
 from edgewright.host.tasks import numvqa
 from edgewright.host.tasks.digits import load_digits
-from edgewright.host.training.batches import Batch, BatchSource, step_rng
+from edgewright.host.training.batches import Batch, BatchSource
+from edgewright.host.training.numvqa_objective import NumVqaObjective
+from edgewright.host.training.steps import step_rng
 from edgewright.host.training.recipe import Recipe
 from edgewright.host.training.recipe_files import load_recipe
 from edgewright.host.training.stages import JointLoss, JointNoise, random_gates
@@ -55,7 +57,8 @@ def task_loss(model: Callable[[Tensor], Tensor], batch: Batch, recipe: Recipe) -
 
 
 def steps_of(recipe: Recipe) -> dict[str, Step]:
-    batch = BatchSource(recipe, load_digits().train).draw("joint", 0)
+    domain = numvqa.NumVqa(load_digits())
+    batch = BatchSource(recipe, domain.digits.train).draw("joint", 0)
     example = torch.zeros(2, *recipe.backbone.image_shape)
     plain = plain_backbone(recipe)
     gated, joint = (modularize(plain_backbone(recipe), example, recipe.backbone.policy).train() for _ in range(2))
@@ -63,7 +66,7 @@ def steps_of(recipe: Recipe) -> dict[str, Step]:
     _, generator = step_rng(recipe.seed, "joint", 1)
     gates = random_gates(recipe.batch_size, gated.space, 0.2, generator)
     noise = JointNoise.draw(recipe.batch_size, joint.space, recipe, generator)
-    loss = JointLoss(joint, assembler, recipe)
+    loss = JointLoss(joint, assembler, NumVqaObjective(domain), recipe)
     return {
         "plain": stepping(list(plain.parameters()), lambda: task_loss(plain, batch, recipe), recipe),
         "gated": stepping(

@@ -40,6 +40,11 @@ class TrainedSupernet:
         channels, height, width = self.facts["recipe"]["backbone"]["image_shape"]
         return channels, height, width
 
+    @property
+    def domain_name(self) -> str:
+        """The task domain that it was trained for, as recipes name it."""
+        return str(self.facts["recipe"].get("tasks", "numvqa"))
+
     @cached_property
     def digest(self) -> str:
         """Of structure and weights: two supernets with the same digest give the same templates."""

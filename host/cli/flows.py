@@ -36,6 +36,7 @@ def customize(
     test_images: int,
     precision: str,
     supernet: Path | None,
+    data: Path | None,
     workspace: Path | None,
     as_json: bool,
 ) -> None:
@@ -49,7 +50,7 @@ def customize(
     Registry(place.root).get(device)
     if push:
         check_delivered_name(out)
-    flow = _Flow(output, place, device, supernet, task, numbers, test_images)
+    flow = _Flow(output, place, device, supernet, task, numbers, test_images, data)
     with flow.opened():
         flow.ensure_records()
         artifact = flow.customize(budget, out, push, confidence, fill)
@@ -92,19 +93,22 @@ class _Flow:
         task: str,
         precision: Precision,
         test_images: int = 500,
+        data: Path | None = None,
     ) -> None:
         from ..assembler.archive import TrainedSupernet
         from ..customize.templates import load_or_build
         from ..shipped import find_supernet
+        from .domains import domain_of
 
         self.output, self.place, self.device, self.test_images = output, place, device, test_images
         self.precision = precision
         self.trained = TrainedSupernet.load(find_supernet(supernet))
         self.task: Task = self.trained.tasks.parse(task)  # before the conversion, which takes its time
+        self.domain = domain_of(self.trained, place, output, data)
         self.template = load_or_build(self.trained, place.templates, output.say)
         self.profiled = self.template
         if precision != "float32":
-            self.profiled = load_or_build(self.trained, place.templates, output.say, precision)
+            self.profiled = load_or_build(self.trained, place.templates, output.say, precision, self.domain)
 
     def opened(self) -> Any:
         from contextlib import ExitStack
@@ -155,12 +159,11 @@ class _Flow:
         from ..customize.quantization import Quantization
         from ..customize.scenario import Scenario
         from ..customize.verification import verification_record
-        from ..tasks.digits import load_digits
 
         campaign, records = campaign_with_records(self.store, self.device, self.profiled)
-        digits, sha, quantization = load_digits(), template_sha256(self.profiled), None
+        sha, quantization = template_sha256(self.profiled), None
         if self.precision != "float32":
-            quantization = Quantization(self.precision, self.profiled, digits.train)
+            quantization = Quantization(self.precision, self.profiled, self.domain)
         if quantization is not None and campaign is not None:
             self.output.say(
                 f"predictions come from campaign {campaign.id} of {self.device!r}: {len(records)} measurements in "
@@ -179,7 +182,7 @@ class _Flow:
             trained=self.trained,
             template=self.template,
             predict=fitted(),
-            digits=digits.test,
+            domain=self.domain,
             artifacts=self.place.artifacts,
             n_test_images=self.test_images,
             fills=fills,
@@ -201,7 +204,7 @@ def artifact_json(artifact: Artifact) -> dict[str, Any]:
     return {
         "task": str(artifact.scenario.task),
         "device": artifact.scenario.device,
-        "accuracy": artifact.verification.accuracy,
+        artifact.verification.score_name.key: artifact.verification.score,
         "precision": str(artifact.precision),
         "float32": artifact.float32,
         "agreement": artifact.verification.agreement,

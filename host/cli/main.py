@@ -63,6 +63,7 @@ def customize(
     test_images: Annotated[int, typer.Option(help="Images it is tested on, on the device.")] = 500,
     precision: Numbers = "float32",
     supernet: SupernetDir = None,
+    data: DataDir = None,
     workspace: WorkspaceDir = None,
     json_: Json = False,
 ) -> None:
@@ -70,7 +71,7 @@ def customize(
     from .flows import customize as run
 
     budget = (latency_ms, memory_mib, size_mib)
-    run(task, device, budget, confidence, fill, out, push, test_images, precision, supernet, workspace, json_)
+    run(task, device, budget, confidence, fill, out, push, test_images, precision, supernet, data, workspace, json_)
 
 
 @app.command()
@@ -219,7 +220,9 @@ def train(
     pretrain_steps: Annotated[int | None, typer.Option(help="Default: the recipe's.")] = None,
     joint_steps: Annotated[int | None, typer.Option(help="Default: the recipe's.")] = None,
     ablate: Annotated[list[str] | None, typer.Option(help="Leave a part of the method out; may be repeated.")] = None,
+    data: DataDir = None,
     mnist_dir: MnistDir = None,
+    workspace: WorkspaceDir = None,
     json_: Json = False,
 ) -> None:
     """Train a supernet and its assembler. `torchrun` in front of it trains on several GPUs or processes."""
@@ -229,12 +232,12 @@ def train(
 
     if show:
         return show_recipe(recipe)
-    run(recipe, out, TrainOptions(resume, seed, pretrain_steps, joint_steps, tuple(ablate or ())), mnist_dir, json_)
+    run(recipe, out, TrainOptions(resume, seed, pretrain_steps, joint_steps, tuple(ablate or ())), data, mnist_dir, workspace, json_)
 
 
 @app.command()
 def evaluate(
-    space: Annotated[str, typer.Argument(metavar="TASKS", help="Whose experiments: numvqa.")],
+    space: Annotated[str, typer.Argument(metavar="TASKS", help="Whose experiments: numvqa or attrod.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where tables, models and the page go.")],
     supernet: Annotated[
         list[Path] | None, typer.Option(help="A trained supernet; may be repeated. Default: the shipped ones.")
@@ -244,14 +247,22 @@ def evaluate(
     subnets: Annotated[int, typer.Option(help="Of the campaign on this machine.")] = 300,
     budget: Annotated[list[float] | None, typer.Option(help="Share of the full model's cost; may be repeated.")] = None,
     task: Annotated[list[str] | None, typer.Option(help="Task of the scenarios; may be repeated.")] = None,
+    method: Annotated[
+        list[str] | None, typer.Option(help="edgewright, retrain, retrain-equal or prune-tune. Default: all.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Baselines trained side by side. Default: one per core.")] = None,
+    data: DataDir = None,
     mnist_dir: MnistDir = None,
+    workspace: WorkspaceDir = None,
     json_: Json = False,
 ) -> None:
     """The paper's experiments on this machine, with its baselines: tables, and one page. Takes hours, resumes."""
+    from .evaluation import EvaluateOptions
     from .evaluation import evaluate as run
 
-    run(space, folder, supernet or [], part or [], images, subnets, budget or [], task or [], workers, mnist_dir, json_)
+    lists = ((each or []) for each in (supernet, part, budget, task, method))
+    options = EvaluateOptions(*lists, images, subnets, workers)
+    run(space, folder, options, data, mnist_dir, workspace, json_)
 
 
 def main() -> None:

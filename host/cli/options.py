@@ -20,6 +20,10 @@ MnistDir = Annotated[
     Path | None,
     typer.Option("--mnist-dir", help="torchvision's MNIST files, in place of the 5,000 digits that come along."),
 ]
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data", help="Detection: a folder in COCO's format. Default: generated coloured digits."),
+]
 Numbers = Annotated[
     str, typer.Option("--precision", help="float32, float16 (weights in half precision) or int8 (calibrated).")
 ]

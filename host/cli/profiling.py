@@ -174,17 +174,19 @@ def summary_json(profiled: Profiled) -> dict[str, Any]:
 
 
 def load_supernet(
-    supernet: Path | None, place: Workspace, output: Output, precision: str
+    supernet: Path | None, place: Workspace, output: Output, precision: str, data: Path | None = None
 ) -> tuple[TrainedSupernet, Template]:
     """A trained supernet (the shipped one by default) and its template in this precision."""
     from ..assembler.archive import TrainedSupernet
     from ..customize.quantization import parse_precision
     from ..customize.templates import load_or_build
     from ..shipped import find_supernet
+    from .domains import domain_of
 
     numbers = parse_precision(precision)
     trained = TrainedSupernet.load(find_supernet(supernet))
-    return trained, load_or_build(trained, place.templates, output.say, numbers)
+    domain = None if numbers == "float32" else domain_of(trained, place, output, data)
+    return trained, load_or_build(trained, place.templates, output.say, numbers, domain)
 
 
 def profile_command(device: str, precision: Precision | str) -> str:

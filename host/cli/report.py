@@ -41,12 +41,12 @@ def report(
     output, place = Output(as_json), Workspace.find(folder)
     from ..profiling.store import Store
     from ..report.gather import page_data
-    from ..tasks import numvqa
+    from ..tasks.opening import tasks_of
 
     with Store.open(place.store) as store:
         trained, template = load_supernet(supernet, place, output, precision)
         found = _gather(store, device, trained, template, precision)
-    data = page_data(found, numvqa.TASKS)
+    data = page_data(found, tasks_of(trained.domain_name, trained.tasks))
     stem = data.device if precision == "float32" else f"{data.device}-{precision}"
     if form == "html":
         from ..report.page import render

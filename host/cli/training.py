@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, Interrupted
 from ..files import write_atomic
+from ..workspace import Workspace
+from .domains import domain_of, recipe_domain
 from .output import Output
 
 if TYPE_CHECKING:
@@ -42,26 +44,34 @@ def show(recipe_name: str) -> None:
     sys.stdout.write(recipe_path(recipe_name).read_text("utf-8"))
 
 
-def train(recipe_name: str, out: Path | None, options: TrainOptions, mnist_dir: Path | None, as_json: bool) -> None:
+def train(
+    recipe_name: str,
+    out: Path | None,
+    options: TrainOptions,
+    data: Path | None,
+    mnist_dir: Path | None,
+    workspace: Path | None,
+    as_json: bool,
+) -> None:
     from ..training.recipe_files import load_recipe
 
     recipe = options.apply(load_recipe(recipe_name))
     if out is None:
         raise InputError("train needs --out DIR, the folder to write the supernet to")
-    from ..tasks.digits import load_digits
     from ..training.run import Progress
     from ..training.train import train as run
     from ..training.workers import is_first_process
 
     output = Output(as_json, silent=not is_first_process())
+    domain = recipe_domain(recipe, Workspace.find(workspace), output, data, mnist_dir)
     try:
         with output.bar("starting") as bar:
 
             def show(at: Progress) -> None:
-                note = f"loss {at.loss:.3f}, accuracy {at.accuracy:.1%}" if at.loss else ""
+                note = f"loss {at.loss:.3f}, score {at.score:.1%}" if at.loss else ""
                 bar.update(at.step, at.total, note, at.stage)
 
-            trained = run(recipe, out, load_digits(mnist_dir), resume=options.resume, on_progress=show)
+            trained = run(recipe, out, domain, resume=options.resume, on_progress=show)
     except KeyboardInterrupt as stop:
         raise Interrupted(f"stopped; `edgewright train {recipe_name} --out {out} --resume` goes on") from stop
     train_s = trained.facts["train_s"]
@@ -70,25 +80,31 @@ def train(recipe_name: str, out: Path | None, options: TrainOptions, mnist_dir: 
 
 
 def evaluate(
-    supernet: Path | None, images: int, seed: int, card_path: Path | None, mnist_dir: Path | None, as_json: bool
+    supernet: Path | None,
+    images: int,
+    seed: int,
+    card_path: Path | None,
+    data: Path | None,
+    mnist_dir: Path | None,
+    workspace: Path | None,
+    as_json: bool,
 ) -> None:
     from ..assembler.archive import TrainedSupernet
     from ..report.card import card
     from ..shipped import find_supernet
-    from ..tasks import numvqa
-    from ..tasks.digits import load_digits
     from ..training.evaluate import evaluate_tasks
 
     output = Output(as_json)
     trained = TrainedSupernet.load(find_supernet(supernet))
+    domain = domain_of(trained, Workspace.find(workspace), output, data, mnist_dir)
     with output.bar("tasks") as bar:
-        rows = evaluate_tasks(trained, load_digits(mnist_dir).test, numvqa.TASKS, LIMITS, images, seed, bar.update)
+        rows = evaluate_tasks(trained, domain, domain.tasks, LIMITS, images, seed, bar.update)
     summary = [_summary(limit, [row for row in rows if row.limit == limit]) for limit in LIMITS]
     output.grid(list(summary[0]), [[_cell(value) for value in row.values()] for row in summary])
     worst = sorted((row for row in rows if row.limit == 0.2), key=lambda row: row.accuracy)[:5]
     output.say("lowest at 20 %: " + "; ".join(f"{row.task} {row.accuracy:.1%}" for row in worst))
     if card_path is not None:
-        write_atomic(card_path, card(trained, rows, summary, images, seed).encode())
+        write_atomic(card_path, card(trained, domain, rows, summary, images, seed).encode())
         output.say(f"card: {card_path}")
     tasks = [vars(row) for row in rows]
     output.done({"digest": trained.digest, "images": images, "seed": seed, "summary": summary, "tasks": tasks})

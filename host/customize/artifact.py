@@ -51,7 +51,8 @@ class Artifact:
     @property
     def float32(self) -> dict[str, Any]:
         """The same model before it was quantised, on the same test images."""
-        return {"accuracy": self.verification.torch_accuracy, "size_bytes": self.float32_bytes}
+        verified = self.verification
+        return {verified.score_name.key: verified.torch_score, "size_bytes": self.float32_bytes}
 
     def manifest(self, supernet_digest: str, template_sha256: str, facts: dict[str, Any], seed: int) -> dict[str, Any]:
         gates = self.candidate.gates

@@ -23,8 +23,8 @@ from ..profiling.records import Measurement
 from ..search.algorithm1 import Candidate, Candidates, ask_all_limits, corrected
 from ..search.budget import Budget, Cost, CostModel, Estimate
 from ..search.fill import allowed_by, fill
-from ..tasks import Task, numvqa
-from ..tasks.digits import Digits
+from ..tasks import Task
+from ..tasks.domain import TaskDomain
 from .artifact import Artifact, write_manifest
 from .quantization import Quantization
 from .scenario import Scenario
@@ -68,7 +68,7 @@ class Customizer:
     trained: TrainedSupernet
     template: Template  # float32: of it models are cut
     predict: CostModel
-    digits: Digits  # what accuracy is tested on
+    domain: TaskDomain  # whose test images models are judged by
     artifacts: Path
     seed: int = 0
     n_test_images: int = N_TEST_IMAGES
@@ -113,7 +113,9 @@ class Customizer:
         started = time.perf_counter()
         candidates, draft = self.draft(scenario.task, scenario.budget)
         customize_s = time.perf_counter() - started
-        examples = numvqa.examples(scenario.task, self.digits, self.n_test_images, np.random.default_rng(self.seed))
+        examples = self.domain.examples(
+            scenario.task, "test", self.n_test_images, np.random.default_rng(self.seed)
+        )  # fmt: skip
         seen: list[tuple[Draft, Verification]] = []
         while True:
             subnet = self.trained.supernet.extract(draft.candidate.gates)

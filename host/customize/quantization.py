@@ -1,22 +1,17 @@
-"""Smaller numbers for a chosen model, calibrated on its own task; never on a digit that it is tested on.
-
-Shapes: `n` images of `(1, H, W)`.
-"""
+"""Smaller numbers for a chosen model, calibrated on its own task; never on an object that it is tested on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from edgewright.converters.precision import Precision
 from edgewright.device_agent.template import Template
-from numpy.typing import NDArray
 
 from ..errors import InputError, MeasurementError
-from ..tasks import Task, numvqa
-from ..tasks.digits import Digits
+from ..tasks import Task
+from ..tasks.domain import TaskDomain, calibration_images
 
 N_IMAGES = 300
 
@@ -30,13 +25,6 @@ def parse_precision(text: str) -> Precision:
         raise InputError(f"a precision is one of {names}; got {text!r}") from error
 
 
-def calibration_images(tasks: Sequence[Task], digits: Digits, n: int, seed: int) -> NDArray[np.float32]:
-    """At least `n` images, of all tasks equally many, `(n, 1, H, W)`."""
-    rng = np.random.default_rng(seed)
-    each = -(-n // len(tasks))
-    return np.concatenate([numvqa.examples(task, digits, each, rng).images for task in tasks])
-
-
 @dataclass(frozen=True)
 class Quantization:
     """How a chosen float32 model is quantised. `template` is the whole supernet's in that precision: of its slices
@@ -44,7 +32,7 @@ class Quantization:
 
     precision: Precision
     template: Template
-    digits: Digits  # to calibrate on
+    domain: TaskDomain  # on whose training images it is calibrated
     n_images: int = N_IMAGES
     seed: int = 0
 
@@ -61,7 +49,8 @@ class Quantization:
 
         images = None
         if self.precision is Precision.INT8:
-            images = calibration_images([task], self.digits, self.n_images, self.seed)
+            rng = np.random.default_rng(self.seed)
+            images = calibration_images(self.domain, [task], self.n_images, rng)
         try:
             return quantize(content, self.precision, images)
         except ConversionError as error:
@@ -71,4 +60,4 @@ class Quantization:
         """What of it belongs into a manifest: on what an int8 model was calibrated."""
         if self.precision is not Precision.INT8:
             return {}
-        return {"calibration": {"digits": "train", "n_images": self.n_images, "seed": self.seed}}
+        return {"calibration": {"split": "train", "n_images": self.n_images, "seed": self.seed}}

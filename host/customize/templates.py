@@ -15,9 +15,8 @@ from torch import nn
 from ..assembler.archive import TrainedSupernet
 from ..errors import InputError, MeasurementError, StorageError
 from ..files import write_atomic
-from ..tasks import numvqa
-from ..tasks.digits import load_digits
-from .quantization import N_IMAGES, calibration_images
+from ..tasks.domain import TaskDomain, calibration_images
+from .quantization import N_IMAGES
 
 SUFFIX = ".ewt"
 
@@ -31,10 +30,11 @@ def load_or_build(
     folder: Path,
     on_status: Callable[[str], None] = lambda sentence: None,
     precision: Precision = Precision.FLOAT32,
+    domain: TaskDomain | None = None,
 ) -> Template:
     """The template from `folder`, or a new one, which takes two conversions (some ten seconds).
 
-    That of another precision than float32 is made of the float32 one, calibrated on images of all tasks.
+    That of another precision than float32 is made of the float32 one, calibrated on the domain's images of all tasks.
 
     Raises:
         InputError: the file in `folder` is damaged or of another version.
@@ -48,7 +48,7 @@ def load_or_build(
         else:
             float32 = load_or_build(trained, folder, on_status)
             on_status(f"quantising the supernet to {precision} once (some seconds)")
-            template = _quantized(trained, float32, precision)
+            template = _quantized(trained, float32, precision, domain)
         write_atomic(path, template.to_bytes())
         return template
     try:
@@ -77,12 +77,16 @@ def _build(trained: TrainedSupernet) -> Template:
         raise MeasurementError(f"the supernet cannot become a template: {error}") from error
 
 
-def _quantized(trained: TrainedSupernet, template: Template, precision: Precision) -> Template:
+def _quantized(
+    trained: TrainedSupernet, template: Template, precision: Precision, domain: TaskDomain | None
+) -> Template:
     from edgewright.converters.errors import ConversionError
     from edgewright.converters.quantized_template import quantize_template
 
     supernet = trained.supernet.eval()
-    images = calibration_images(numvqa.TASKS, load_digits().train, N_IMAGES, seed=0)
+    if domain is None:
+        raise InputError(f"a template in {precision} needs a domain's images to be calibrated on")
+    images = calibration_images(domain, domain.tasks, N_IMAGES, np.random.default_rng(0))
     try:
         return quantize_template(template, supernet.extract(supernet.space.full()), precision, images)
     except ConversionError as error:

@@ -1,6 +1,6 @@
 """The verdict is the device's: a candidate is pushed, measured and run there before it is called done.
 
-Shapes: `B` test images, `K` classes.
+Shapes: `B` test images.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from ..profiling.records import Measurement
 from ..profiling.verifications import VerificationRecord
 from ..search.algorithm1 import Candidate
 from ..search.budget import Cost
-from ..tasks.numvqa import Examples
+from ..tasks.domain import ACCURACY, Examples, ScoreName
 from .scenario import Scenario
 
 PROTOCOL = TimingProtocol(n_runs=100, min_time_ms=100.0)
 N_MEASUREMENTS = 3
 # Of the largest output. int8 cuts off what is rarer than its calibration, and is judged by its answers.
 PARITY_TOLERANCE = {Precision.FLOAT32: 1e-3, Precision.FLOAT16: 1e-2, Precision.INT8: math.inf}
-MAX_LOSS = 0.02  # of the test images, that a quantised model may answer wrongly where float32 does not
+MAX_LOSS = 0.02  # of the score, that a quantised model may have less than float32
 
 
 class VerifyingSession(Protocol):
@@ -47,19 +47,23 @@ class VerifyingSession(Protocol):
 @dataclass(frozen=True)
 class Verification:
     """What the device showed, beside float32 torch on the same test images: `parity_max_abs` is the largest difference
-    of an output, `agreement` the share of equal answers."""
+    of an output, `agreement` the share of equal answers. Which score it is says `score_name`."""
 
     cost: Cost
     latency_spread_ms: tuple[float, float]
     parity_max_abs: float
-    accuracy: float
+    score: float
     n_images: int
     model_sha256: str
-    torch_accuracy: float
+    torch_score: float
     agreement: float
+    score_name: ScoreName = ACCURACY
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """With the scores under the domain's own name."""
+        data, key = asdict(self), self.score_name.key
+        del data["score_name"]
+        return data | {key: data.pop("score"), f"torch_{key}": data.pop("torch_score")}
 
 
 def measure_model(session: VerifyingSession, content: bytes) -> tuple[str, list[Measurement]]:
@@ -125,27 +129,27 @@ def verify(
     `on_measured` gets the measurements before anything else is done with them.
 
     Raises `MeasurementError` when the device cannot run it, or answers something else than torch does: beyond rounding
-    in float32 and float16, and in every precision more than `MAX_LOSS` less accurately.
+    in float32 and float16, and in every precision with a score that is more than `MAX_LOSS` less.
     """
     sha, measurements = measure_model(session, content)
     on_measured(measurements)
-    on_device = session.run(MeasureJob(model_sha=sha), examples.images)  # (B, K)
+    on_device = session.run(MeasureJob(model_sha=sha), examples.images)  # (B, ...)
     with torch.inference_mode():
-        in_torch = subnet(torch.from_numpy(examples.images)).numpy()  # (B, K)
+        in_torch = subnet(torch.from_numpy(examples.images)).numpy()  # (B, ...)
     difference = _checked_difference(on_device, in_torch, precision)
-    right = on_device.argmax(1) == examples.answers  # (B,)
-    right_in_torch = in_torch.argmax(1) == examples.answers  # (B,)
-    _check_accuracy(int(right.sum()), int(right_in_torch.sum()), len(examples.answers), precision)
+    n_images, score, torch_score = len(examples.images), examples.score(on_device), examples.score(in_torch)
+    _check_score(score, torch_score, n_images, examples.score_name, precision)
     latencies = [m.latency_ms for m in measurements if m.latency_ms is not None]
     return Verification(
         cost=cost_of(measurements, len(content)),
         latency_spread_ms=(min(latencies), max(latencies)),
         parity_max_abs=difference,
-        accuracy=float(right.mean()),
-        n_images=len(examples.answers),
+        score=score,
+        n_images=n_images,
         model_sha256=sha,
-        torch_accuracy=float(right_in_torch.mean()),
-        agreement=float((on_device.argmax(1) == in_torch.argmax(1)).mean()),
+        torch_score=torch_score,
+        agreement=examples.agreement(on_device, in_torch),
+        score_name=examples.score_name,
     )
 
 
@@ -162,13 +166,13 @@ def _checked_difference(
     return difference
 
 
-def _check_accuracy(n_right: int, n_right_in_torch: int, n_images: int, precision: Precision) -> None:
+def _check_score(score: float, in_torch: float, n_images: int, name: ScoreName, precision: Precision) -> None:
     """A single image of a few is no loss yet."""
-    lost = n_right_in_torch - n_right
+    lost = in_torch - score
     finer = Precision.FLOAT16 if precision is Precision.INT8 else Precision.FLOAT32
-    if lost > max(1, MAX_LOSS * n_images):
+    if lost > max(1 / n_images, MAX_LOSS) + 1e-9:
         raise MeasurementError(
-            f"the {precision} model answers {n_right / n_images:.1%} of {n_images} test images right on the device, "
-            f"{100 * lost / n_images:.1f} points fewer than in float32 ({n_right_in_torch / n_images:.1%}), and at "
-            f"most {100 * MAX_LOSS:g} are accepted: use --precision {finer}"
+            f"the {precision} model reaches {name.title} {score:.1%} on {n_images} test images on the device, "
+            f"{100 * lost:.1f} points less than in float32 ({in_torch:.1%}), and at most {100 * MAX_LOSS:g} are "
+            f"accepted: use --precision {finer}"
         )

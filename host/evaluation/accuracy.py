@@ -17,8 +17,7 @@ from ..assembler.archive import TrainedSupernet
 from ..assembler.limits import smallest_limit
 from ..assembler.request import Request
 from ..files import write_atomic
-from ..tasks import numvqa
-from ..tasks.digits import Digits
+from ..tasks.domain import TaskDomain
 from ..training.evaluate import evaluate_tasks
 from .options import LIMITS, Options, Say
 from .table import ResultTable
@@ -39,29 +38,29 @@ def similarities(folder: Path) -> pd.DataFrame:
 
 
 def measure_accuracy(
-    folder: Path, name: str, trained: TrainedSupernet, digits: Digits, options: Options, say: Say
+    folder: Path, name: str, trained: TrainedSupernet, domain: TaskDomain, options: Options, say: Say
 ) -> None:
     """Every task at every limit that leaves a module per site; tasks that are in the table stay."""
     table = accuracy_table(folder)
     least = smallest_limit(trained.supernet.space)
     limits = [limit for limit in LIMITS if limit >= least]
-    for index, task in enumerate(numvqa.TASKS):
+    for index, task in enumerate(domain.tasks):
         if all(table.has(name, str(task), limit) for limit in limits):
             continue
-        for row in evaluate_tasks(trained, digits, [task], limits, options.n_images, options.seed):
+        for row in evaluate_tasks(trained, domain, [task], limits, options.n_images, options.seed):
             if not table.has(name, row.task, row.limit):
                 table.add({"supernet": name, **vars(row), "n_images": options.n_images, "seed": options.seed})
-        say(f"accuracy of {name}", index + 1, len(numvqa.TASKS))
+        say(f"accuracy of {name}", index + 1, len(domain.tasks))
 
 
-def measure_similarity(folder: Path, supernets: Mapping[str, TrainedSupernet]) -> None:
+def measure_similarity(folder: Path, supernets: Mapping[str, TrainedSupernet], domain: TaskDomain) -> None:
     """How alike the gates of two tasks are at a limit of 10 %, for every supernet. A matter of seconds: made anew."""
     rows = []
     for name, trained in supernets.items():
-        answers = trained.assembler.assemble([Request(task, SIMILARITY_LIMIT) for task in numvqa.TASKS])
+        answers = trained.assembler.assemble([Request(task, SIMILARITY_LIMIT) for task in domain.tasks])
         bits = np.array([gates.bits for gates in answers], float)  # (K, N)
         both = {"jaccard": jaccard(bits), "cosine": cosine(bits)}
-        for (row, task), (column, other) in product(enumerate(map(str, numvqa.TASKS)), repeat=2):
+        for (row, task), (column, other) in product(enumerate(map(str, domain.tasks)), repeat=2):
             alike = {measure: matrix[row, column] for measure, matrix in both.items()}
             rows.append({"supernet": name, "task": task, "other": other, **alike})
     write_atomic(folder / SIMILARITY_FILE, pd.DataFrame(rows).to_csv(index=False, float_format="%.4f").encode())

@@ -20,11 +20,10 @@ from torch import Tensor, nn
 from ..files import make_dir, write_atomic
 from ..supernet.backbones import build_backbone
 from ..tasks import Task
-from ..tasks.digits import DigitSplits
+from ..training.objective import Objective
 from ..training.pruning import pruned, with_new_head
 from ..training.recipe import Recipe
-from ..training.single import Fitted, UntilFlat, fit_counts, fit_task
-from ..training.stages import N_COUNT_LOGITS
+from ..training.single import Fitted, UntilFlat, fit_all, fit_task
 from .table import file_stem
 
 _CLOSE = 0.03  # of the budget
@@ -57,7 +56,7 @@ class Baselines:
 
     folder: Path
     recipe: Recipe
-    digits: DigitSplits
+    objective: Objective
     until: UntilFlat
     prune_tries: int = 8
     workers: int = 1
@@ -68,15 +67,15 @@ class Baselines:
 
     def retrain(self, task: Task) -> Job:
         """The recipe's architecture, of full size, for one task from random weights."""
-        return Job(f"retrain, {task}", self._backbone(2), task)
+        return Job(f"retrain, {task}", self._backbone(self.objective.n_outputs), task)
 
     def retrain_like(self, subnet: nn.Module, task: Task, name: str) -> Job:
         """The architecture of a generated subnet, for one task from random weights: at equal latency."""
         return Job(f"retrain-equal, {task}, {name}", _reset(subnet, self.recipe.seed), task)
 
     def unified(self) -> Job:
-        """One model that knows what all tasks ask about: how often each digit occurs."""
-        return Job("unified", self._backbone(N_COUNT_LOGITS), None)
+        """One model that knows what all tasks ask about."""
+        return Job("unified", self._backbone(self.objective.n_pretrain_outputs), None)
 
     def tune(self, cut: Cut, task: Task) -> Job:
         """A pruned model, to be tuned to one task."""
@@ -101,7 +100,7 @@ class Baselines:
     def cut(self, unified: nn.Module, lost: float, seconds: float = 0.0) -> Cut:
         model = pruned(unified, self.example, lost)
         torch.manual_seed(self.recipe.seed)
-        return Cut(with_new_head(model, 2).eval(), lost, seconds)
+        return Cut(with_new_head(model, self.objective.n_outputs).eval(), lost, seconds)
 
     def train(self, jobs: Sequence[Job], tell: Callable[[str], None]) -> None:
         """Those that are not kept yet, `workers` at once, each on its share of the cores."""
@@ -132,9 +131,9 @@ class Baselines:
         from safetensors.torch import save
 
         if job.task is None:
-            fitted = fit_counts(job.model, self.digits, self.recipe, self.until)
+            fitted = fit_all(job.model, self.objective, self.recipe, self.until)
         else:
-            fitted = fit_task(job.model, job.task, self.digits, self.recipe, self.until)
+            fitted = fit_task(job.model, job.task, self.objective, self.recipe, self.until)
         state = {key: value.contiguous() for key, value in fitted.model.state_dict().items()}
         make_dir(self._weights(job).parent)
         write_atomic(self._weights(job), save(state))

@@ -33,9 +33,11 @@ from ..profiling.records import Record
 from ..profiling.store import Store
 from ..search.budget import Budget, Cost
 from ..tasks import Task
-from ..tasks.digits import DigitSplits
+from ..tasks.domain import TaskDomain
+from ..training.evaluate import model_score
+from ..training.objective import objective_of
 from ..training.recipe import Recipe
-from ..training.single import Fitted, task_accuracy
+from ..training.single import Fitted
 from .baselines import Baselines
 from .options import Options
 from .table import ResultTable, file_stem, number
@@ -66,11 +68,15 @@ class Bench:
     folder: Path
     options: Options
     trained: TrainedSupernet
-    digits: DigitSplits
+    domain: TaskDomain
     session: Any
     customizer: Customizer
     baselines: Baselines
     full: Cost
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        return tuple(self.domain.space.parse(text) for text in self.options.tasks)
 
     def measure(self, model: nn.Module) -> Cost:
         """What a torch model costs here: converted, pushed, measured."""
@@ -86,7 +92,9 @@ class Bench:
         return Budget((self.full.latency_ms or 0.0) * share, None if memory is None else memory * share)
 
     def accuracy(self, fitted: Fitted, task: Task) -> float:
-        return task_accuracy(fitted.model, task, self.digits.test, self.options.n_images, self.options.seed)
+        """The domain's score on the test images that customised models are judged by."""
+        rng = np.random.default_rng(self.options.seed)
+        return model_score(fitted.model, self.domain.examples(task, "test", self.options.n_images, rng))
 
     def generated_path(self, task: Task, share: float) -> Path:
         return self.folder / "models" / f"edgewright-{file_stem(str(task))}-{share:g}.tflite"
@@ -108,7 +116,7 @@ class Bench:
 
 
 def open_bench(
-    stack: ExitStack, folder: Path, trained: TrainedSupernet, digits: DigitSplits, options: Options
+    stack: ExitStack, folder: Path, trained: TrainedSupernet, domain: TaskDomain, options: Options
 ) -> Bench:
     """Profile this machine where it was not yet, and fit predictors; `stack` closes what is opened.
 
@@ -125,7 +133,7 @@ def open_bench(
     records, campaign_s = _campaign(session, store, trained, template, options)
     _learning(folder, records, trained, options.seed)
     customizer = Customizer(
-        trained, template, cost_model(fit_to(records, trained)), digits.test, place / "artifacts",
+        trained, template, cost_model(fit_to(records, trained)), domain, place / "artifacts",
         seed=options.seed, n_test_images=options.n_images,
     )  # fmt: skip
     if not known.rows:
@@ -135,8 +143,8 @@ def open_bench(
     (row,) = known.rows
     full = Cost(number(row["latency_ms"]), number(row["memory_mib"]), number(row["size_mib"]))
     recipe = Recipe.from_json(trained.facts["recipe"])
-    baselines = Baselines(folder, recipe, digits, options.until, options.prune_tries, options.workers)
-    bench = Bench(folder, options, trained, digits, session, customizer, baselines, full)
+    baselines = Baselines(folder, recipe, objective_of(domain), options.until, options.prune_tries, options.workers)
+    bench = Bench(folder, options, trained, domain, session, customizer, baselines, full)
     bench.prepared("edgewright", "campaign", campaign_s)
     bench.prepared("edgewright", "supernet", float(trained.facts.get("train_s", 0.0)))
     return bench

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..tasks.domain import TaskDomain
 from .options import Options
 from .tables import Cell, ShownTable, protocol, shown_tables
 
 
-def render_markdown(folder: Path, options: Options) -> bytes:
+def render_markdown(folder: Path, domain: TaskDomain, options: Options) -> bytes:
     """What the page says in tables; its charts are in the page only."""
-    parts = ["# NN-Factory's experiments on this machine", protocol(options)]
-    parts += [_section(shown) for shown in shown_tables(folder)]
+    parts = ["# NN-Factory's experiments on this machine", protocol(domain, options)]
+    parts += [_section(shown) for shown in shown_tables(folder, domain)]
     return ("\n\n".join(parts) + "\n").encode()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 
 from ..report.document import chart_place, document, section, table
+from ..tasks.domain import TaskDomain
 from . import figures
 from .accuracy import accuracy_table, similarities
 from .bench import learning_table
@@ -26,13 +27,13 @@ _TITLES = {
 }
 
 
-def render(folder: Path, options: Options) -> bytes:
+def render(folder: Path, domain: TaskDomain, options: Options) -> bytes:
     """The page of whatever the folder's tables hold by now."""
     charts = _charts(folder, options)
     body = [
         "<h1>NN-Factory's experiments on this machine</h1>",
-        f"<p>{escape(protocol(options))}</p>",
-        *(_section(shown) for shown in shown_tables(folder)),
+        f"<p>{escape(protocol(domain, options))}</p>",
+        *(_section(shown) for shown in shown_tables(folder, domain)),
         *(section(name, _TITLES[name], chart_place(name)) for name in charts),
     ]
     return document("Evaluation - Edgewright", body, charts)

@@ -14,9 +14,9 @@ from pathlib import Path
 from ..assembler.archive import TrainedSupernet
 from ..customize.scenario import Scenario
 from ..errors import BudgetError
-from ..search.budget import Budget, Cost
-from ..tasks import Task, numvqa
-from ..tasks.digits import DigitSplits
+from ..search.budget import Cost
+from ..tasks import Task
+from ..tasks.domain import TaskDomain
 from .baselines import Cut, Job
 from .bench import Bench, open_bench
 from .options import Options, Say
@@ -41,7 +41,7 @@ def cut_table(folder: Path) -> ResultTable:
     return ResultTable(folder / "cuts.csv", CUTS, 1)
 
 
-def run_scenarios(folder: Path, trained: TrainedSupernet, digits: DigitSplits, options: Options, say: Say) -> None:
+def run_scenarios(folder: Path, trained: TrainedSupernet, domain: TaskDomain, options: Options, say: Say) -> None:
     """Every task under every budget by every method; what the folder holds is not done again.
 
     Raises `InputError` for a folder with another supernet's scenarios, `MeasurementError` and `DeviceError` where this
@@ -49,7 +49,7 @@ def run_scenarios(folder: Path, trained: TrainedSupernet, digits: DigitSplits, o
     """
     with ExitStack() as stack:
         say("profiling this machine", 0, len(options.shares))
-        bench = open_bench(stack, folder, trained, digits, options)
+        bench = open_bench(stack, folder, trained, domain, options)
         table = scenario_table(folder)
         for done, share in enumerate(options.shares):
             _run_budget(bench, table, share, partial(_tell, say, done, len(options.shares)))
@@ -64,7 +64,9 @@ def _run_budget(bench: Bench, table: ResultTable, share: float, tell: Tell) -> N
     """One budget: what customising delivers, then all that is to be trained for it, then its measurements."""
 
     def missing(method: str) -> list[Task]:
-        return [task for task in bench.options.parsed_tasks if not table.has(str(task), share, method)]
+        if method not in bench.options.methods:
+            return []
+        return [task for task in bench.tasks if not table.has(str(task), share, method)]
 
     for task in missing("edgewright"):
         tell(f"{task} at {share:.0%}: customising")
@@ -104,32 +106,31 @@ def _cut(bench: Bench, share: float, tell: Tell) -> Cut | None:
 
 
 def _add_generated(bench: Bench, table: ResultTable, task: Task, share: float) -> None:
-    budget, key = bench.budget(share), (str(task), share, "edgewright")
-    scenario, out = Scenario(task, "local", budget), bench.generated_path(task, share)
+    key = (str(task), share, "edgewright")
+    scenario, out = Scenario(task, "local", bench.budget(share)), bench.generated_path(task, share)
     try:
         artifact = bench.customizer.customize(scenario, out, bench.session)
     except BudgetError as error:
-        return _add(table, key, budget, note=str(error))
+        return _add(bench, table, key, note=str(error))
     verified = artifact.verification
     # As the baselines' seconds: until there is a model. With several tries the device's verdicts are a part of that.
     seconds = artifact.customize_s if artifact.tries == 1 else artifact.total_s
-    _add(table, key, budget, verified.cost, verified.accuracy, seconds)
+    _add(bench, table, key, verified.cost, verified.score, seconds)
 
 
 def _add_trained(bench: Bench, table: ResultTable, key: Key, job: Job | None, cut: Cut | None) -> None:
-    budget = bench.budget(key[1])
     if job is None or job.task is None:
-        return _add(table, key, budget, note="there is no architecture within this budget")
+        return _add(bench, table, key, note="there is no architecture within this budget")
     fitted = bench.baselines.fitted(job)
     seconds = fitted.train_s + (cut.seconds if cut is not None and key[2] == "prune-tune" else 0.0)
     cost, accuracy = bench.measure(fitted.model), bench.accuracy(fitted, job.task)
-    _add(table, key, budget, cost, accuracy, seconds, fitted.flat)
+    _add(bench, table, key, cost, accuracy, seconds, fitted.flat)
 
 
 def _add(
+    bench: Bench,
     table: ResultTable,
     key: Key,
-    budget: Budget,
     cost: Cost | None = None,
     accuracy: float | None = None,
     seconds: float | None = None,
@@ -137,7 +138,8 @@ def _add(
     note: str = "",
 ) -> None:
     task, share, method = key
-    held_out, found = numvqa.SPACE.parse(task) in numvqa.HELD_OUT, cost or Cost()
+    budget = bench.budget(share)
+    held_out, found = task in {str(each) for each in bench.domain.held_out}, cost or Cost()
     table.add(
         {
             "task": task, "share": share, "method": method, "held_out": held_out, "budget_ms": budget.latency_ms,

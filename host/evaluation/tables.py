@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..tasks.domain import TaskDomain
 from . import paper
 from .accuracy import accuracy_table
 from .bench import preparation_table
@@ -31,22 +32,22 @@ class ShownTable:
     note: str = ""
 
 
-def shown_tables(folder: Path) -> tuple[ShownTable, ...]:
+def shown_tables(folder: Path, domain: TaskDomain) -> tuple[ShownTable, ...]:
     """Of whatever the folder's results hold by now."""
     accuracy, scenarios = frame(accuracy_table(folder)), frame(scenario_table(folder))
     preparation = frame(preparation_table(folder))
     return (
-        _claims(accuracy, scenarios, preparation),
-        _table_2(accuracy),
-        _table_3(scenarios),
+        _claims(accuracy, scenarios, preparation, domain),
+        _table_2(accuracy, domain),
+        _table_3(scenarios, domain),
         _table_4(scenarios, preparation),
     )
 
 
-def protocol(options: Options) -> str:
+def protocol(domain: TaskDomain, options: Options) -> str:
     return (
-        f"Supernets: {', '.join(options.supernets)}. {options.n_images} test images a task, of digits that no training "
-        f"image holds, image seed {options.seed}; one training seed each. Latency and memory are measured on this "
+        f"Supernets: {', '.join(options.supernets)}. {domain.score_name.title} on up to {options.n_images} test "
+        f"images a task, of objects that no training image holds ({domain.data}), image seed {options.seed}; one training seed each. Latency and memory are measured on this "
         f"machine by the agent, three processes a model; baselines are trained until the loss on validation images "
         f"has not fallen for {options.until.patience} evaluations of {options.until.n_images} images at each of "
         f"{options.until.drops + 1} learning rates, {options.workers} side by side."
@@ -64,25 +65,27 @@ def frame(rows: ResultTable) -> pd.DataFrame:
     return found
 
 
-def _claims(accuracy: pd.DataFrame, scenarios: pd.DataFrame, preparation: pd.DataFrame) -> ShownTable:
+def _claims(
+    accuracy: pd.DataFrame, scenarios: pd.DataFrame, preparation: pd.DataFrame, domain: TaskDomain
+) -> ShownTable:
     title = "What the paper claims"
     if not len(accuracy):
         return ShownTable("claims", title, note="Nothing is measured yet.")
-    found = claims(accuracy, scenarios, preparation)
+    found = claims(accuracy, scenarios, preparation, domain)
     rows = tuple((claim.claim, claim.found, claim.verdict) for claim in found)
     return ShownTable("claims", title, ("the paper's claim", "found here", "verdict"), rows)
 
 
-def _table_2(accuracy: pd.DataFrame) -> ShownTable:
+def _table_2(accuracy: pd.DataFrame, domain: TaskDomain) -> ShownTable:
     names = list(dict.fromkeys(accuracy["supernet"]))
     rows: list[Sequence[Cell]] = []
-    for task, limit, resnet, resnet_ratio, vit, vit_ratio in paper.TABLE_2:
+    for task, limit, resnet, resnet_ratio, vit, vit_ratio in paper.TABLE_2 if domain.name == "numvqa" else ():
         ours = [_reached(accuracy, name, task, limit / 100) for name in names]
         rows.append([task, f"{limit} %", f"{resnet} % / {resnet_ratio} %", f"{vit} % / {vit_ratio} %", *ours])
     limits = (0.03, 0.05, 0.1, 0.2, 1.0)
     rows += [_mean_row(accuracy, names, limit, held) for limit in limits for held in (False, True)]
     header = ("task", "limit", "paper, ResNet", "paper, ViT", *names)
-    return ShownTable("table2", "Table 2: accuracy and actual ratio", header, tuple(rows))
+    return ShownTable("table2", f"Table 2: {domain.score_name.title} and actual ratio", header, tuple(rows))
 
 
 def _reached(accuracy: pd.DataFrame, name: str, task: str, limit: float) -> str:
@@ -99,17 +102,21 @@ def _mean_row(accuracy: pd.DataFrame, names: Sequence[str], limit: float, held_o
     return [f"mean of {'unseen' if held_out else 'trained'} tasks", f"{limit:.0%}", "", "", *said]
 
 
-def _table_3(scenarios: pd.DataFrame) -> ShownTable:
+def _table_3(scenarios: pd.DataFrame, domain: TaskDomain) -> ShownTable:
     title = "Table 3: scenarios on this machine"
     if not len(scenarios):
         return ShownTable("table3", title, note="No scenario is finished yet.")
     rows: list[Sequence[Cell]] = []
+    methods = [method for method in METHODS if method in set(scenarios["method"])]
     for (task, share), part in scenarios.groupby(["task", "share"], sort=False):
         first = part.iloc[0]
         bounds = [float(first["budget_ms"]), float(first["budget_mib"])]
-        found = [_differences(part[part["method"] == method]) for method in METHODS]
-        rows.append([str(task), f"{share:.0%} of full", *bounds, *found])
-    header = ("task", "budget", "ms", "MiB", *(f"{title}: ms / MiB / accuracy" for title in METHODS.values()))
+        found = [_differences(part[part["method"] == method]) for method in methods]
+        known, unseen = domain.supply(domain.space.parse(str(task))), ", unseen" if first["held_out"] else ""
+        said = f"{task}{unseen}" + (f" ({known:,} objects)" if known is not None else "")
+        rows.append([said, f"{share:.0%} of full", *bounds, *found])
+    shown = [f"{METHODS[method]}: ms / MiB / {domain.score_name.title}" for method in methods]
+    header = ("task", "budget", "ms", "MiB", *shown)
     return ShownTable("table3", title, header, tuple(rows), "Differences to the budget; below zero is within.")
 
 

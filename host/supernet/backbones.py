@@ -1,4 +1,4 @@
-"""A backbone by its name: any timm model, or a user's own module as `module.path:callable`."""
+"""A backbone by its name: any timm model, a detector on one, or a user's own module as `module.path:callable`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from torch import nn
 from ..errors import InputError
 
 DEFAULT_SHAPE = (3, 224, 224)
+DETECTOR = "detector"
+STRIDES = (8, 16, 32)  # of a detector's levels
 
 
 @dataclass(frozen=True)
@@ -25,14 +27,28 @@ class BuiltBackbone:
 
 
 def build_backbone(name: str, arguments: Mapping[str, Any]) -> nn.Module:
-    """An untrained timm model. Raises `InputError` for a name or argument that timm does not take."""
+    """An untrained timm model, or for the name "detector" what `build_detector` makes of the arguments.
+
+    Raises `InputError` for a name or argument that timm, or the detector, does not take.
+    """
     import timm
 
+    if name == DETECTOR:
+        return _detector(arguments)
     try:
         model: nn.Module = timm.create_model(name, pretrained=False, **arguments)
     except (AssertionError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"timm cannot build backbone {name!r} with {dict(arguments)}: {error}") from error
     return model
+
+
+def _detector(arguments: Mapping[str, Any]) -> nn.Module:
+    from .detector import build_detector
+
+    try:
+        return build_detector(**arguments)
+    except TypeError as error:
+        raise InputError(f"a detector cannot be built with {dict(arguments)}: {error}") from error
 
 
 def create_backbone(name: str, image_size: int | None = None) -> BuiltBackbone:

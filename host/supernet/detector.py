@@ -17,14 +17,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InputError
+from .backbones import STRIDES
 
 BOX_NUMBERS = 4
 _RARE = 0.02  # how likely a place is to hold an object before anything is learnt
 
 
 class Detector(nn.Module):
-    """`(B, 3, S, S)` in [0, 1] -> `(B, L, 4 + K)`: by level, row by row, four distances to the box's sides and `K`
-    scores, all before their activations."""
+    """`(B, 3, S, S)` in [0, 1] -> `(B, L, 4 + K)`: by level, row by row, four numbers of a box and `K` scores,
+    as they are before decoding."""
 
     def __init__(self, features: nn.Module, channels: Sequence[int], n_scores: int, width: int, depth: int) -> None:
         super().__init__()
@@ -67,8 +68,7 @@ class Head(nn.Module):
             nn.ModuleList(nn.BatchNorm2d(width) for _ in range(depth)) for _ in range(n_levels)
         )
         self.box = nn.Conv2d(width, BOX_NUMBERS, 3, padding=1)
-        self.score = nn.Conv2d(width, n_scores, 3, padding=1)
-        nn.init.constant_(self.score.bias, -math.log(1 / _RARE - 1))  # type: ignore[arg-type]
+        self.score = new_score(width, n_scores)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         return torch.cat([self._level(x, norms) for x, norms in zip(maps, self.norms, strict=True)], 1)  # (B, L, 4 + K)
@@ -78,6 +78,13 @@ class Head(nn.Module):
             x = F.relu(norm(conv(x)))
         raw = torch.cat([self.box(x), self.score(x)], 1)  # (B, 4 + K, H, W)
         return raw.flatten(2).transpose(1, 2)  # (B, H W, 4 + K)
+
+
+def new_score(width: int, n_scores: int) -> nn.Conv2d:
+    """The layer that scores; untrained it takes every place to be empty."""
+    layer = nn.Conv2d(width, n_scores, 3, padding=1)
+    nn.init.constant_(layer.bias, -math.log(1 / _RARE - 1))  # type: ignore[arg-type]
+    return layer
 
 
 class _Block(nn.Module):
@@ -95,7 +102,7 @@ class _Block(nn.Module):
 def build_detector(
     features: str,
     num_classes: int,
-    strides: Sequence[int] = (8, 16, 32),
+    strides: Sequence[int] = STRIDES,
     width: int = 64,
     depth: int = 2,
     arguments: Mapping[str, Any] | None = None,

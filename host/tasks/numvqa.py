@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .attributes import AttributeGroup, AttributeSpace, Task
-from .digits import N_CLASSES, Digits
+from .digits import N_CLASSES, Digits, DigitSplits
+from .domain import ACCURACY, ScoreName, Split
 
 N_DIGITS = 4
 IMAGE_SIZE = 56
@@ -120,10 +121,19 @@ def tile(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Examples:
-    """Images `(B, 1, 56, 56)` float32 and answers `(B,)`: 1 for yes."""
+    """Images `(B, 1, 56, 56)` float32 and answers `(B,)`: 1 for yes. Outputs are logits `(B, 2)` of no and yes."""
 
     images: NDArray[np.float32]
     answers: NDArray[np.int64]
+    score_name: ScoreName = ACCURACY
+
+    def score(self, outputs: NDArray[np.float32]) -> float:
+        """The share of right answers."""
+        return float((outputs.argmax(1) == self.answers).mean())
+
+    def agreement(self, one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+        """The share of equal answers."""
+        return float((one.argmax(1) == other.argmax(1)).mean())
 
 
 def examples(task: Task, source: Digits, n: int, rng: np.random.Generator) -> Examples:
@@ -138,3 +148,24 @@ def examples(task: Task, source: Digits, n: int, rng: np.random.Generator) -> Ex
     digits = draw_digits(np.broadcast_to(members, (n, N_CLASSES)), counts, rng)
     images = source.images[pick_examples(digits, source, rng)]  # (B, 4, 28, 28)
     return Examples(tile(images), answers.astype(np.int64))
+
+
+@dataclass(frozen=True)
+class NumVqa:
+    """The domain, over some digits. Splits have no handwritten digit in common."""
+
+    digits: DigitSplits
+    name: str = "numvqa"
+    score_name: ScoreName = ACCURACY
+    space: AttributeSpace = SPACE
+    tasks: tuple[Task, ...] = TASKS
+    held_out: tuple[Task, ...] = HELD_OUT
+    data: str = "handwritten digits"
+
+    def supply(self, task: Task) -> int | None:
+        """Images are composed of digits at will."""
+        return None
+
+    def examples(self, task: Task, split: Split, n: int, rng: np.random.Generator) -> Examples:
+        """`n` examples of one task, half yes and half no."""
+        return examples(task, getattr(self.digits, split), n, rng)

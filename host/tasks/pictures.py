@@ -55,6 +55,20 @@ class SquareImage:
         return (boxes / np.array([across, down, across, down])).astype(np.float32)
 
 
+def square_size(image: DetectionImage, side: int) -> tuple[int, int]:
+    """How wide and high an image is in a square: its longer side becomes `side`."""
+    factor = side / max(image.width, image.height)
+    return max(1, round(image.width * factor)), max(1, round(image.height * factor))
+
+
+def square_boxes(image: DetectionImage, side: int) -> NDArray[np.float32]:
+    """The boxes `(n, 4)` of an image's objects in a square."""
+    width, height = square_size(image, side)
+    across, down = width / image.width, height / image.height
+    boxes = np.array([each.box for each in image.objects], np.float32).reshape(-1, 4)  # (n, 4)
+    return boxes * np.array([across, down, across, down], np.float32)
+
+
 def load_square(image: DetectionImage, side: int) -> SquareImage:
     """An image, letterboxed: its longer side becomes `side`, what is missing to the right or below is grey.
 
@@ -63,14 +77,11 @@ def load_square(image: DetectionImage, side: int) -> SquareImage:
     if side < 1:
         raise InputError(f"a square needs a side of at least 1 pixel, got {side}")
     picture = read_pixels(image.path, image.width, image.height)
-    factor = side / max(image.width, image.height)
-    width, height = (max(1, round(length * factor)) for length in (image.width, image.height))
+    width, height = square_size(image, side)
     if (width, height) != (image.width, image.height):
         resized = Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR)
         picture = np.asarray(resized)
     square = np.full((side, side, 3), PADDING, np.uint8)
     square[:height, :width] = picture
     scale = width / image.width, height / image.height
-    boxes = np.array([each.box for each in image.objects], np.float32).reshape(-1, 4)  # (n, 4)
-    boxes *= np.array([*scale, *scale], np.float32)
-    return SquareImage(np.ascontiguousarray(square.transpose(2, 0, 1)), boxes, scale)  # (3, S, S)
+    return SquareImage(np.ascontiguousarray(square.transpose(2, 0, 1)), square_boxes(image, side), scale)  # (3, S, S)

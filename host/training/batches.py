@@ -20,15 +20,7 @@ from ..tasks.digits import N_CLASSES, Digits
 from ..tasks.numvqa import N_DIGITS, Question
 from .augment import Variation, vary_digits
 from .recipe import Recipe
-
-_STAGES = {"pretrain": 0, "joint": 1, "calibrate": 2, "tune": 3}
-
-
-def step_rng(seed: int, stage: str, step: int) -> tuple[np.random.Generator, torch.Generator]:
-    """The generators of one step."""
-    rng = np.random.default_rng([seed, _STAGES[stage], step])
-    return rng, torch.Generator().manual_seed(int(rng.integers(2**62)))
-
+from .steps import draw_limits, step_rng
 
 def augmented_questions(n: int, rng: np.random.Generator, max_tries: int = 100) -> list[Question]:
     """Up to `n` different questions outside the 60 tasks: one or two quantities with one to three digit attributes.
@@ -115,7 +107,7 @@ class BatchSource:
         images = torch.from_numpy(numvqa.tile(self.digits.images[chosen[part]]))  # (B, 1, 56, 56)
         if recipe.digit_augmentation:
             images = vary_digits(images, Variation.draw(n, generator).of(part))
-        limits = np.exp(rng.uniform(np.log(recipe.min_limit), 0.0, n)).astype(np.float32)  # (B,)
+        limits = draw_limits(rng, n, recipe.min_limit)  # (B,)
         return Batch(
             images=images,
             tasks=torch.from_numpy(pool.encoding[question[part]]),

@@ -1,4 +1,4 @@
-"""Accuracy of assembled subnets, task by task and limit by limit.
+"""How good assembled subnets are, task by task and limit by limit.
 
 A gated supernet equals the extracted subnet to rounding, which tests assert. Cutting one out takes as long as some
 hundred images take the supernet, and then the subnet is several times faster.
@@ -11,18 +11,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from ..assembler.archive import TrainedSupernet
 from ..assembler.request import Request
 from ..gates import Gates
-from ..tasks import Task, numvqa
-from ..tasks.digits import Digits
-from ..tasks.numvqa import Examples
+from ..tasks import Task
+from ..tasks.domain import Examples, Split, TaskDomain
+from .objective import Objective
+
+_SLICE = 500  # images in one forward pass
 
 
 @dataclass(frozen=True)
 class TaskAccuracy:
-    """One request and what its subnet reached on images it never saw."""
+    """One request and what its subnet reached on images it never saw: the domain's score."""
 
     task: str
     held_out: bool
@@ -34,48 +38,60 @@ class TaskAccuracy:
 Measure = Callable[[TrainedSupernet, Gates, Examples], float]
 
 
-@torch.inference_mode()
 def subnet_accuracy(trained: TrainedSupernet, gates: Gates, examples: Examples) -> float:
-    """Share of right answers of the subnet of these gates."""
-    like = next(trained.supernet.parameters())
-    subnet = trained.supernet.extract(gates)
-    logits = subnet(torch.from_numpy(examples.images).to(like))  # (B, 2)
-    return float((logits.argmax(1).cpu().numpy() == examples.answers).mean())
+    """The score of the subnet of these gates."""
+    return model_score(trained.supernet.extract(gates), examples)
 
 
 @torch.inference_mode()
 def gated_accuracy(trained: TrainedSupernet, gates: Gates, examples: Examples) -> float:
-    """Share of right answers of the supernet under one choice of gates."""
+    """The score of the supernet under one choice of gates."""
     trained.supernet.eval()
     like = next(trained.supernet.parameters())
     bits = torch.tensor(gates.bits).to(like)  # (N,)
-    logits = trained.supernet(torch.from_numpy(examples.images).to(like), bits)  # (B, 2)
-    return float((logits.argmax(1).cpu().numpy() == examples.answers).mean())
+    return examples.score(_outputs(lambda images: trained.supernet(images, bits), examples, like))
+
+
+@torch.inference_mode()
+def model_score(model: nn.Module, examples: Examples) -> float:
+    """The score of an ordinary model."""
+    return examples.score(_outputs(model.eval(), examples, next(model.parameters())))
+
+
+def _outputs(model: Callable[[Tensor], Tensor], examples: Examples, like: Tensor) -> NDArray[np.float32]:
+    images = torch.from_numpy(examples.images).to(like)
+    return torch.cat([model(part) for part in images.split(_SLICE)]).float().cpu().numpy()
 
 
 def evaluate_tasks(
     trained: TrainedSupernet,
-    digits: Digits,
+    domain: TaskDomain,
     tasks: Sequence[Task],
     limits: Sequence[float],
     n_images: int,
     seed: int,
     on_task: Callable[[int, int], None] = lambda done, total: None,
     measure: Measure = subnet_accuracy,
+    split: Split = "test",
 ) -> list[TaskAccuracy]:
-    """Accuracy of every task at every limit, each task on the same `n_images` images for all limits."""
-    rows = []
+    """The score of every task at every limit, each task on the same images, at most `n_images`, for all limits."""
+    rows, unseen = [], set(domain.held_out)
     for index, task in enumerate(tasks):
-        examples = numvqa.examples(task, digits, n_images, np.random.default_rng([seed, index]))
+        examples = domain.examples(task, split, n_images, np.random.default_rng([seed, index]))
         answers = trained.assembler.assemble([Request(task, limit) for limit in limits])
         for limit, gates in zip(limits, answers, strict=True):
             accuracy = measure(trained, gates, examples)
-            rows.append(TaskAccuracy(str(task), task in numvqa.HELD_OUT, limit, gates.ratio, accuracy))
+            rows.append(TaskAccuracy(str(task), task in unseen, limit, gates.ratio, accuracy))
         on_task(index + 1, len(tasks))
     return rows
 
 
-def validation_accuracy(trained: TrainedSupernet, digits: Digits, limit: float, seed: int, n_images: int = 64) -> float:
-    """Mean over the trained tasks, to watch a run by."""
-    rows = evaluate_tasks(trained, digits, numvqa.TRAINED, [limit], n_images, seed, measure=gated_accuracy)
-    return float(np.mean([row.accuracy for row in rows]))
+def validation_score(
+    trained: TrainedSupernet, objective: Objective, limit: float, seed: int, n_images: int = 64
+) -> float:
+    """Mean over the watched tasks, to watch a run by; a task that validation images know nothing of is left out."""
+    rows = evaluate_tasks(
+        trained, objective.domain, objective.watched, [limit], n_images, seed, measure=gated_accuracy,
+        split="validation",
+    )  # fmt: skip
+    return float(np.nanmean([row.accuracy for row in rows]))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
+from ..supernet.detector import Detector, new_score
 
 
 def pruned(model: nn.Module, example: Tensor, share: float) -> nn.Module:
@@ -44,7 +45,11 @@ def pruned(model: nn.Module, example: Tensor, share: float) -> nn.Module:
 
 
 def with_new_head(model: nn.Module, num_classes: int) -> nn.Module:
-    """The timm model with another number of answers (in place); its head starts at random, from torch's generator."""
+    """The model with another number of answers (in place); its head starts at random, from torch's generator."""
+    if isinstance(model, Detector):
+        score = model.head.score
+        model.head.score = new_score(score.in_channels, num_classes)
+        return model
     head = model.get_classifier()  # type: ignore[operator]
     # Not timm's own reset: that one makes a head for the width there was before pruning.
     (name,) = [name for name, part in model.named_modules() if part is head]
@@ -61,6 +66,8 @@ def macs_of(model: nn.Module, example: Tensor) -> float:
 
 
 def _outputs(model: nn.Module) -> list[nn.Module]:
+    if isinstance(model, Detector):
+        return [model.head.box, model.head.score]
     head = model.get_classifier()  # type: ignore[operator]
     return [head]
 

@@ -12,7 +12,9 @@ import torch
 
 from ..assembler.assembler import AssemblerConfig
 from ..errors import InputError
+from ..supernet.backbones import DETECTOR, STRIDES
 from ..supernet.sites import Policy
+from ..tasks.boxes import Grid
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,14 @@ class Backbone:
     policy: Policy = "single"
     whole_axes: bool = False
 
+    @property
+    def grid(self) -> Grid | None:
+        """Where a detector's places are; None for another backbone. Raises `InputError` for sides and strides that do
+        not go together."""
+        if self.name != DETECTOR:
+            return None
+        return Grid(self.image_shape[-1], tuple(self.arguments.get("strides", STRIDES)))
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -40,6 +50,7 @@ class Recipe:
     the limit allows. The paper's are not cut in training, and at small limits what is deployed was never trained. A
     milder way is a third stage of `tune_steps` that keeps limits after a joint stage that did not, at `tune_lr_share`
     of its learning rates.
+    `categories` are what detection is about, those of the data where there are none; `mirror` is for photographs.
     In float64 one process and several give the same to the last digits, which no other precision does.
     The joint stage ends early after `patience` evaluations (0: never) without a better one; the best one is delivered.
     """
@@ -48,7 +59,8 @@ class Recipe:
 
     name: str
     backbone: Backbone
-    tasks: Literal["numvqa"] = "numvqa"
+    tasks: Literal["numvqa", "attrod"] = "numvqa"
+    categories: tuple[str, ...] = ()
     assembler: AssemblerConfig = AssemblerConfig()
     seed: int = 0
     batch_size: int = 128
@@ -72,6 +84,7 @@ class Recipe:
     augmented_share: float = 0.3
     even_counts_share: float = 0.5
     digit_augmentation: bool = True
+    mirror: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["bfloat16", "float32", "float64"] = "bfloat16"
     checkpoint_every_s: float = 120.0

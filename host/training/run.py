@@ -13,12 +13,10 @@ from torch import Tensor, nn
 from ..assembler.archive import TrainedSupernet
 from ..assembler.assembler import Assembler
 from ..supernet.supernet import Supernet
-from ..tasks import numvqa
-from ..tasks.digits import DigitSplits
-from .batches import Batch, BatchSource
 from .checkpoint import Best, Checkpoint
-from .evaluate import validation_accuracy
+from .evaluate import validation_score
 from .metrics import MetricsLog, MetricsRow
+from .objective import Batch, BatchSource, Objective
 from .recipe import Recipe
 from .schedule import one_cycle
 from .stages import Losses
@@ -37,7 +35,7 @@ class Progress:
     step: int
     total: int
     loss: float
-    accuracy: float
+    score: float
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Run:
 
     recipe: Recipe
     folder: Path
-    digits: DigitSplits
+    objective: Objective
     workers: Workers
     source: BatchSource
     supernet: Supernet
@@ -134,29 +132,29 @@ class Run:
         return 0 < self.recipe.patience <= self.evaluations_since
 
     def _evaluate(self, step: int) -> float:
-        accuracy = 0.0
+        score = 0.0
         if self.workers.is_first:
-            trained = TrainedSupernet(self.supernet, self.assembler, numvqa.SPACE, {})
-            accuracy = validation_accuracy(trained, self.digits.validation, VALIDATION_LIMIT, self.recipe.seed)
-        accuracy = self.workers.agreed(accuracy)
+            trained = TrainedSupernet(self.supernet, self.assembler, self.objective.domain.space, {})
+            score = validation_score(trained, self.objective, VALIDATION_LIMIT, self.recipe.seed)
+        score = self.workers.agreed(score)
         self.evaluations_since += 1
-        if self.best is None or accuracy >= self.best.accuracy:
+        if self.best is None or score >= self.best.accuracy:
             backbone, assembler = _copy(self.supernet.backbone), _copy(self.assembler)
-            self.best, self.evaluations_since = Best(step, accuracy, backbone, assembler), 0
-        return accuracy
+            self.best, self.evaluations_since = Best(step, score, backbone, assembler), 0
+        return score
 
     def _log(self, stage: Stage, done: int, losses: Losses, validation: float | None) -> None:
-        values = torch.stack([losses.task, losses.gates, losses.ratio, losses.accuracy])
-        task, gates, ratio, accuracy = self.workers.mean(values).tolist()
+        values = torch.stack([losses.task, losses.gates, losses.ratio, losses.score])
+        task, gates, ratio, score = self.workers.mean(values).tolist()
         if self.log is not None:
             factor = one_cycle(done - 1, stage.steps, self.recipe.warmup_share)
             self.log.add(
-                MetricsRow(stage.name, done, task, gates, ratio, accuracy, validation, factor, self.elapsed_s)
+                MetricsRow(stage.name, done, task, gates, ratio, score, validation, factor, self.elapsed_s)
             )
 
     def _tell(self, stage: Stage, done: int, losses: Losses) -> None:
         if self.workers.is_first:
-            self.on_progress(Progress(stage.name, done, stage.steps, losses.task.item(), losses.accuracy.item()))
+            self.on_progress(Progress(stage.name, done, stage.steps, losses.task.item(), losses.score.item()))
 
     def _checkpoint(self, stage: str, step: int, optimizer: torch.optim.Optimizer) -> None:
         backbone, assembler = self.supernet.backbone.state_dict(), self.assembler.state_dict()

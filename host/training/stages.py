@@ -1,8 +1,8 @@
-"""What each stage of training asks of a batch, as modules: one forward pass, one loss.
+"""What each stage of training makes of a batch, as modules: one forward pass under gates, one loss.
 
 Random draws are made for the whole batch of a step and handed in, so that processes which share a batch make the same.
 
-Shapes: `B` samples, `N` modules, 10 digits with `K` = 5 possible counts each.
+Shapes: `B` samples, `N` modules.
 """
 
 from __future__ import annotations
@@ -10,17 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..assembler.assembler import Assembler
 from ..assembler.semhash import discrete_gates, gate_loss, training_gates
 from ..gates import GateSpace
 from ..supernet.supernet import Supernet
-from .batches import Batch
+from .objective import Batch, Objective
 from .recipe import Recipe
-
-N_COUNT_LOGITS = 10 * 5
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class Losses:
     task: Tensor
     gates: Tensor
     ratio: Tensor
-    accuracy: Tensor
+    score: Tensor
 
 
 @dataclass(frozen=True)
@@ -60,25 +57,24 @@ def random_gates(n: int, space: GateSpace, min_ratio: float, generator: torch.Ge
 
 
 class PretrainLoss(nn.Module):
-    """Predict how often each digit occurs, under random gates."""
+    """What all tasks ask about, under random gates."""
 
-    def __init__(self, supernet: Supernet, recipe: Recipe) -> None:
+    def __init__(self, supernet: Supernet, objective: Objective, recipe: Recipe) -> None:
         super().__init__()
-        self.supernet, self.recipe = supernet, recipe
+        self.supernet, self.objective, self.recipe = supernet, objective, recipe
 
     def forward(self, batch: Batch, gates: Tensor) -> Losses:
-        logits = _forward(self.supernet, batch.images, gates, self.recipe).unflatten(1, (10, 5))  # (B, 10, K)
-        loss = F.cross_entropy(logits.flatten(0, 1), batch.digit_counts.flatten())
-        right = (logits.argmax(2) == batch.digit_counts).float().mean()
-        return Losses(loss, loss.detach(), torch.zeros_like(right), gates.mean(), right)
+        outputs = _forward(self.supernet, batch.images, gates, self.recipe)
+        loss, score = self.objective.pretrain_loss(outputs, batch)
+        return Losses(loss, loss.detach(), torch.zeros_like(score), gates.mean(), score)
 
 
 class JointLoss(nn.Module):
     """Task loss under the assembler's own gates, plus the weighted gate loss (Eq. 6)."""
 
-    def __init__(self, supernet: Supernet, assembler: Assembler, recipe: Recipe) -> None:
+    def __init__(self, supernet: Supernet, assembler: Assembler, objective: Objective, recipe: Recipe) -> None:
         super().__init__()
-        self.supernet, self.assembler, self.recipe = supernet, assembler, recipe
+        self.supernet, self.assembler, self.objective, self.recipe = supernet, assembler, objective, recipe
 
     def forward(self, batch: Batch, noise: JointNoise, gate_weight: float) -> Losses:
         weights = self.assembler(batch.tasks, batch.limits)  # (B, N)
@@ -89,10 +85,9 @@ class JointLoss(nn.Module):
         if self.recipe.keep_limits:
             bits = self.assembler.open(weights, _kept(batch.limits, self.supernet))  # (B, N)
         gates = training_gates(weights, bits, noise.coin)  # (B, N)
-        logits = _forward(self.supernet, batch.images, gates, self.recipe)  # (B, 2)
-        task, over = F.cross_entropy(logits, batch.answers), gate_loss(discrete, batch.limits)
-        right = (logits.argmax(1) == batch.answers).float().mean()
-        return Losses(task + gate_weight * over, task.detach(), over.detach(), discrete.detach().mean(), right)
+        outputs = _forward(self.supernet, batch.images, gates, self.recipe)
+        (task, score), over = self.objective.task_loss(outputs, batch), gate_loss(discrete, batch.limits)
+        return Losses(task + gate_weight * over, task.detach(), over.detach(), discrete.detach().mean(), score)
 
 
 @torch.no_grad()
@@ -123,5 +118,5 @@ def _kept(limits: Tensor, supernet: Supernet) -> Tensor:
 def _forward(supernet: Supernet, images: Tensor, gates: Tensor, recipe: Recipe) -> Tensor:
     images = images.to(memory_format=torch.channels_last)
     with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-        logits: Tensor = supernet(images, gates)
-    return logits.float()
+        outputs: Tensor = supernet(images, gates)
+    return outputs.float()

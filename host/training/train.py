@@ -18,16 +18,14 @@ from ..errors import InputError
 from ..files import make_dir
 from ..supernet.backbones import build_backbone
 from ..supernet.supernet import Supernet, modularize
-from ..tasks import numvqa
-from ..tasks.digits import DigitSplits
-from .batches import BatchSource, step_rng
+from ..tasks.domain import TaskDomain
 from .checkpoint import FILE_NAME, Checkpoint
 from .metrics import MetricsLog
+from .objective import Objective, objective_of
 from .recipe import Recipe
 from .run import Progress, Run, Stage
 from .schedule import ramp
 from .stages import (
-    N_COUNT_LOGITS,
     JointLoss,
     JointNoise,
     Losses,
@@ -36,6 +34,7 @@ from .stages import (
     random_gates,
     reset_batch_norm,
 )
+from .steps import step_rng
 from .workers import Workers, joined
 
 _NOISE = 1_000_000_000  # apart from the steps that batches are drawn for
@@ -44,7 +43,7 @@ _NOISE = 1_000_000_000  # apart from the steps that batches are drawn for
 def train(
     recipe: Recipe,
     folder: Path,
-    digits: DigitSplits,
+    domain: TaskDomain,
     *,
     resume: bool = False,
     on_progress: Callable[[Progress], None] = lambda progress: None,
@@ -58,7 +57,7 @@ def train(
     recipe = checkpoint.recipe if checkpoint else recipe
     with joined(recipe.device) as workers:
         make_dir(folder)
-        run = _start(recipe, folder, digits, workers, checkpoint, on_progress)
+        run = _start(recipe, folder, objective_of(domain), workers, checkpoint, on_progress)
         if checkpoint is None or checkpoint.stage == "pretrain":
             _pretrain(run, checkpoint)
             run.supernet = _with_new_head(recipe, run.supernet, workers)
@@ -86,22 +85,22 @@ def _find_checkpoint(folder: Path, resume: bool) -> Checkpoint | None:
 def _start(
     recipe: Recipe,
     folder: Path,
-    digits: DigitSplits,
+    objective: Objective,
     workers: Workers,
     checkpoint: Checkpoint | None,
     on_progress: Callable[[Progress], None],
 ) -> Run:
     workers.part(recipe.batch_size)
     pretraining = checkpoint is None or checkpoint.stage == "pretrain"
-    supernet = _new_supernet(recipe, workers, N_COUNT_LOGITS if pretraining else None)
-    assembler = Assembler(numvqa.SPACE, supernet.space, recipe.assembler).to(workers.device, recipe.dtype)
+    supernet = _new_supernet(recipe, workers, objective.n_pretrain_outputs if pretraining else None)
+    assembler = Assembler(objective.domain.space, supernet.space, recipe.assembler).to(workers.device, recipe.dtype)
     if checkpoint is not None:
         supernet.backbone.load_state_dict(checkpoint.backbone)
         assembler.load_state_dict(checkpoint.assembler)
     stage, steps_done = (checkpoint.stage, checkpoint.step) if checkpoint else ("pretrain", 0)
     log = MetricsLog.open(folder, stage, steps_done) if workers.is_first else None
     return Run(
-        recipe, folder, digits, workers, BatchSource(recipe, digits.train), supernet, assembler, log, on_progress,
+        recipe, folder, objective, workers, objective.source(recipe), supernet, assembler, log, on_progress,
         elapsed_before_s=checkpoint.elapsed_s if checkpoint else 0.0,
         started=time.monotonic(),
         best=checkpoint.best if checkpoint else None,
@@ -131,7 +130,7 @@ def _with_new_head(recipe: Recipe, pretrained: Supernet, workers: Workers) -> Su
 
 def _pretrain(run: Run, checkpoint: Checkpoint | None) -> None:
     recipe, workers = run.recipe, run.workers
-    loss = workers.wrap(PretrainLoss(run.supernet, recipe))
+    loss = workers.wrap(PretrainLoss(run.supernet, run.objective, recipe))
 
     def losses(step: int) -> Losses:
         _, generator = step_rng(recipe.seed, "pretrain", _NOISE + step)
@@ -172,7 +171,7 @@ def _learn_together(
 ) -> None:
     """Backbone and assembler, on questions."""
     workers = run.workers
-    loss = workers.wrap(JointLoss(run.supernet, run.assembler, recipe))
+    loss = workers.wrap(JointLoss(run.supernet, run.assembler, run.objective, recipe))
 
     def losses(step: int) -> Losses:
         _, generator = step_rng(recipe.seed, name, _NOISE + step)
@@ -210,7 +209,7 @@ def _finish(run: Run) -> TrainedSupernet:
         "device": run.workers.device.type,
         "best_step": run.best.step if run.best else None,
     }
-    trained = TrainedSupernet(run.supernet.eval(), run.assembler.to("cpu", torch.float32).eval(), numvqa.SPACE, facts)
+    trained = TrainedSupernet(run.supernet.eval(), run.assembler.to("cpu", torch.float32).eval(), run.objective.domain.space, facts)
     if run.workers.is_first:
         trained.save(run.folder)
         (run.folder / FILE_NAME).unlink(missing_ok=True)

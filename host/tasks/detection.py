@@ -1,0 +1,123 @@
+"""Attributed object detection as a task domain: find the objects of some categories and colours.
+
+Shapes: `B` images of `(3, S, S)`, `L` places, `K` categories, `M` objects an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import attrod
+from .attributes import AttributeSpace, Task
+from .attrod import Query
+from .boxes import Detections, Grid, decode
+from .domain import MAP50, ScoreName, Split
+from .mean_ap import Truth, mean_ap
+from .squares import Squares
+
+_SAME = 0.9  # IoU, from which on two models are taken to mean the same box
+MIN_SCORE = 0.01  # of boxes that count for the precision at low scores
+
+
+@dataclass(frozen=True)
+class DetectionExamples:
+    """Images `(B, 3, S, S)` in [0, 1] of one task and what is to be found on each; outputs are `(B, L, 4 + K)`."""
+
+    images: NDArray[np.float32]
+    truths: tuple[Truth, ...]
+    grid: Grid
+    asked: tuple[int, ...]
+    score_name: ScoreName = MAP50
+
+    def score(self, outputs: NDArray[np.float32]) -> float:
+        """Mean average precision at an overlap of one half, over the asked categories that are there."""
+        return mean_ap(self.truths, self.detections(outputs), self.asked)
+
+    def agreement(self, one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+        """The share of boxes of a score over one half that both found, in the same place and category."""
+        pairs = zip(*(decode(each, self.grid, self.asked, 0.5) for each in (one, other)), strict=True)
+        found = [(_matches(first, second), len(first), len(second)) for first, second in pairs]
+        matched, ones, others = (sum(column) for column in zip(*found, strict=True))
+        return 1.0 if ones + others == 0 else 2 * matched / (ones + others)
+
+    def detections(self, outputs: NDArray[np.float32]) -> list[Detections]:
+        return decode(outputs, self.grid, self.asked, MIN_SCORE)
+
+
+@dataclass(frozen=True)
+class AttrOd:
+    """The domain, over sets of images that are loaded when they are first asked for."""
+
+    categories: tuple[str, ...]
+    grid: Grid
+    load: Callable[[Split], Squares]
+    data: str
+    name: str = "attrod"
+    score_name: ScoreName = MAP50
+    _loaded: dict[Split, Squares] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def space(self) -> AttributeSpace:
+        return attrod.attrod_space(self.categories)
+
+    @cached_property
+    def tasks(self) -> tuple[Task, ...]:
+        return attrod.tasks(self.space)
+
+    @cached_property
+    def held_out(self) -> tuple[Task, ...]:
+        return attrod.held_out(self.space)
+
+    def squares(self, split: Split) -> Squares:
+        if split not in self._loaded:
+            self._loaded[split] = self.load(split)
+        return self._loaded[split]
+
+    def asked(self, task: Task) -> tuple[int, ...]:
+        """The scores that a task's detector is asked for, as indices of categories."""
+        wanted = Query.of(task).categories
+        return tuple(index for index, name in enumerate(self.categories) if name in wanted)
+
+    def supply(self, task: Task) -> int | None:
+        return int(self.squares("train").wanted(Query.of(task)).sum())
+
+    def examples(self, task: Task, split: Split, n: int, rng: np.random.Generator) -> DetectionExamples:
+        """At most `n` images, half of them with something to find where there are so many."""
+        squares, query = self.squares(split), Query.of(task)
+        wanted, ignored = squares.wanted(query), squares.ignored(query)  # (N, M)
+        holding = rng.permutation(wanted.any(1).nonzero()[0])[: n // 2 + n % 2]
+        others = rng.permutation((~wanted.any(1)).nonzero()[0])[: n - len(holding)]
+        chosen = np.sort(np.concatenate([holding, others]))
+        counted = (wanted | ignored)[chosen]  # (B, M)
+        found = squares.of(chosen)
+        truths = [
+            Truth(found.boxes[row][use], found.category[row][use], ignored[chosen[row]][use])
+            for row, use in enumerate(counted)
+        ]
+        images = found.pixels.astype(np.float32) / 255
+        return DetectionExamples(images, tuple(truths), self.grid, self.asked(task))
+
+
+def _matches(one: Detections, other: Detections) -> int:
+    """How many boxes of one are also the other's; each counts once, the surest first."""
+    left, count = list(range(len(other))), 0
+    for box, category in zip(one.boxes, one.categories, strict=True):
+        same = [k for k in left if other.categories[k] == category and overlap(box, other.boxes[k]) >= _SAME]
+        if same:
+            left.remove(same[0])
+            count += 1
+    return count
+
+
+def overlap(one: Sequence[float] | NDArray[np.float32], other: Sequence[float] | NDArray[np.float32]) -> float:
+    """IoU of two boxes."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    shared = max(width, 0.0) * max(height, 0.0)
+    areas = (one[2] - one[0]) * (one[3] - one[1]) + (other[2] - other[0]) * (other[3] - other[1])
+    return float(shared / (areas - shared)) if areas > shared else 0.0

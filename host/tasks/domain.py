@@ -1,0 +1,95 @@
+"""A task domain: a space of tasks, the data that poses them, and how well a model's outputs do. One file per domain.
+
+Shapes: `B` images of `(C, H, W)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .attributes import AttributeSpace, Task
+
+Split = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class ScoreName:
+    """What a score is called in files, and by people."""
+
+    key: str
+    title: str
+
+
+ACCURACY = ScoreName("accuracy", "accuracy")
+MAP50 = ScoreName("map50", "mAP@0.5")
+
+
+class Examples(Protocol):
+    """Images `(B, C, H, W)` of one task, and what is right about them."""
+
+    @property
+    def score_name(self) -> ScoreName: ...
+
+    @property
+    def images(self) -> NDArray[np.float32]: ...
+
+    def score(self, outputs: NDArray[np.float32]) -> float:
+        """How good a model's outputs `(B, ...)` for the images are, in [0, 1]."""
+        ...
+
+    def agreement(self, one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+        """How far two models say the same, in [0, 1]."""
+        ...
+
+
+class TaskDomain(Protocol):
+    @property
+    def name(self) -> str:
+        """What a recipe says."""
+        ...
+
+    @property
+    def score_name(self) -> ScoreName: ...
+
+    @property
+    def space(self) -> AttributeSpace: ...
+
+    @property
+    def tasks(self) -> tuple[Task, ...]: ...
+
+    @property
+    def held_out(self) -> tuple[Task, ...]:
+        """Those of `tasks` that are never trained on."""
+        ...
+
+    @property
+    def data(self) -> str:
+        """Which data the examples are made of, for manifests."""
+        ...
+
+    def supply(self, task: Task) -> int | None:
+        """How many objects of a task the training images hold; None where images are made at will."""
+        ...
+
+    def examples(self, task: Task, split: Split, n: int, rng: np.random.Generator) -> Examples:
+        """At most `n` examples of a task; no two splits share an object."""
+        ...
+
+
+def trained_tasks(domain: TaskDomain) -> tuple[Task, ...]:
+    """All that are not held out."""
+    left_out = set(domain.held_out)
+    return tuple(task for task in domain.tasks if task not in left_out)
+
+
+def calibration_images(
+    domain: TaskDomain, tasks: Sequence[Task], n: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """About `n` training images of all tasks alike, `(n, C, H, W)`; at least one of each task."""
+    each = -(-n // len(tasks))
+    return np.concatenate([domain.examples(task, "train", each, rng).images for task in tasks])
