@@ -38,7 +38,9 @@ class Bench:
     def __init__(self, folder: Path, session: Any) -> None:
         self.session, self.domain = session, numvqa.NumVqa(load_digits())
         self.trained = TrainedSupernet.load(shipped_supernet())
-        self.templates = {each: load_or_build(self.trained, folder, precision=each, domain=self.domain) for each in Precision}
+        self.templates = {
+            each: load_or_build(self.trained, folder, precision=each, domain=self.domain) for each in Precision
+        }
 
     def rows(self, task: Task) -> list[dict[str, Any]]:
         gates = self.trained.assembler.assemble([Request(task, LIMIT)])[0]

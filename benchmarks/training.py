@@ -21,10 +21,10 @@ from edgewright.host.tasks import numvqa
 from edgewright.host.tasks.digits import load_digits
 from edgewright.host.training.batches import Batch, BatchSource
 from edgewright.host.training.numvqa_objective import NumVqaObjective
-from edgewright.host.training.steps import step_rng
 from edgewright.host.training.recipe import Recipe
 from edgewright.host.training.recipe_files import load_recipe
 from edgewright.host.training.stages import JointLoss, JointNoise, random_gates
+from edgewright.host.training.steps import step_rng
 from torch import Tensor, nn
 
 ROUNDS = 15

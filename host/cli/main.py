@@ -12,7 +12,7 @@ import typer
 from ..errors import EdgewrightError
 from .data_commands import data_app
 from .device_commands import agent_app, device_app
-from .options import Json, MnistDir, Numbers, SupernetDir, WorkspaceDir
+from .options import DataDir, Json, MnistDir, Numbers, SupernetDir, WorkspaceDir
 from .output import clean
 from .supernet_commands import supernet_app
 
@@ -232,7 +232,8 @@ def train(
 
     if show:
         return show_recipe(recipe)
-    run(recipe, out, TrainOptions(resume, seed, pretrain_steps, joint_steps, tuple(ablate or ())), data, mnist_dir, workspace, json_)
+    options = TrainOptions(resume, seed, pretrain_steps, joint_steps, tuple(ablate or ()))
+    run(recipe, out, options, data, mnist_dir, workspace, json_)
 
 
 @app.command()
@@ -260,8 +261,9 @@ def evaluate(
     from .evaluation import EvaluateOptions
     from .evaluation import evaluate as run
 
-    lists = ((each or []) for each in (supernet, part, budget, task, method))
-    options = EvaluateOptions(*lists, images, subnets, workers)
+    options = EvaluateOptions(
+        supernet or [], part or [], budget or [], task or [], method or [], images, subnets, workers
+    )  # fmt: skip
     run(space, folder, options, data, mnist_dir, workspace, json_)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Json, MnistDir, SupernetDir
+from .options import DataDir, Json, MnistDir, SupernetDir, WorkspaceDir
 
 supernet_app = typer.Typer(help="Supernets and their backbones.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -18,13 +18,15 @@ def supernet_evaluate(
     images: Annotated[int, typer.Option(help="Test images per task.")] = 500,
     seed: Annotated[int, typer.Option(help="Which test images.")] = 0,
     card: Annotated[Path | None, typer.Option(help="Write a card (Markdown) there.")] = None,
+    data: DataDir = None,
     mnist_dir: MnistDir = None,
+    workspace: WorkspaceDir = None,
     json_: Json = False,
 ) -> None:
     """Accuracy of all tasks at several limits, trained and held-out tasks apart."""
     from .training import evaluate as run
 
-    run(supernet, images, seed, card, mnist_dir, json_)
+    run(supernet, images, seed, card, data, mnist_dir, workspace, json_)
 
 
 @supernet_app.command("inspect")

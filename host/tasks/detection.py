@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +84,13 @@ class AttrOd:
         wanted = Query.of(task).categories
         return tuple(index for index, name in enumerate(self.categories) if name in wanted)
 
+    def describe(self, task: Task) -> dict[str, Any]:
+        """The scores' categories, which of them the task asks for, and the grid of places."""
+        return {
+            "name": self.name, "categories": list(self.categories), "asked": list(self.asked(task)),
+            "side": self.grid.side, "strides": list(self.grid.strides),
+        }  # fmt: skip
+
     def supply(self, task: Task) -> int | None:
         return int(self.squares("train").wanted(Query.of(task)).sum())
 
@@ -90,8 +98,9 @@ class AttrOd:
         """At most `n` images, half of them with something to find where there are so many."""
         squares, query = self.squares(split), Query.of(task)
         wanted, ignored = squares.wanted(query), squares.ignored(query)  # (N, M)
-        holding = rng.permutation(wanted.any(1).nonzero()[0])[: n // 2 + n % 2]
-        others = rng.permutation((~wanted.any(1)).nonzero()[0])[: n - len(holding)]
+        holds = wanted.any(axis=1)  # (N,)
+        holding = rng.permutation(np.flatnonzero(holds))[: n // 2 + n % 2]
+        others = rng.permutation(np.flatnonzero(~holds))[: n - len(holding)]
         chosen = np.sort(np.concatenate([holding, others]))
         counted = (wanted | ignored)[chosen]  # (B, M)
         found = squares.of(chosen)
@@ -99,7 +108,7 @@ class AttrOd:
             Truth(found.boxes[row][use], found.category[row][use], ignored[chosen[row]][use])
             for row, use in enumerate(counted)
         ]
-        images = found.pixels.astype(np.float32) / 255
+        images = found.pixels.astype(np.float32) / np.float32(255)
         return DetectionExamples(images, tuple(truths), self.grid, self.asked(task))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +70,10 @@ class TaskDomain(Protocol):
     @property
     def data(self) -> str:
         """Which data the examples are made of, for manifests."""
+        ...
+
+    def describe(self, task: Task) -> dict[str, Any]:
+        """What who uses a task's model must know to read its outputs, as JSON; `name` is the domain's."""
         ...
 
     def supply(self, task: Task) -> int | None:

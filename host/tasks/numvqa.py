@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,6 +162,9 @@ class NumVqa:
     tasks: tuple[Task, ...] = TASKS
     held_out: tuple[Task, ...] = HELD_OUT
     data: str = "handwritten digits"
+
+    def describe(self, task: Task) -> dict[str, Any]:
+        return {"name": self.name, "answers": ["no", "yes"]}
 
     def supply(self, task: Task) -> int | None:
         """Images are composed of digits at will."""

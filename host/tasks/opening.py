@@ -109,7 +109,8 @@ def _detection_set(root: Path, split: Split, categories: Sequence[str], places: 
     borrowed = not any(name in splits(root) for name in _NAMES["validation"]) and split != "test"
     coco = CocoFile.read(_folder(root, "train" if borrowed else split), categories)
     colours = PixelColours()
-    whole = detection_set(coco) if coco.has_colours else annotated_set(coco, colours, places.colours, _tell(places, split))
+    tell = _tell(places, split)
+    whole = detection_set(coco) if coco.has_colours else annotated_set(coco, colours, places.colours, tell)
     if not borrowed:
         return whole
     held = split == "validation"

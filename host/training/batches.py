@@ -22,6 +22,7 @@ from .augment import Variation, vary_digits
 from .recipe import Recipe
 from .steps import draw_limits, step_rng
 
+
 def augmented_questions(n: int, rng: np.random.Generator, max_tries: int = 100) -> list[Question]:
     """Up to `n` different questions outside the 60 tasks: one or two quantities with one to three digit attributes.
 

@@ -70,7 +70,7 @@ class DetectionSource:
         self.n_tasks = len(asked)
         self.encoding = np.stack([space.encode(each) for each in names])  # (Q, T)
         self.queries = [Query.of(Task(tuple(each))) for each in names]
-        self.holding = [squares.wanted(query).any(1).nonzero()[0] for query in self.queries]  # Q times images
+        self.holding = [np.flatnonzero(squares.wanted(query).any(axis=1)) for query in self.queries]  # Q times images
 
     def draw(self, stage: str, step: int, part: slice = slice(None)) -> DetectionBatch:
         """The batch of a step, or the part of it that one process works on."""
@@ -78,7 +78,7 @@ class DetectionSource:
         n = self.recipe.batch_size
         question = self._questions(rng)  # (B,)
         image = rng.integers(len(self.squares), size=n)  # (B,)
-        for sample in (rng.random(n) < WANTED_SHARE).nonzero()[0]:
+        for sample in np.flatnonzero(rng.random(n) < WANTED_SHARE):
             holding = self.holding[question[sample]]
             if len(holding):
                 image[sample] = rng.choice(holding)

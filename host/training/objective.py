@@ -6,7 +6,7 @@ Shapes: `B` samples, `T` attributes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -47,7 +47,8 @@ class Scored(NamedTuple):
 
 
 class Objective(Protocol):
-    """`n_pretrain_outputs` is the `num_classes` of a model that answers what all tasks ask about."""
+    """Losses take batches of the objective's own source. `n_pretrain_outputs` is the `num_classes` of a model that
+    answers what all tasks ask about."""
 
     @property
     def domain(self) -> TaskDomain: ...
@@ -69,11 +70,11 @@ class Objective(Protocol):
         """Batches of the trained tasks, or of the given ones."""
         ...
 
-    def pretrain_loss(self, outputs: Tensor, batch: Batch) -> Scored:
+    def pretrain_loss(self, outputs: Tensor, batch: Any) -> Scored:
         """Of a model with `n_pretrain_outputs`, whatever the batch's tasks are."""
         ...
 
-    def task_loss(self, outputs: Tensor, batch: Batch) -> Scored:
+    def task_loss(self, outputs: Tensor, batch: Any) -> Scored:
         """Of a model that answers the batch's tasks."""
         ...
 

@@ -209,7 +209,8 @@ def _finish(run: Run) -> TrainedSupernet:
         "device": run.workers.device.type,
         "best_step": run.best.step if run.best else None,
     }
-    trained = TrainedSupernet(run.supernet.eval(), run.assembler.to("cpu", torch.float32).eval(), run.objective.domain.space, facts)
+    assembler = run.assembler.to("cpu", torch.float32).eval()
+    trained = TrainedSupernet(run.supernet.eval(), assembler, run.objective.domain.space, facts)
     if run.workers.is_first:
         trained.save(run.folder)
         (run.folder / FILE_NAME).unlink(missing_ok=True)
