@@ -48,7 +48,8 @@ def quantize_template(
     quantised = quantize(full, precision, calibration)
     graph, original = Graph(quantised), Graph(full)
     places = _counterparts(original, graph)
-    producers = {name: places[place] for name, place in find_producers(original, module, sites).items()}
+    producers = find_producers(original, module, sites)
+    producers = {name: tuple(places[call] for call in calls) for name, calls in producers.items()}
     plan = plan_by_union(graph, sites, producers)
     rng = np.random.default_rng(0)
     counts = probe_counts(sites)

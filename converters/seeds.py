@@ -1,15 +1,17 @@
-"""Where a site's channels are made: the operator of the converted model that holds its producer's weights."""
+"""Where a site's channels are made: the operators of the converted model that hold its producer's weights."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from edgewright.device_agent.template import TemplateSite
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from .errors import ConversionError
 from .flatbuffer import Graph, Operator
@@ -21,34 +23,49 @@ _PART = re.compile(r"(.+)\[(\d+):\d+\]")
 _PRODUCERS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
 
 
-def find_producers(graph: Graph, module: nn.Module, sites: Sequence[TemplateSite]) -> dict[str, int]:
-    """Per site, the index of the operator that is its producer, the submodule of the site's name.
+def find_producers(graph: Graph, module: nn.Module, sites: Sequence[TemplateSite]) -> dict[str, tuple[int, ...]]:
+    """Per site, the indices of the operators that are its producer, the submodule of the site's name.
+
+    A layer that is called several times is an operator per call, each with the normalisation that follows that call
+    folded into a copy of the weights.
 
     Found by value: tensor names carry the paths of everything a fused operator or a merged constant came from, values
     are the layer's own. Names decide between layers of equal filters.
 
     Raises:
-        ConversionError: no operator, or several, hold the producer's weights; names the site.
+        ConversionError: no operator holds the producer's weights, or more than it is called; names the site.
     """
-    return {site.name: _producer(graph, module, place_of(site.name)[0]) for site in sites}
+    names = {site.name: place_of(site.name)[0] for site in sites}
+    held = {name: _holders(graph, module, name) for name in names.values()}
+    crowded = {name for name, found in held.items() if len(found) > 1}
+    paths = call_paths(module, torch.zeros(graph.shape(graph.boundary[0]))) if crowded else {}
+    for name in crowded:
+        held[name] = _named(graph, name, held[name], paths.get(name, []))
+    return {site: tuple(operator.index for operator in held[name]) for site, name in names.items()}
 
 
-def _producer(graph: Graph, module: nn.Module, name: str) -> int:
+def _holders(graph: Graph, module: nn.Module, name: str) -> list[Operator]:
     rows = _module_rows(module, name)
     found = [operator for operator in graph.operators if _holds(graph, operator, rows)]
     if not found:
         found = [operator for operator in graph.operators if _holds(graph, operator, rows, scaled_inputs=True)]
-    if len(found) > 1:
-        path = type_path(module, name)
-        found = [operator for operator in found if path in _paths(graph, operator)]
-    if len(found) == 1:
-        return found[0].index
-    if found:
-        raise ConversionError(f"site {name!r}: {len(found)} operators hold its weights; is the layer used twice?")
-    raise ConversionError(
-        f"site {name!r}: no operator of the converted model holds its weights; a branch that ends in a "
-        f"normalisation of weight zero is dropped by the converter, so train or randomise the model first"
-    )
+    if not found:
+        raise ConversionError(
+            f"site {name!r}: no operator of the converted model holds its weights; a branch that ends in a "
+            f"normalisation of weight zero is dropped by the converter, so train or randomise the model first"
+        )
+    return found
+
+
+def _named(graph: Graph, name: str, held: Sequence[Operator], paths: Sequence[str]) -> list[Operator]:
+    """Those holders of a layer's weights that are its calls. Calls with equal inputs are one operator."""
+    found = [operator for operator in held if not _paths(graph, operator).isdisjoint(paths)]
+    if not 0 < len(found) <= len(paths):
+        raise ConversionError(
+            f"site {name!r}: {len(held)} operators hold its weights, {len(found)} of them by its name, and it is "
+            f"called {len(paths)} times; do other layers have the same filters?"
+        )
+    return found
 
 
 def place_of(name: str) -> tuple[str, int]:
@@ -58,13 +75,30 @@ def place_of(name: str) -> tuple[str, int]:
     return (name, 0) if found is None else (found[1], int(found[2]))
 
 
-def type_path(module: nn.Module, name: str) -> str:
-    """How the converter writes a submodule's place into tensor names: every ancestor's type, and its attribute."""
-    path, at = _type_name(module), module
-    for attribute in name.split("."):
-        at = at.get_submodule(attribute)
-        path += f"/{_type_name(at)}_{attribute}"
-    return path
+def call_paths(module: nn.Module, example: Tensor) -> Mapping[str, Sequence[str]]:
+    """Per submodule, how the converter writes each of its calls into tensor names: the type and the attribute of every
+    module that is being called. One that only holds others, as a list does, is not."""
+    paths: dict[str, list[str]] = {}
+    running: list[str] = []
+
+    def enter(name: str, layer: nn.Module, _: Any) -> None:
+        attribute = name.rpartition(".")[2]
+        running.append(f"{_type_name(layer)}_{attribute}" if name else _type_name(layer))
+        paths.setdefault(name, []).append("/".join(running))
+
+    def leave(*_: Any) -> None:
+        running.pop()
+
+    layers = dict(module.named_modules())
+    hooks = [layer.register_forward_pre_hook(partial(enter, name)) for name, layer in layers.items()]
+    hooks += [layer.register_forward_hook(leave) for layer in layers.values()]
+    try:
+        with torch.no_grad():
+            module(example)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return paths
 
 
 def _type_name(module: nn.Module) -> str:

@@ -18,11 +18,11 @@ from .tensor_axes import Owners, TensorAxes
 Place = TypeVar("Place")
 
 
-def plan_by_union(graph: Graph, sites: Sequence[TemplateSite], producers: Mapping[str, int]) -> SlicePlan:
+def plan_by_union(graph: Graph, sites: Sequence[TemplateSite], producers: Mapping[str, Sequence[int]]) -> SlicePlan:
     """Slice what hangs together with every site's channels in its producer's output.
 
     Args:
-        producers: per site, the operator whose output carries its channels.
+        producers: per site, the operators whose outputs carry its channels: the calls of one layer.
 
     Raises:
         ConversionError: a site reaches an axis that must stay whole, or two sites are tied; names them.
@@ -32,6 +32,8 @@ def plan_by_union(graph: Graph, sites: Sequence[TemplateSite], producers: Mappin
         axes.relations.refuse(axes.of(tensor), "its channels reach the model's input or output")
     for operator in graph.operators:
         apply_rule(axes, operator)
+    for calls in producers.values():
+        _join_calls(axes, calls)
     axes.relations.settle()
     owners = _owners(axes, sites, producers)
     return SlicePlan(
@@ -41,15 +43,26 @@ def plan_by_union(graph: Graph, sites: Sequence[TemplateSite], producers: Mappin
     )
 
 
+def _join_calls(axes: TensorAxes, calls: Sequence[int]) -> None:
+    """The calls of a layer make the same channels, though no operator may bring them together."""
+    first, *others = (_made(axes, call) for call in calls)
+    for other in others:
+        axes.relations.join(first, other)
+
+
+def _made(axes: TensorAxes, producer: int) -> Axis:
+    return axes.of(axes.graph.operators[producer].outputs[0])[-1]
+
+
 def _followed(axes: TensorAxes, owners: Owners, places: Mapping[Place, Axis]) -> dict[Place, Runs]:
     runs = {place: axes.runs(axis, owners) for place, axis in places.items()}
     return {place: found for place, found in runs.items() if sites_of(found)}
 
 
-def _owners(axes: TensorAxes, sites: Sequence[TemplateSite], producers: Mapping[str, int]) -> Owners:
+def _owners(axes: TensorAxes, sites: Sequence[TemplateSite], producers: Mapping[str, Sequence[int]]) -> Owners:
     owners: dict[int, tuple[str, int]] = {}
     for site in sites:
-        segment = _segment(axes, site, producers[site.name])
+        segment = _segment(axes, site, producers[site.name][0])
         if segment.leaf in owners:
             raise ConversionError(
                 f"sites {owners[segment.leaf][0]!r} and {site.name!r} share their channels; gate them as one site"
@@ -65,9 +78,8 @@ def _owners(axes: TensorAxes, sites: Sequence[TemplateSite], producers: Mapping[
 
 def _segment(axes: TensorAxes, site: TemplateSite, producer: int) -> Segment:
     """Where the site's channels lie in its producer's output, all of them in one leaf that may be sliced."""
-    axis = axes.of(axes.graph.operators[producer].outputs[0])[-1]
     start = place_of(site.name)[1]
-    segments = [segment for factor in axis for segment in axes.relations.segments(factor)]
+    segments = [segment for factor in _made(axes, producer) for segment in axes.relations.segments(factor)]
     found = next((segment for segment in segments if segment.offset == start), None)
     reasons = [] if found is None else sorted(axes.relations.get(found.leaf).reasons)
     if reasons:

@@ -13,7 +13,7 @@ from edgewright.converters.parity import tflite_outputs
 from edgewright.converters.precision import Precision
 from edgewright.converters.quantize import quantize
 from edgewright.converters.quantized_template import quantize_template
-from edgewright.converters.seeds import type_path
+from edgewright.converters.seeds import call_paths
 from edgewright.device_agent.template import Template
 
 Built = Any  # of conftest: a supernet, its template, and a converted subnet
@@ -46,9 +46,9 @@ def full(template: Template) -> bytes:
 
 def with_modules_closed(case: Built, content: bytes, masks: Any) -> bytes:
     """The whole int8 model; where a layer sums over a site, what comes from closed modules weighs nothing."""
-    graph, module = Graph(content), case.supernet.module
+    graph, paths = Graph(content), call_paths(case.supernet.module, case.supernet.example)
     for site, (_, consumers) in case.supernet.edits.items():
-        for path in (type_path(module, name) + ";" for name in consumers):
+        for path in (paths[name][0] + ";" for name in consumers):
             (weights,) = [
                 operator.inputs[1]
                 for operator in graph.operators

@@ -12,7 +12,7 @@ import torch
 from edgewright.converters.errors import ConversionError
 from edgewright.converters.flatbuffer import Graph
 from edgewright.converters.probe_plan import plan_by_probes, probe_counts
-from edgewright.converters.seeds import find_producers, type_path
+from edgewright.converters.seeds import call_paths, find_producers
 from edgewright.converters.slice_plan import Run, SlicePlan, require_agreement, sites_of
 from edgewright.converters.torch_to_tflite import convert
 from edgewright.converters.union_plan import plan_by_union
@@ -179,7 +179,7 @@ def test_a_site_may_be_a_part_of_an_axis(stubborn: tuple[nn.Module, Graph]) -> N
         (TemplateSite("flattened", 12), "after_flattened", (Run("flattened", 36),)),
     ):
         plan = plan_by_union(graph, [site], find_producers(graph, module, [site]))
-        (where,) = find_producers(graph, module, [TemplateSite(consumer, 2)]).values()
+        ((where,),) = find_producers(graph, module, [TemplateSite(consumer, 2)]).values()
         weight = graph.operators[where].inputs[1]
         assert plan.axes[weight, len(graph.shape(weight)) - 1] == runs
 
@@ -231,7 +231,8 @@ def test_equal_filters_are_told_apart_by_name(mixed_built: Built) -> None:
     assert found["first.expand"] < found["second.expand"]
 
 
-def test_type_paths_are_what_the_converter_writes(resnet_built: Built) -> None:
-    graph, module = resnet_built.graph(), resnet_built.supernet.module
-    for site, operator in find_producers(graph, module, resnet_built.supernet.sites).items():
-        assert type_path(module, site) in graph.name(graph.operators[operator].outputs[0])
+def test_call_paths_are_what_the_converter_writes(resnet_built: Built) -> None:
+    graph, supernet = resnet_built.graph(), resnet_built.supernet
+    paths = call_paths(supernet.module, supernet.example)
+    for site, (operator,) in find_producers(graph, supernet.module, supernet.sites).items():
+        assert paths[site][0] in graph.name(graph.operators[operator].outputs[0])
