@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from . import attrod
 from .attributes import AttributeSpace, Task
 from .attrod import Query
@@ -84,6 +85,9 @@ class AttrOd:
         wanted = Query.of(task).categories
         return tuple(index for index, name in enumerate(self.categories) if name in wanted)
 
+    def poses(self, task: Task, split: Split) -> bool:
+        return bool(self.squares(split).wanted(Query.of(task)).any())
+
     def describe(self, task: Task) -> dict[str, Any]:
         """The scores' categories, which of them the task asks for, and the grid of places."""
         return {
@@ -96,6 +100,11 @@ class AttrOd:
 
     def examples(self, task: Task, split: Split, n: int, rng: np.random.Generator) -> DetectionExamples:
         """At most `n` images, half of them with something to find where there are so many."""
+        if not self.poses(task, split):
+            raise InputError(
+                f"no {split} image of {self.data} holds what '{task}' asks for, so that no model for it can be judged; "
+                "use more images, or a task with more of its objects"
+            )
         squares, query = self.squares(split), Query.of(task)
         wanted, ignored = squares.wanted(query), squares.ignored(query)  # (N, M)
         holds = wanted.any(axis=1)  # (N,)

@@ -72,6 +72,10 @@ class TaskDomain(Protocol):
         """Which data the examples are made of, for manifests."""
         ...
 
+    def poses(self, task: Task, split: Split) -> bool:
+        """Whether the split's images hold what the task is about."""
+        ...
+
     def describe(self, task: Task) -> dict[str, Any]:
         """What who uses a task's model must know to read its outputs, as JSON; `name` is the domain's."""
         ...
@@ -81,7 +85,10 @@ class TaskDomain(Protocol):
         ...
 
     def examples(self, task: Task, split: Split, n: int, rng: np.random.Generator) -> Examples:
-        """At most `n` examples of a task; no two splits share an object."""
+        """At most `n` examples of a task; no two splits share an object.
+
+        Raises `InputError` where the split does not pose the task.
+        """
         ...
 
 
@@ -94,6 +101,7 @@ def trained_tasks(domain: TaskDomain) -> tuple[Task, ...]:
 def calibration_images(
     domain: TaskDomain, tasks: Sequence[Task], n: int, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """About `n` training images of all tasks alike, `(n, C, H, W)`; at least one of each task."""
-    each = -(-n // len(tasks))
-    return np.concatenate([domain.examples(task, "train", each, rng).images for task in tasks])
+    """About `n` training images of all tasks alike, `(n, C, H, W)`; at least one of each task that they pose."""
+    posed = [task for task in tasks if domain.poses(task, "train")]
+    each = -(-n // max(1, len(posed)))
+    return np.concatenate([domain.examples(task, "train", each, rng).images for task in posed or tasks])

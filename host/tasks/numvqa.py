@@ -163,6 +163,9 @@ class NumVqa:
     held_out: tuple[Task, ...] = HELD_OUT
     data: str = "handwritten digits"
 
+    def poses(self, task: Task, split: Split) -> bool:
+        return True
+
     def describe(self, task: Task) -> dict[str, Any]:
         return {"name": self.name, "answers": ["no", "yes"]}
 

@@ -85,7 +85,8 @@ def _of_digits(categories: Sequence[str], grid: Grid, places: DataPlaces) -> Att
 
     def load(split: Split) -> Squares:
         wanted = DigitSet(split, DIGIT_SETS[split], grid.side, even=split != "train")
-        places.say(f"coloured digits to {split} on: {wanted.n_images} images in {root} (once, about a minute)")
+        if not CocoFolder(root / split, root / "annotations" / f"instances_{split}.json").annotations.exists():
+            places.say(f"making {wanted.n_images:,} images of coloured digits in {root}, once")
         tell = _tell(places, split)
         folder = write_digit_set(root, wanted, load_digits(places.mnist), tell)
         return load_squares(detection_set(CocoFile.read(folder, categories)), grid.side, places.squares, tell)

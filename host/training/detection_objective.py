@@ -43,6 +43,7 @@ class DetectionObjective:
 
     def source(self, recipe: Recipe, split: Split = "train", tasks: Sequence[Task] | None = None) -> DetectionSource:
         asked = trained_tasks(self.domain) if tasks is None else tasks
+        asked = [task for task in asked if self.domain.poses(task, split)] or asked
         return DetectionSource(recipe, self.domain.squares(split), self.domain.space, asked)
 
     def pretrain_loss(self, outputs: Tensor, batch: DetectionBatch) -> Scored:

@@ -74,9 +74,14 @@ def evaluate_tasks(
     measure: Measure = subnet_accuracy,
     split: Split = "test",
 ) -> list[TaskAccuracy]:
-    """The score of every task at every limit, each task on the same images, at most `n_images`, for all limits."""
+    """The score of every task at every limit, each task on the same images, at most `n_images`, for all limits.
+
+    Tasks that the split does not pose are left out.
+    """
     rows, unseen = [], set(domain.held_out)
     for index, task in enumerate(tasks):
+        if not domain.poses(task, split):
+            continue
         examples = domain.examples(task, split, n_images, np.random.default_rng([seed, index]))
         answers = trained.assembler.assemble([Request(task, limit) for limit in limits])
         for limit, gates in zip(limits, answers, strict=True):
@@ -89,9 +94,9 @@ def evaluate_tasks(
 def validation_score(
     trained: TrainedSupernet, objective: Objective, limit: float, seed: int, n_images: int = 64
 ) -> float:
-    """Mean over the watched tasks, to watch a run by; a task that validation images know nothing of is left out."""
+    """Mean over the watched tasks that validation images pose, to watch a run by; 0 where they pose none."""
     rows = evaluate_tasks(
         trained, objective.domain, objective.watched, [limit], n_images, seed, measure=gated_accuracy,
         split="validation",
     )  # fmt: skip
-    return float(np.nanmean([row.accuracy for row in rows]))
+    return float(np.mean([row.accuracy for row in rows])) if rows else 0.0

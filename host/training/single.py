@@ -1,7 +1,7 @@
 """One model for one task, trained in the ordinary way: what customising without training is compared with.
 
 Trained until it stops improving: where the loss on validation images has not fallen for `patience` evaluations the
-learning rate falls to a tenth, and after the second fall's patience the best weights are the result. The loss, because
+learning rate falls to a tenth, and after the last fall's patience the best weights are the result. The loss, because
 validation images made of few digits are soon all answered right.
 """
 
@@ -32,11 +32,11 @@ _SLICE = 500  # images in one forward pass of an evaluation
 class UntilFlat:
     """When to evaluate, and when to end. `max_steps` is a bound that a run should not meet."""
 
-    evaluate_every: int = 100
+    evaluate_every: int = 200
     patience: int = 4
-    drops: int = 2
-    max_steps: int = 20_000
-    n_images: int = 500
+    drops: int = 1
+    max_steps: int = 4_000
+    n_images: int = 400
     lr: float = 2e-3
 
     def __post_init__(self) -> None:

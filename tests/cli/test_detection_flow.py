@@ -1,0 +1,86 @@
+"""Detection on a folder in COCO's format, one command a step, as docs/detection.md writes them down.
+
+A real COCO is not at hand; the folder has what it has (crowds, empty images, damaged files). The supernet is tiny and
+hardly trained: what is tested is that every step finds what the one before left.
+"""
+
+import json
+
+import pytest
+from PIL import Image
+
+from tests.tasks.small_coco import name, write_small_coco
+
+RECIPE = """
+name = "tiny"
+tasks = "attrod"
+mirror = true
+batch_size = 4
+pretrain_steps = 2
+joint_steps = 3
+calibrate_steps = 1
+n_augmented_tasks = 10
+precision = "float32"
+
+[backbone]
+name = "detector"
+image_shape = [3, 64, 64]
+
+[backbone.arguments]
+features = "resnet18"
+num_classes = 4
+strides = [8, 16]
+width = 16
+depth = 1
+
+[backbone.arguments.arguments]
+channels = [8, 8, 16, 16]
+zero_init_last = false
+"""
+
+
+@pytest.fixture(scope="module")
+def coco(tmp_path_factory):
+    """COCO 2017's two splits, the second one under the first one's images' names."""
+    root = tmp_path_factory.mktemp("coco")
+    write_small_coco(root / "a")
+    (root / "a" / "val2017").rename(root / "a" / "train2017")
+    (root / "a" / "annotations" / "instances_val2017.json").rename(root / "a" / "annotations" / "instances_train2017.json")
+    write_small_coco(root / "b")
+    (root / "b" / "val2017").rename(root / "a" / "val2017")
+    (root / "b" / "annotations" / "instances_val2017.json").rename(root / "a" / "annotations" / "instances_val2017.json")
+    return root / "a"
+
+
+def test_from_a_folder_of_photographs_to_boxes(edgewright, coco, tmp_path):
+    place = ("--workspace", tmp_path / "ws", "--json")
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+
+    colours = edgewright("data", "annotate", coco, *place)
+    assert colours.exit_code == 0 and set(colours.json["splits"]) == {"train2017", "val2017"}
+
+    supernet = tmp_path / "supernet"
+    trained = edgewright("train", tmp_path / "tiny.toml", "--out", supernet, "--data", coco, *place)
+    assert trained.exit_code == 0 and (supernet / "supernet.json").exists()
+    assert json.loads((supernet / "supernet.json").read_text())["tasks"]["groups"][0][1] == [
+        "person", "bicycle", "car", "motorcycle",
+    ]  # fmt: skip
+
+    model = tmp_path / "model.tflite"
+    words = ("customize", "--supernet", supernet, "--data", coco, "--latency-ms", 50, "--out", model)
+    made = edgewright(*words, "--task", "black motorcycles", *place)
+    assert made.exit_code == 0 and made.json["task"] == "motorcycle, charcoal" and made.json["verified"]
+    assert 0 <= made.json["map50"] <= 1 and made.json["customize_s"] < 5
+
+    shown = edgewright("predict", model, coco / "val2017" / name(9), "--out", tmp_path / "boxes.png", *place)
+    assert shown.exit_code == 0 and shown.json["task"] == "motorcycle, charcoal"
+    with Image.open(tmp_path / "boxes.png") as picture:
+        assert picture.size == (64, 48)
+
+    refused = edgewright(*words, "--task", "white bicycles", *place)
+    assert refused.exit_code == 2 and "no test image of" in refused.err and "'bicycle, white'" in refused.err
+
+
+def test_another_folder_than_the_supernets_categories_is_refused(edgewright, tmp_path):
+    answer = edgewright("train", "numvqa-resnet", "--out", tmp_path / "x", "--data", tmp_path, "--workspace", tmp_path)
+    assert answer.exit_code == 2 and "--data is for detection" in answer.err
