@@ -115,13 +115,21 @@ def _read_facts(folder: Path) -> dict[str, Any]:
     return data
 
 
-def _load_weights(module: nn.Module, path: Path) -> None:
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of one of a supernet's files. Raises `InputError` when it is not there or damaged."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     try:
-        module.load_state_dict(load(path.read_bytes()))
-    except (OSError, SafetensorError, RuntimeError) as error:
+        return load(path.read_bytes())
+    except (OSError, SafetensorError) as error:
+        raise _damaged(path, error) from error
+
+
+def _load_weights(module: nn.Module, path: Path) -> None:
+    try:
+        module.load_state_dict(read_weights(path))
+    except RuntimeError as error:
         raise _damaged(path, error) from error
 
 

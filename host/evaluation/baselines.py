@@ -24,6 +24,7 @@ from ..training.objective import Objective
 from ..training.pruning import pruned, with_new_head
 from ..training.recipe import Recipe
 from ..training.single import Fitted, UntilFlat, fit_all, fit_task
+from ..training.start import start_from
 from .table import file_stem
 
 _CLOSE = 0.03  # of the budget
@@ -66,7 +67,7 @@ class Baselines:
         return torch.zeros(1, *self.recipe.backbone.image_shape)
 
     def retrain(self, task: Task) -> Job:
-        """The recipe's architecture, of full size, for one task from random weights."""
+        """The recipe's architecture, of full size, for one task from the weights that the supernet started from."""
         return Job(f"retrain, {task}", self._backbone(self.objective.n_outputs), task)
 
     def retrain_like(self, subnet: nn.Module, task: Task, name: str) -> Job:
@@ -149,7 +150,10 @@ class Baselines:
     def _backbone(self, num_classes: int) -> nn.Module:
         torch.manual_seed(self.recipe.seed)  # timm initialises from the global generator only
         backbone = self.recipe.backbone
-        return build_backbone(backbone.name, {**backbone.arguments, "num_classes": num_classes})
+        model = build_backbone(backbone.name, {**backbone.arguments, "num_classes": num_classes})
+        if self.recipe.start:
+            start_from(model, self.recipe.start)
+        return model
 
 
 def _train_beside(baselines: Baselines, job: Job, n_threads: int) -> str:

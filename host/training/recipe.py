@@ -50,6 +50,7 @@ class Recipe:
     the limit allows. The paper's are not cut in training, and at small limits what is deployed was never trained. A
     milder way is a third stage of `tune_steps` that keeps limits after a joint stage that did not, at `tune_lr_share`
     of its learning rates.
+    `start` names a trained supernet whose weights are the first ones where they fit, a shipped one or a folder.
     `categories` are what detection is about, those of the data where there are none; `mirror` is for photographs.
     In float64 one process and several give the same to the last digits, which no other precision does.
     The joint stage ends early after `patience` evaluations (0: never) without a better one; the best one is delivered.
@@ -61,6 +62,7 @@ class Recipe:
     backbone: Backbone
     tasks: Literal["numvqa", "attrod"] = "numvqa"
     categories: tuple[str, ...] = ()
+    start: str = ""
     assembler: AssemblerConfig = AssemblerConfig()
     seed: int = 0
     batch_size: int = 128

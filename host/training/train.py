@@ -34,6 +34,7 @@ from .stages import (
     random_gates,
     reset_batch_norm,
 )
+from .start import start_from
 from .steps import step_rng
 from .workers import Workers, joined
 
@@ -115,6 +116,8 @@ def _new_supernet(recipe: Recipe, workers: Workers, num_classes: int | None = No
     arguments = dict(backbone.arguments) if num_classes is None else {**backbone.arguments, "num_classes": num_classes}
     example = torch.randn(2, *backbone.image_shape, generator=torch.Generator().manual_seed(recipe.seed))
     module = build_backbone(backbone.name, arguments)
+    if recipe.start:
+        start_from(module, recipe.start)
     supernet = modularize(module, example, backbone.policy, whole_axes=backbone.whole_axes)
     return supernet.to(workers.device, recipe.dtype).to(memory_format=torch.channels_last)
 
