@@ -41,15 +41,14 @@ zero_init_last = false
 
 @pytest.fixture(scope="module")
 def coco(tmp_path_factory):
-    """COCO 2017's two splits, the second one under the first one's images' names."""
+    """A folder with COCO 2017's two splits."""
     root = tmp_path_factory.mktemp("coco")
-    write_small_coco(root / "a")
-    (root / "a" / "val2017").rename(root / "a" / "train2017")
-    (root / "a" / "annotations" / "instances_val2017.json").rename(root / "a" / "annotations" / "instances_train2017.json")
-    write_small_coco(root / "b")
-    (root / "b" / "val2017").rename(root / "a" / "val2017")
-    (root / "b" / "annotations" / "instances_val2017.json").rename(root / "a" / "annotations" / "instances_val2017.json")
-    return root / "a"
+    for split in ("train2017", "val2017"):
+        made = write_small_coco(root / f"of-{split}")
+        (root / "annotations").mkdir(exist_ok=True)
+        made.images.rename(root / split)
+        made.annotations.rename(root / "annotations" / f"instances_{split}.json")
+    return root
 
 
 def test_from_a_folder_of_photographs_to_boxes(edgewright, coco, tmp_path):
