@@ -6,16 +6,19 @@ Shapes: `N` images of `(3, S, S)`, at most `M` objects each; what is not there h
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import atomic_path
+from ..errors import InputError
+from ..files import atomic_path, write_atomic
 from .attrod import COLOURS, Query
 from .coco import DetectionSet
+from .left_out import LeftOut
 from .pictures import load_square, square_boxes
 
 OnProgress = Callable[[int, int], None]
@@ -24,29 +27,30 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Squares:
-    """The images `(N, 3, S, S)` uint8 lie in a mapped file, so that a set may be larger than memory. `boxes` are
-    `(N, M, 4)`, in pixels of the square; `category` `(N, M)` indexes `categories`, `colour` `(N, M)` the colours of
+    """Images `(N, 3, S, S)` uint8: the rows `rows` `(N,)` of `pixels`, a mapped file, so that a set may be larger than
+    memory. `boxes` are `(N, M, 4)`, in pixels of the square; `category` `(N, M)` indexes `categories`, `colour` `(N, M)` the colours of
     `attrod` and one more for none of them; `crowd` `(N, M)` marks regions to ignore."""
 
     categories: tuple[str, ...]
     pixels: NDArray[np.uint8]
+    rows: NDArray[np.int64]
     boxes: NDArray[np.float32]
     category: NDArray[np.int64]
     colour: NDArray[np.int64]
     crowd: NDArray[np.bool_]
 
     def __len__(self) -> int:
-        return len(self.pixels)
+        return len(self.rows)
 
     @property
     def side(self) -> int:
         return int(self.pixels.shape[-1])
 
-    def of(self, rows: NDArray[np.int64]) -> Squares:
+    def of(self, images: NDArray[np.int64]) -> Squares:
         """Some of the images, in memory."""
         return Squares(
-            self.categories, self.pixels[rows], self.boxes[rows], self.category[rows], self.colour[rows],
-            self.crowd[rows],
+            self.categories, self.pixels[self.rows[images]], np.arange(len(images)), self.boxes[images],
+            self.category[images], self.colour[images], self.crowd[images],
         )  # fmt: skip
 
     def wanted(self, query: Query) -> NDArray[np.bool_]:
@@ -71,22 +75,42 @@ def colour_indices(colours: Collection[str]) -> list[int]:
 def load_squares(found: DetectionSet, side: int, cache: Path, on_progress: OnProgress | None = None) -> Squares:
     """The set at `side` pixels; images are decoded once, into a file of the folder `cache`.
 
-    Raises `InputError` for an image that cannot be read and `StorageError` where the file cannot be written.
+    Images that cannot be read are left out. Raises `InputError` when they are too many or there is none, and `StorageError` where the
+    file cannot be written.
     """
+    if not found.images:
+        raise InputError(f"there is no image to learn from or to be judged by: {found.left_out.where} holds none")
     path = cache / f"{_digest(found, side)}.npy"
     if not path.exists():
         _write_pixels(found, side, path, on_progress)
-    return Squares(found.categories, np.load(path, mmap_mode="r"), *_objects(found, side))
+    unreadable = set(json.loads(_beside(path).read_bytes()))
+    kept = [row for row in range(len(found.images)) if row not in unreadable]
+    readable = replace(found, images=tuple(found.images[row] for row in kept))
+    return Squares(found.categories, np.load(path, mmap_mode="r"), np.array(kept, np.int64), *_objects(readable, side))
+
+
+def _beside(path: Path) -> Path:
+    """Which rows of a file of pixels could not be read."""
+    return path.with_suffix(".unreadable.json")
 
 
 def _write_pixels(found: DetectionSet, side: int, path: Path, on_progress: OnProgress | None) -> None:
+    """The pixels' file comes last, so that it says that all is there."""
+    damaged = LeftOut(len(found.images), found.left_out.where)
     with atomic_path(path) as temporary:
         shape = (len(found.images), 3, side, side)
         pixels = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+        unreadable: list[int] = []
         for index, image in enumerate(found.images):
-            pixels[index] = load_square(image, side).pixels
+            try:
+                pixels[index] = load_square(image, side).pixels
+            except InputError:
+                damaged.add(image.path.name, "cannot be read")
+                unreadable.append(index)
             if on_progress and (index + 1) % 100 == 0:
                 on_progress(index + 1, len(found.images))
+        damaged.check()
+        write_atomic(_beside(path), json.dumps(unreadable).encode())
         pixels.flush()
 
 
