@@ -36,7 +36,8 @@ def card(
         f"# {recipe['name']}",
         "",
         f"A modular supernet for {_NAMES[domain.name]}: `{recipe['backbone']['name']}` with "
-        f"{recipe['backbone']['arguments']}, {n_parameters:,} parameters, {len(space.sites)} sites, {space.total} modules. Digest `{trained.digest}`.",
+        f"{recipe['backbone']['arguments']}, {n_parameters:,} parameters, {len(space.sites)} sites, {space.total} "
+        f"modules. Digest `{trained.digest}`.",
         "",
         "## How it was made",
         "",

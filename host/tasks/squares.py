@@ -28,8 +28,8 @@ VERSION = 1
 @dataclass(frozen=True)
 class Squares:
     """Images `(N, 3, S, S)` uint8: the rows `rows` `(N,)` of `pixels`, a mapped file, so that a set may be larger than
-    memory. `boxes` are `(N, M, 4)`, in pixels of the square; `category` `(N, M)` indexes `categories`, `colour` `(N, M)` the colours of
-    `attrod` and one more for none of them; `crowd` `(N, M)` marks regions to ignore."""
+    memory. `boxes` are `(N, M, 4)`, in pixels of the square; `category` `(N, M)` indexes `categories`, `colour`
+    `(N, M)` the colours of `attrod` and one more for none of them; `crowd` `(N, M)` marks regions to ignore."""
 
     categories: tuple[str, ...]
     pixels: NDArray[np.uint8]
@@ -75,8 +75,8 @@ def colour_indices(colours: Collection[str]) -> list[int]:
 def load_squares(found: DetectionSet, side: int, cache: Path, on_progress: OnProgress | None = None) -> Squares:
     """The set at `side` pixels; images are decoded once, into a file of the folder `cache`.
 
-    Images that cannot be read are left out. Raises `InputError` when they are too many or there is none, and `StorageError` where the
-    file cannot be written.
+    Images that cannot be read are left out. Raises `InputError` when they are too many or there is none, and
+    `StorageError` where the file cannot be written.
     """
     if not found.images:
         raise InputError(f"there is no image to learn from or to be judged by: {found.left_out.where} holds none")
