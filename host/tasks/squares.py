@@ -22,7 +22,7 @@ from .left_out import LeftOut
 from .pictures import load_square, square_boxes
 
 OnProgress = Callable[[int, int], None]
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
