@@ -179,6 +179,24 @@ def push(
 
 
 @app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model that customize wrote, its manifest beside it.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files of any size.")],
+    out: Annotated[
+        Path | None, typer.Option(help="A .png file, or a folder. Default: IMAGE.boxes.png in the current folder.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Name of the device.")] = "local",
+    min_score: Annotated[float, typer.Option(help="Least score of a box, within 0 and 1.")] = 0.3,
+    workspace: WorkspaceDir = None,
+    json_: Json = False,
+) -> None:
+    """Run a model on images, on a device: boxes drawn into a picture, or an answer."""
+    from .predict import predict as run
+
+    run(model, images, out, device, min_score, workspace, json_)
+
+
+@app.command()
 def pareto(
     task: Annotated[str, typer.Option(help='The task\'s attributes, such as "only two, even".')],
     device: Annotated[str, typer.Option(help="Name of the device.")] = "local",
