@@ -31,7 +31,7 @@ class Grid:
     strides: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if not self.strides or any(self.side % stride for stride in self.strides):
+        if self.side < 1 or not self.strides or any(stride < 1 or self.side % stride for stride in self.strides):
             raise InputError(f"a side of {self.side} pixels is no multiple of the strides {list(self.strides)}")
 
     @cached_property
@@ -79,7 +79,7 @@ def decode(
     Raises `InputError` for outputs of another grid.
     """
     raw = torch.from_numpy(np.ascontiguousarray(outputs, np.float32))
-    if raw.ndim != 3 or raw.shape[1] != len(grid.centres) or raw.shape[2] <= 4 + max(categories):
+    if raw.ndim != 3 or raw.shape[1] != len(grid.centres) or raw.shape[2] <= 4 + max(categories, default=-1):
         raise InputError(
             f"outputs of shape {tuple(raw.shape)} are not those of a detector with {len(grid.centres)} places "
             f"(side {grid.side}, strides {list(grid.strides)})"

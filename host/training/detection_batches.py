@@ -30,8 +30,8 @@ _LEAST_LEFT = 0.4  # of an object's box within the image, or it is no longer the
 @dataclass(frozen=True)
 class DetectionBatch:
     """Images `(B, 3, S, S)` in [0, 1], multi-hot tasks `(B, T)`, limits `(B,)`, asked categories `(B, K)`; of the
-    objects their boxes `(B, M, 4)`, categories and colours `(B, M)`, whether they are there at all, are wanted, and
-    are regions to ignore, `(B, M)`."""
+    objects their boxes `(B, M, 4)`, categories and colours `(B, M)`, and whether they are there at all, are wanted,
+    are regions that the task ignores, and are crowds of any category, `(B, M)`."""
 
     images: Tensor
     tasks: Tensor
@@ -43,6 +43,7 @@ class DetectionBatch:
     there: Tensor
     wanted: Tensor
     ignored: Tensor
+    crowd: Tensor
 
     def to(self, device: torch.device, dtype: torch.dtype) -> DetectionBatch:
         """Everything on `device`, images and tasks in `dtype`."""
@@ -84,9 +85,10 @@ class DetectionSource:
                 image[sample] = rng.choice(holding)
         limits = draw_limits(rng, n, self.recipe.min_limit)  # (B,)
         mirrored = torch.rand(n, generator=generator) < 0.5 if self.recipe.mirror else torch.zeros(n, dtype=torch.bool)
-        variation = torch.rand(5, n, generator=generator) * 2 - 1  # (5, B)
+        variation = (torch.rand(5, n, generator=generator) * 2 - 1) * float(self.recipe.digit_augmentation)  # (5, B)
         batch = self._batch(question[part], image[part], limits[part])
-        return _varied(batch, variation[:, part], mirrored[part]) if self.recipe.digit_augmentation else batch
+        varies = self.recipe.digit_augmentation or self.recipe.mirror
+        return _varied(batch, variation[:, part], mirrored[part]) if varies else batch
 
     def _questions(self, rng: np.random.Generator) -> NDArray[np.int64]:
         """As indices into the pool `(B,)`."""
@@ -115,6 +117,7 @@ class DetectionSource:
             there=torch.from_numpy((found.category >= 0) & ~found.crowd),
             wanted=torch.from_numpy(wanted),
             ignored=torch.from_numpy(ignored),
+            crowd=torch.from_numpy(found.crowd),
         )
 
 
@@ -132,10 +135,8 @@ def _varied(batch: DetectionBatch, draw: Tensor, mirrored: Tensor) -> DetectionB
     images = ((images - 0.5) * contrast[:, None, None, None] + 0.5 + brightness[:, None, None, None]).clamp(0, 1)
     boxes = _moved(batch.boxes, zoom, _SHIFT * side * draw[1:3].T, mirrored, side)
     left = _area(boxes.clamp(0, side)) >= _LEAST_LEFT * _area(boxes)  # (B, M)
-    return replace(
-        batch, images=images, boxes=boxes.clamp(0, side), there=batch.there & left, wanted=batch.wanted & left,
-        ignored=batch.ignored & left,
-    )  # fmt: skip
+    there, wanted = batch.there & left, batch.wanted & left  # a region is ignored however little is left of it
+    return replace(batch, images=images, boxes=boxes.clamp(0, side), there=there, wanted=wanted)
 
 
 def _moved(boxes: Tensor, zoom: Tensor, shift: Tensor, mirrored: Tensor, side: int) -> Tensor:

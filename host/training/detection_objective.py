@@ -47,11 +47,11 @@ class DetectionObjective:
         return DetectionSource(recipe, self.domain.squares(split), self.domain.space, asked)
 
     def pretrain_loss(self, outputs: Tensor, batch: DetectionBatch) -> Scored:
-        """Every object has two labels: its category and its colour."""
+        """Every object has two labels: its category and its colour. Crowds of all categories are ignored."""
         labels = torch.cat([self._categories(batch), F.one_hot(batch.colour, len(COLOURS) + 1)], 2)  # (B, M, K + 6)
         every = torch.ones(len(outputs), self.n_pretrain_outputs, dtype=torch.bool, device=outputs.device)
         grid = self.domain.grid
-        return _scored(detection_loss(outputs, grid, batch.boxes, batch.there, labels, every, batch.ignored))
+        return _scored(detection_loss(outputs, grid, batch.boxes, batch.there, labels, every, batch.crowd))
 
     def task_loss(self, outputs: Tensor, batch: DetectionBatch) -> Scored:
         labels, grid = self._categories(batch), self.domain.grid
