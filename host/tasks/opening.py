@@ -114,9 +114,12 @@ def _detection_set(root: Path, split: Split, categories: Sequence[str], places: 
     whole = detection_set(coco) if coco.has_colours else annotated_set(coco, colours, places.colours, tell)
     if not borrowed:
         return whole
-    held = split == "validation"
-    return replace(whole, images=tuple(image for image in whole.images if _is_held_back(image.path) == held))
+    held_back, held = _held_back(whole), split == "validation"
+    return replace(whole, images=tuple(image for image in whole.images if (image.path in held_back) == held))
 
 
-def _is_held_back(path: Path) -> bool:
-    return int(hashlib.sha256(path.name.encode()).hexdigest(), 16) % _VALIDATION_SHARE == 0
+def _held_back(whole: DetectionSet) -> set[Path]:
+    """By their names' hashes; a small set has one at least."""
+    ranks = {each.path: int(hashlib.sha256(each.path.name.encode()).hexdigest(), 16) for each in whole.images}
+    chosen = {path for path, rank in ranks.items() if rank % _VALIDATION_SHARE == 0}
+    return chosen or set(sorted(ranks, key=lambda path: ranks[path])[:1])

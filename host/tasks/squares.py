@@ -81,7 +81,7 @@ def load_squares(found: DetectionSet, side: int, cache: Path, on_progress: OnPro
     if not found.images:
         raise InputError(f"there is no image to learn from or to be judged by: {found.left_out.where} holds none")
     path = cache / f"{_digest(found, side)}.npy"
-    if not path.exists():
+    if not (path.exists() and _beside(path).exists()):
         _write_pixels(found, side, path, on_progress)
     unreadable = set(json.loads(_beside(path).read_bytes()))
     kept = [row for row in range(len(found.images)) if row not in unreadable]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from edgewright.host.errors import InputError
 from edgewright.host.tasks.attrod import COLOURS, Query
 from edgewright.host.tasks.boxes import Grid
 from edgewright.host.tasks.detection import AttrOd, overlap
@@ -21,7 +22,7 @@ def invented_squares():
     boxes[:N_HOLDING] = [[8, 8, 16, 16], [16, 24, 24, 32]]  # the middles of two places
     category[7, 0], boxes[7, 0], crowd[7, 0] = 1, [0, 0, 32, 16], True
     pixels = np.repeat(np.arange(N_IMAGES, dtype=np.uint8), 3 * 32 * 32).reshape(N_IMAGES, 3, 32, 32)
-    return Squares(CATEGORIES, pixels, boxes, category, colour, crowd)
+    return Squares(CATEGORIES, pixels, np.arange(N_IMAGES), boxes, category, colour, crowd)
 
 
 @pytest.fixture
@@ -105,10 +106,17 @@ def test_agreement_is_the_share_of_boxes_that_both_found(domain):
 
 def test_a_task_asks_for_the_scores_of_its_categories(domain):
     task = domain.space.parse("person, bicycle")
-    assert domain.asked(task) == (0, 2) and domain.examples(task, "test", 4, np.random.default_rng(0)).asked == (0, 2)
+    assert domain.asked(task) == (0, 2) and domain.asked(domain.space.parse("white car")) == (1,)
     assert domain.describe(task) == {
         "name": "attrod", "categories": ["bicycle", "car", "person"], "asked": [0, 2], "side": 32, "strides": [8],
     }  # fmt: skip
+
+
+def test_a_task_that_no_image_poses_cannot_be_judged(domain):
+    task = domain.space.parse("white person")
+    assert domain.poses(domain.space.parse("car"), "test") and not domain.poses(task, "test")
+    with pytest.raises(InputError, match="no test image of invented images holds what 'person, white' asks for"):
+        domain.examples(task, "test", 4, np.random.default_rng(0))
 
 
 def test_supply_counts_the_objects_of_the_training_images(domain):

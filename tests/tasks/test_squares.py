@@ -1,7 +1,11 @@
 """A detection data set as arrays, next to the annotation file it was made of."""
 
+from contextlib import contextmanager
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from edgewright.host.errors import InputError
 from edgewright.host.tasks.attrod import COLOURS, DIGIT_CATEGORIES, Query, attrod_space
 from edgewright.host.tasks.coco import CocoFile, detection_set
 from edgewright.host.tasks.coloured_digits import DigitSet, write_digit_set
@@ -49,28 +53,45 @@ def test_pixels_are_those_of_the_files(found, squares):
 
 
 def test_images_are_decoded_once(found, squares, cache):
-    (path,) = cache.iterdir()
+    (path,) = cache.glob("*.npy")
     stamp = path.stat().st_mtime_ns
     again = load_squares(found, SIDE, cache)
     assert (again.pixels == squares.pixels).all() and path.stat().st_mtime_ns == stamp
     load_squares(found, 16, cache)
-    assert len(list(cache.iterdir())) == 2  # another side is another file
+    assert len(list(cache.glob("*.npy"))) == 2  # another side is another file
+
+
+@contextmanager
+def changed(path, content):
+    """A file that for a while is another."""
+    before = path.read_bytes()
+    path.write_bytes(content)
+    yield
+    path.write_bytes(before)
 
 
 def test_a_changed_image_is_decoded_again(found, tmp_path):
-    load_squares(found, 16, tmp_path)
-    path = found.images[0].path
-    content = path.read_bytes()
-    path.write_bytes(content + b"\n")  # PNG ends before
-    load_squares(found, 16, tmp_path)
-    path.write_bytes(content)
-    assert len(list(tmp_path.iterdir())) == 2
+    before = load_squares(found, 16, tmp_path)
+    other = found.images[3].path.read_bytes()
+    with changed(found.images[0].path, other):
+        after = load_squares(found, 16, tmp_path)
+    assert (after.pixels[0] == before.pixels[3]).all() and (after.pixels[1:] == before.pixels[1:]).all()
 
 
-def test_it_tells_how_far_it_is(found, tmp_path, monkeypatch):
-    seen = []
-    load_squares(found, 16, tmp_path, lambda done, total: seen.append((done, total)))
-    assert all(done <= total == 12 for done, total in seen)
+def test_a_damaged_image_is_left_out_with_its_objects(found, tmp_path):
+    whole = load_squares(found, 16, tmp_path)
+    with changed(found.images[4].path, b"no image"):
+        squares = load_squares(found, 16, tmp_path)
+        again = load_squares(found, 16, tmp_path)
+    left = np.delete(np.arange(12), 4)
+    for each in (squares, again):
+        assert len(each) == 11 and (each.boxes == whole.boxes[left]).all() and (each.colour == whole.colour[left]).all()
+        assert (each.of(np.arange(11)).pixels == whole.pixels[left]).all()
+
+
+def test_a_set_without_an_image_is_refused(found, tmp_path):
+    with pytest.raises(InputError, match="there is no image to learn from or to be judged by"):
+        load_squares(replace(found, images=()), 16, tmp_path)
 
 
 @pytest.mark.parametrize("text", ["digit-3", "digit-3, white", "digit-1, lime, crimson", "digit-6, digit-8"])
@@ -100,8 +121,6 @@ def test_some_rows_are_a_set_of_their_own(squares):
 
 
 def test_a_set_without_objects_has_room_for_one_that_is_not_there(found, tmp_path):
-    from dataclasses import replace
-
     empty = replace(found, images=tuple(replace(image, objects=()) for image in found.images[:2]))
     squares = load_squares(empty, 16, tmp_path)
     assert squares.boxes.shape == (2, 1, 4) and (squares.category == -1).all()
