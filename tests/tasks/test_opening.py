@@ -112,7 +112,7 @@ def test_a_folder_like_coco_2017_is_tested_on_its_validation_images(places, coco
 
 
 def test_validation_is_a_fixed_share_that_training_lacks(places, coco, monkeypatch):
-    monkeypatch.setattr(opening, "_VALIDATION_SHARE", 4)
+    monkeypatch.setattr(opening, "_VALIDATION_SHARE", 3)
     train, validation = (images_of(coco, split, places) for split in ("train", "validation"))
     assert 1 < len(validation) < len(train) and not set(train) & set(validation)
     assert {*train, *validation} == {name(number).split("/")[-1] for number in readable()}
