@@ -35,8 +35,9 @@ def card(
     lines = [
         f"# {recipe['name']}",
         "",
-        f"A modular supernet for {_NAMES[domain.name]}: `{recipe['backbone']['name']}` with {recipe['backbone']['arguments']}, "
-        f"{n_parameters:,} parameters, {len(space.sites)} sites, {space.total} modules. Digest `{trained.digest}`.",
+        f"A modular supernet for {_NAMES[domain.name]}: `{recipe['backbone']['name']}` with "
+        f"{recipe['backbone']['arguments']}, {n_parameters:,} parameters, {len(space.sites)} sites, {space.total} "
+        f"modules. Digest `{trained.digest}`.",
         "",
         "## How it was made",
         "",
@@ -52,7 +53,8 @@ def card(
         f"{_TESTS[domain.name].format(n=n_images)} made of 1,000 other digits, image seed "
         f"{seed}; one training seed, so no spread over trainings.",
         "",
-        f"| limit | {n_trained} trained tasks, mean | lowest | {n_held_out} held-out tasks, mean | lowest | mean ratio | largest ratio |",
+        f"| limit | {n_trained} trained tasks, mean | lowest | {n_held_out} held-out tasks, mean | lowest "
+        "| mean ratio | largest ratio |",
         "|---|---|---|---|---|---|---|",
     ]
     lines += ["| " + " | ".join(f"{value:.1%}" for value in row.values()) + " |" for row in summary]

@@ -28,7 +28,8 @@ def verdict_rows(artifact: Artifact) -> dict[str, str]:
     if artifact.precision is not Precision.FLOAT32:
         rows["precision"] = (
             f"{artifact.precision}; in float32 the file has {artifact.float32_bytes / 2**20:.2f} MiB, the "
-            f"{verification.score_name.title} is {verification.torch_score:.1%}, and {verification.agreement:.1%} of the answers are the same"
+            f"{verification.score_name.title} is {verification.torch_score:.1%}, and {verification.agreement:.1%} of "
+            "the answers are the same"
         )
     if artifact.device_path is not None:
         rows["on the device"] = artifact.device_path
