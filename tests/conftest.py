@@ -22,6 +22,15 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
+def domain():
+    """NumVQA over the digits that come along: what the shipped supernets were trained for."""
+    from edgewright.host.tasks.digits import load_digits
+    from edgewright.host.tasks.numvqa import NumVqa
+
+    return NumVqa(load_digits())
+
+
+@pytest.fixture(scope="session")
 def trained():
     from edgewright.host.assembler.archive import TrainedSupernet
     from edgewright.host.shipped import shipped_supernet

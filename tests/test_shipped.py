@@ -2,11 +2,21 @@
 
 from pathlib import Path
 
+from edgewright.host.assembler.archive import TrainedSupernet
 from edgewright.host.shipped import DEFAULT, find_supernet, shipped_supernet, shipped_supernets
 
 
 def test_the_default_comes_first():
     assert next(iter(shipped_supernets().items())) == (DEFAULT, shipped_supernet())
+
+
+def test_those_of_a_domain_are_named_after_it():
+    assert {"numvqa-resnet", "numvqa-vit", "numvqa-mobilenet"} == set(shipped_supernets("numvqa"))
+    assert next(iter(shipped_supernets("numvqa"))) == DEFAULT
+    for domain in ("numvqa", "attrod"):
+        names = shipped_supernets(domain)
+        assert all(TrainedSupernet.load(folder).domain_name == domain for folder in names.values())
+    assert not shipped_supernets("luck")
 
 
 def test_a_name_is_a_shipped_supernet_and_a_path_is_a_folder(tmp_path, monkeypatch):

@@ -28,12 +28,13 @@ def evaluate(folder: Path, domain: TaskDomain, options: Options, parts: tuple[st
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
         raise InputError(f"unknown part {unknown[0]!r}; there are: {', '.join(PARTS)}")
-    make_dir(folder)
-    wanted = parts or PARTS
     supernets = {name: TrainedSupernet.load(path) for name, path in options.supernets.items()}
     for name, trained in supernets.items():
         if trained.tasks != domain.space:
             raise InputError(f"supernet {name!r} was trained for other tasks than {domain.name}'s; leave it out")
+    make_dir(folder)
+    wanted = parts or PARTS
+    for name, trained in supernets.items():
         if "accuracy" in wanted:
             measure_accuracy(folder, name, trained, domain, options, say)
     if "similarity" in wanted:

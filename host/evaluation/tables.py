@@ -46,8 +46,8 @@ def shown_tables(folder: Path, domain: TaskDomain) -> tuple[ShownTable, ...]:
 
 def protocol(domain: TaskDomain, options: Options) -> str:
     return (
-        f"Supernets: {', '.join(options.supernets)}. {domain.score_name.title} on up to {options.n_images} test "
-        f"images a task, of objects that no training image holds ({domain.data}), image seed {options.seed}; one "
+        f"Supernets: {', '.join(options.supernets)}. Scores are {domain.score_name.title} on up to {options.n_images} "
+        f"test images a task, of objects that no training image holds ({domain.data}), image seed {options.seed}; one "
         f"training seed each. Latency and memory are measured on this machine by the agent, three processes a model; "
         f"baselines are trained until the loss on validation images "
         f"has not fallen for {options.until.patience} evaluations of {options.until.n_images} images at each of "

@@ -137,8 +137,8 @@ class Examples:
         return float((one.argmax(1) == other.argmax(1)).mean())
 
 
-def examples(task: Task, source: Digits, n: int, rng: np.random.Generator) -> Examples:
-    """`n` examples of one task, half yes and half no, from the digits in `source`."""
+def pose(task: Task, n: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """What `n` images of one task show, digits `(B, 4)`, and its answers `(B,)`, half yes and half no."""
     question = Question.of(task.attributes)
     answers = rng.permutation(np.arange(n) % 2)  # (B,)
     counts = np.empty(n, np.int64)
@@ -146,9 +146,14 @@ def examples(task: Task, source: Digits, n: int, rng: np.random.Generator) -> Ex
         where = answers == answer
         counts[where] = rng.choice(N_DIGITS + 1, int(where.sum()), p=question.count_weights(bool(answer)))
     members = np.isin(np.arange(N_CLASSES), list(question.members))  # (10,)
-    digits = draw_digits(np.broadcast_to(members, (n, N_CLASSES)), counts, rng)
+    return draw_digits(np.broadcast_to(members, (n, N_CLASSES)), counts, rng), answers.astype(np.int64)
+
+
+def examples(task: Task, source: Digits, n: int, rng: np.random.Generator) -> Examples:
+    """`n` examples of one task, half yes and half no, from the digits in `source`."""
+    digits, answers = pose(task, n, rng)
     images = source.images[pick_examples(digits, source, rng)]  # (B, 4, 28, 28)
-    return Examples(tile(images), answers.astype(np.int64))
+    return Examples(tile(images), answers)
 
 
 @dataclass(frozen=True)

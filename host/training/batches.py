@@ -114,7 +114,7 @@ class BatchSource:
             tasks=torch.from_numpy(pool.encoding[question[part]]),
             limits=torch.from_numpy(limits[part]),
             answers=torch.from_numpy(answers[part]),
-            digit_counts=torch.from_numpy((digits[part, :, None] == np.arange(N_CLASSES)).sum(1)),
+            digit_counts=_digit_counts(digits[part]),
         )
 
     def _questions(self, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -125,3 +125,27 @@ class BatchSource:
             extra = rng.random(n) < self.recipe.augmented_share
             question[extra] = rng.integers(n_tasks, n_all, int(extra.sum()))
         return question
+
+
+class ExampleSource:
+    """One task's examples as tests have them, half yes and half no, at full size; every batch is the same."""
+
+    def __init__(self, recipe: Recipe, digits: Digits, task: Task) -> None:
+        self.recipe, self.digits, self.task = recipe, digits, task
+
+    def draw(self, stage: str, step: int, part: slice = slice(None)) -> Batch:
+        rng, n = np.random.default_rng([self.recipe.seed, 7]), self.recipe.batch_size
+        digits, answers = numvqa.pose(self.task, n, rng)  # (B, 4), (B,)
+        chosen = numvqa.pick_examples(digits, self.digits, rng)  # (B, 4)
+        return Batch(
+            images=torch.from_numpy(numvqa.tile(self.digits.images[chosen[part]])),
+            tasks=torch.from_numpy(numvqa.SPACE.encode(self.task.attributes)).repeat(len(chosen[part]), 1),
+            limits=torch.ones(len(chosen[part])),
+            answers=torch.from_numpy(answers[part]),
+            digit_counts=_digit_counts(digits[part]),
+        )
+
+
+def _digit_counts(digits: NDArray[np.int64]) -> Tensor:
+    """How often each digit occurs: `(B, 4)` -> `(B, 10)`."""
+    return torch.from_numpy((digits[:, :, None] == np.arange(N_CLASSES)).sum(1))

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..tasks import Task, numvqa
 from ..tasks.domain import Split
 from ..tasks.numvqa import NumVqa
-from .batches import Batch, BatchSource
+from .batches import Batch, BatchSource, ExampleSource
 from .objective import Scored
 from .recipe import Recipe
 
@@ -28,8 +28,14 @@ class NumVqaObjective:
     n_outputs: int = 2
     watched: Sequence[Task] = numvqa.TRAINED
 
-    def source(self, recipe: Recipe, split: Split = "train", tasks: Sequence[Task] | None = None) -> BatchSource:
-        return BatchSource(recipe, getattr(self.domain.digits, split), numvqa.TRAINED if tasks is None else tasks)
+    def source(
+        self, recipe: Recipe, split: Split = "train", tasks: Sequence[Task] | None = None
+    ) -> BatchSource | ExampleSource:
+        """A single task is validated on such examples as it is tested on."""
+        digits = getattr(self.domain.digits, split)
+        if split == "validation" and tasks is not None and len(tasks) == 1:
+            return ExampleSource(recipe, digits, tasks[0])
+        return BatchSource(recipe, digits, numvqa.TRAINED if tasks is None else tasks)
 
     def pretrain_loss(self, outputs: Tensor, batch: Batch) -> Scored:
         logits = outputs.unflatten(1, (10, 5))  # (B, 10, K)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -66,26 +66,25 @@ class Quality(NamedTuple):
 def fit_task(model: nn.Module, task: Task, objective: Objective, recipe: Recipe, until: UntilFlat) -> Fitted:
     """Teach `model` (in place) one task, on the recipe's batches of that task alone."""
     recipe = replace(recipe, augmented_share=0.0)
-    return _fit(model, objective.source(recipe, "train", [task]), objective, objective.task_loss, [task], recipe, until)
+    held = objective.source(_held(recipe, until), "validation", [task]).draw("joint", 0)
+    return _fit(model, objective.source(recipe, "train", [task]), held, objective.task_loss, recipe, until)
 
 
 def fit_all(model: nn.Module, objective: Objective, recipe: Recipe, until: UntilFlat) -> Fitted:
     """Teach `model` (in place), which has `n_pretrain_outputs`, what all tasks ask about."""
-    return _fit(model, objective.source(recipe), objective, objective.pretrain_loss, None, recipe, until)
+    held = objective.source(_held(recipe, until), "validation").draw("pretrain", 0)
+    return _fit(model, objective.source(recipe), held, objective.pretrain_loss, recipe, until)
+
+
+def _held(recipe: Recipe, until: UntilFlat) -> Recipe:
+    """What validation images are drawn by."""
+    return replace(recipe, batch_size=until.n_images, digit_augmentation=False)
 
 
 def _fit(
-    model: nn.Module,
-    source: BatchSource,
-    objective: Objective,
-    loss: Loss,
-    tasks: Sequence[Task] | None,
-    recipe: Recipe,
-    until: UntilFlat,
+    model: nn.Module, source: BatchSource, held: Batch, loss: Loss, recipe: Recipe, until: UntilFlat
 ) -> Fitted:
     started = time.perf_counter()
-    seen = replace(recipe, batch_size=until.n_images, digit_augmentation=False, augmented_share=0.0)
-    held = objective.source(seen, "validation", tasks).draw("joint", 0)
     model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=until.lr, weight_decay=recipe.weight_decay)
     best, state = Quality(math.inf, 0.0), copy.deepcopy(model.state_dict())

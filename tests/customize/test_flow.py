@@ -16,18 +16,16 @@ from edgewright.host.errors import BudgetError, MeasurementError
 from edgewright.host.profiling.store import Store
 from edgewright.host.search.budget import Budget
 from edgewright.host.tasks import numvqa
-from edgewright.host.tasks.digits import load_digits
 from edgewright.host.workspace import Workspace
 
 TASK = numvqa.SPACE.parse("only two even")
 
 
 @pytest.fixture(scope="module")
-def customizer(trained, template, profiled):
+def customizer(trained, template, profiled, domain):
     with Store.open(Workspace(profiled).store) as store:
         predictors = fit_to(campaign_records(store, "local", template), trained)
-    digits = load_digits().test
-    return Customizer(trained, template, cost_model(predictors), digits, profiled / "artifacts")
+    return Customizer(trained, template, cost_model(predictors), domain, profiled / "artifacts")
 
 
 class Distorted:

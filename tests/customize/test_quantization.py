@@ -12,7 +12,7 @@ from edgewright.converters.precision import Precision
 from edgewright.device_agent.timing import TimingProtocol
 from edgewright.host.customize.flow import Customizer
 from edgewright.host.customize.preparation import campaign_records, cost_model, fit_to, profile_device
-from edgewright.host.customize.quantization import Quantization, calibration_images, parse_precision
+from edgewright.host.customize.quantization import Quantization, parse_precision
 from edgewright.host.customize.scenario import Scenario
 from edgewright.host.customize.templates import load_or_build, template_path
 from edgewright.host.devices.connect import open_session
@@ -22,7 +22,7 @@ from edgewright.host.profiling.plan import PlanOptions
 from edgewright.host.profiling.store import Store
 from edgewright.host.search.budget import Budget
 from edgewright.host.tasks import numvqa
-from edgewright.host.tasks.digits import load_digits
+from edgewright.host.tasks.domain import calibration_images
 from edgewright.host.workspace import Workspace
 
 TASK = numvqa.SPACE.parse("only two even")
@@ -45,9 +45,9 @@ def session(place):
 
 
 @pytest.fixture(scope="module")
-def customizer(trained, template, place, session):
+def customizer(trained, template, place, session, domain):
     """For int8, with predictors of a campaign of 30 slices of the int8 supernet."""
-    quantised = load_or_build(trained, place / "templates", precision=INT8)
+    quantised = load_or_build(trained, place / "templates", precision=INT8, domain=domain)
     with Store.open(Workspace(place).store) as store:
         summary = profile_device(
             session, store, "local", trained, quantised, PlanOptions(30), TimingProtocol()
@@ -55,14 +55,13 @@ def customizer(trained, template, place, session):
         assert summary.n_failed == 0
         predict = cost_model(fit_to(campaign_records(store, "local", quantised), trained))
         assert campaign_records(store, "local", template) == [], "campaigns of different precisions are told apart"
-    digits = load_digits()
-    quantization = Quantization(INT8, quantised, digits.train)
-    return Customizer(trained, template, predict, digits.test, place / "artifacts", quantization=quantization)
+    quantization = Quantization(INT8, quantised, domain)
+    return Customizer(trained, template, predict, domain, place / "artifacts", quantization=quantization)
 
 
 @pytest.fixture(scope="module")
-def for_float16(customizer, trained, place):
-    quantised = load_or_build(trained, place / "templates", precision=FLOAT16)
+def for_float16(customizer, trained, place, domain):
+    quantised = load_or_build(trained, place / "templates", precision=FLOAT16, domain=domain)
     return replace(customizer, quantization=replace(customizer.quantization, precision=FLOAT16, template=quantised))
 
 
@@ -84,7 +83,7 @@ class Answering:
 
 def answers_of(customizer):
     rng = np.random.default_rng(customizer.seed)
-    return numvqa.examples(TASK, customizer.digits, customizer.n_test_images, rng).answers
+    return customizer.domain.examples(TASK, "test", customizer.n_test_images, rng).answers
 
 
 def test_int8_is_delivered_and_verified_beside_float32(customizer, session, template, tmp_path):
@@ -94,14 +93,16 @@ def test_int8_is_delivered_and_verified_beside_float32(customizer, session, temp
     assert out.read_bytes() == customizer.quantization.quantize(float32, TASK)
     assert artifact.size_bytes == out.stat().st_size < 0.4 * len(float32)
     verification = artifact.verification
-    assert verification.agreement > 0.97 and abs(verification.accuracy - verification.torch_accuracy) <= 0.02
-    assert verification.accuracy > 0.9 and verification.parity_max_abs > 1e-3
+    assert verification.agreement > 0.97 and abs(verification.score - verification.torch_score) <= 0.02
+    assert verification.score > 0.9 and verification.parity_max_abs > 1e-3
 
     manifest = json.loads(artifact.manifest_path.read_text())
     assert manifest["precision"] == "int8"
-    assert manifest["float32"] == {"accuracy": verification.torch_accuracy, "size_bytes": len(float32)}
-    assert manifest["measured"]["accuracy"] == verification.accuracy
-    assert manifest["calibration"] == {"digits": "train", "n_images": 300, "seed": 0}
+    assert manifest["float32"] == {"accuracy": verification.torch_score, "size_bytes": len(float32)}
+    assert manifest["measured"]["accuracy"] == verification.score
+    assert manifest["measured"]["torch_accuracy"] == verification.torch_score
+    assert manifest["calibration"] == {"split": "train", "n_images": 300, "seed": 0}
+    assert manifest["outputs"] == {"name": "numvqa", "answers": ["no", "yes"]}
     hashes = manifest["hashes"]
     assert hashes["model_sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
     assert hashes["template_sha256"] != hashes["profiled_template_sha256"]
@@ -136,7 +137,8 @@ def test_answers_may_be_lost_up_to_two_points(customizer, session, tmp_path, n_w
     with pytest.raises(MeasurementError) as refusal:
         customizer.customize(scenario, out, worse)
     sentence = str(refusal.value)
-    assert "points fewer than in float32" in sentence and "at most 2 are accepted: use --precision float16" in sentence
+    assert "the int8 model reaches accuracy" in sentence and "on 500 test images on the device" in sentence
+    assert "points less than in float32" in sentence and "at most 2 are accepted: use --precision float16" in sentence
     assert list(tmp_path.iterdir()) == []
 
 
@@ -150,20 +152,29 @@ def test_outputs_beyond_rounding_are_refused_in_float16_and_judged_by_answers_in
     assert customizer.customize(scenario, tmp_path / "m.tflite", shifted).verification.parity_max_abs >= 0.3
 
 
-def test_calibration_images_are_of_all_tasks_and_the_same_every_time():
-    digits = load_digits().train
-    images = calibration_images(numvqa.TASKS, digits, 300, seed=0)
+def test_calibration_images_are_of_all_tasks_and_the_same_every_time(domain):
+    def drawn(tasks, n, seed):
+        return calibration_images(domain, tasks, n, np.random.default_rng(seed))
+
+    images = drawn(numvqa.TASKS, 300, 0)
     assert images.shape == (300, 1, 56, 56) and images.dtype == np.float32
-    np.testing.assert_array_equal(images, calibration_images(numvqa.TASKS, digits, 300, seed=0))
-    assert len(calibration_images([TASK], digits, 7, seed=1)) == 7
-    assert len(calibration_images(numvqa.TASKS, digits, 61, seed=1)) == 2 * len(numvqa.TASKS)
+    np.testing.assert_array_equal(images, drawn(numvqa.TASKS, 300, 0))
+    assert len(drawn([TASK], 7, 1)) == 7
+    assert len(drawn(numvqa.TASKS, 61, 1)) == 2 * len(numvqa.TASKS)
+    of_training_digits = numvqa.examples(TASK, domain.digits.train, 7, np.random.default_rng(1)).images
+    np.testing.assert_array_equal(drawn([TASK], 7, 1), of_training_digits)
 
 
-def test_what_is_no_quantisation_is_refused(template):
-    digits = load_digits().train
+def test_a_quantised_template_needs_images_to_be_calibrated_on(trained, place, tmp_path):
+    shutil.copy(template_path(trained, place / "templates"), tmp_path)
+    with pytest.raises(InputError, match="a template in int8 needs a domain's images to be calibrated on"):
+        load_or_build(trained, tmp_path, precision=INT8)
+
+
+def test_what_is_no_quantisation_is_refused(template, domain):
     with pytest.raises(InputError, match="a precision is one of float32, float16, int8; got 'int4'"):
         parse_precision("int4")
     with pytest.raises(InputError, match="leave the quantisation out"):
-        Quantization(Precision.FLOAT32, template, digits)
+        Quantization(Precision.FLOAT32, template, domain)
     with pytest.raises(InputError, match="at least one image, got 0"):
-        Quantization(INT8, template, digits, n_images=0)
+        Quantization(INT8, template, domain, n_images=0)

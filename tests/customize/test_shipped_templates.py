@@ -12,7 +12,7 @@ from edgewright.host.tasks import numvqa
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", shipped_supernets())
+@pytest.mark.parametrize("name", shipped_supernets("numvqa"))
 def test_an_assembled_subnet_computes_what_torch_does(name, tmp_path):
     trained = TrainedSupernet.load(shipped_supernet(name))
     (gates,) = trained.assembler.assemble([Request(numvqa.SPACE.parse("only two even"), 0.1)])

@@ -1,6 +1,7 @@
 """All experiments at once, on this machine with the shipped supernet; only the baselines' training is cut short."""
 
 import csv
+import shutil
 from dataclasses import replace
 from io import StringIO
 
@@ -13,13 +14,15 @@ from edgewright.host.evaluation.accuracy import cosine, jaccard
 from edgewright.host.evaluation.baselines import Baselines
 from edgewright.host.evaluation.bench import Bench, full_table
 from edgewright.host.evaluation.claims import break_even, claims
-from edgewright.host.evaluation.evaluate import PARTS, evaluate_numvqa
-from edgewright.host.evaluation.options import Options
+from edgewright.host.evaluation.evaluate import PARTS, evaluate
+from edgewright.host.evaluation.options import METHODS, Options
 from edgewright.host.evaluation.scenarios import scenario_table
 from edgewright.host.evaluation.tables import frame
 from edgewright.host.shipped import shipped_supernets
 from edgewright.host.tasks import numvqa
-from edgewright.host.tasks.digits import load_digits
+from edgewright.host.tasks.boxes import Grid
+from edgewright.host.tasks.detection import AttrOd
+from edgewright.host.training.objective import objective_of
 from edgewright.host.training.recipe_files import load_recipe
 from edgewright.host.training.single import UntilFlat
 
@@ -30,26 +33,21 @@ SHORT = UntilFlat(evaluate_every=1, patience=9, max_steps=2, n_images=20)
 
 
 @pytest.fixture(scope="module")
-def digits():
-    return load_digits()
-
-
-@pytest.fixture(scope="module")
 def options():
-    first = dict(list(shipped_supernets().items())[:1])
+    first = dict(list(shipped_supernets("numvqa").items())[:1])
     return Options(first, ("has, 0",), (0.7,), n_images=20, subnets=30, until=SHORT, prune_tries=2, workers=2)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, digits, options):
+def folder(tmp_path_factory, domain, options):
     folder = tmp_path_factory.mktemp("evaluation")
-    evaluate_numvqa(folder, digits, options, (), lambda *_: None)
+    evaluate(folder, domain, options, (), lambda *_: None)
     return folder
 
 
 def test_every_method_has_its_row(folder):
     rows = frame(scenario_table(folder)).set_index("method")
-    assert set(rows.index) == {"edgewright", "retrain", "retrain-equal", "prune-tune"}
+    assert set(rows.index) == {"edgewright", "retrain", "retrain-equal", "prune-tune"} == set(METHODS)
     assert (rows["latency_ms"] > 0).all() and (rows["memory_mib"] > 0).all()
     ours = rows.loc["edgewright"]
     assert ours["latency_ms"] <= ours["budget_ms"] and ours["memory_mib"] <= ours["budget_mib"]
@@ -57,7 +55,7 @@ def test_every_method_has_its_row(folder):
     assert (rows.drop("edgewright")["flat"] == "False").all(), "cut short, and said so"
 
 
-def test_a_rerun_does_nothing_twice(folder, digits, options, monkeypatch):
+def test_a_rerun_does_nothing_twice(folder, domain, options, monkeypatch):
     before = {path.name: path.read_bytes() for path in folder.glob("*.csv")}
 
     def refuse(*_):
@@ -66,33 +64,33 @@ def test_a_rerun_does_nothing_twice(folder, digits, options, monkeypatch):
     monkeypatch.setattr(Baselines, "_train", refuse)
     monkeypatch.setattr(Bench, "measure", refuse)
     monkeypatch.setattr("edgewright.host.evaluation.accuracy.evaluate_tasks", refuse)
-    evaluate_numvqa(folder, digits, options, (), lambda *_: None)
+    evaluate(folder, domain, options, (), lambda *_: None)
     assert {path.name: path.read_bytes() for path in folder.glob("*.csv")} == before
 
 
-def test_what_was_trained_before_a_kill_is_not_trained_again(folder, digits, options, monkeypatch):
+def test_what_was_trained_before_a_kill_is_not_trained_again(folder, domain, options, monkeypatch):
     """The row was not written yet, the model and the budgets were."""
     path = folder / "scenarios.csv"
     whole = path.read_text()
     path.write_text("".join(line for line in whole.splitlines(True) if ",retrain," not in line))
     monkeypatch.setattr(Baselines, "_train", lambda *_: pytest.fail("trained again"))
-    evaluate_numvqa(folder, digits, options, ("scenarios",), lambda *_: None)
+    evaluate(folder, domain, options, ("scenarios",), lambda *_: None)
     old, new = (retrained(text) for text in (whole, path.read_text()))
     for column in ("accuracy", "seconds", "size_mib", "budget_ms"):
         assert old[column] == new[column], "the same model, and the note of what its training took"
 
 
-def test_another_supernets_scenarios_are_not_mixed_in(tmp_path, digits, options):
+def test_another_supernets_scenarios_are_not_mixed_in(tmp_path, domain, options):
     full_table(tmp_path).add({"supernet": "0123456789abcdef", "latency_ms": 1.0, "memory_mib": 2.0, "size_mib": 3.0})
     with pytest.raises(InputError, match="holds the scenarios of another supernet; choose another folder"):
-        evaluate_numvqa(tmp_path, digits, options, ("scenarios",), lambda *_: None)
+        evaluate(tmp_path, domain, options, ("scenarios",), lambda *_: None)
 
 
-def test_models_trained_side_by_side_are_those_of_one_after_the_other(tmp_path, digits):
+def test_models_trained_side_by_side_are_those_of_one_after_the_other(tmp_path, domain):
     recipe = replace(load_recipe("numvqa-resnet"), precision="float64")
     found = []
     for workers in (1, 2):
-        baselines = Baselines(tmp_path / str(workers), recipe, digits, SHORT, workers=workers)
+        baselines = Baselines(tmp_path / str(workers), recipe, objective_of(domain), SHORT, workers=workers)
         jobs = [baselines.retrain(numvqa.SPACE.parse(text)) for text in ("has 1", "only one 2")]
         baselines.train(jobs, lambda _: None)
         found.append([baselines.fitted(job).model.state_dict() for job in jobs])
@@ -119,11 +117,51 @@ def test_the_tables_are_there_as_markdown(folder):
     lines = [line for line in text.splitlines() if line.startswith("| has, 0 |")]
     assert any("of full" in line for line in lines) and all(line.endswith(" |") for line in lines)
     assert "within a point at equal latency" in text
+    assert "Scores are accuracy on up to 20 test images a task, of objects that no training image holds" in text
 
 
-def test_unknown_parts_are_named(tmp_path, digits, options):
+def test_methods_that_are_not_asked_for_are_left_out(folder, domain, options, tmp_path, monkeypatch):
+    """In a folder with the campaign and the budgets, but without scenarios."""
+    shutil.copytree(folder, tmp_path / "few")
+    for name in ("scenarios.csv", "cuts.csv", "preparation.csv"):
+        (tmp_path / "few" / name).unlink()
+    shutil.rmtree(tmp_path / "few" / "models")
+    asked = []
+    train = Baselines._train
+
+    def note(self, job):
+        asked.append(job.name)
+        train(self, job)
+
+    monkeypatch.setattr(Baselines, "_train", note)
+    few = replace(options, methods=("edgewright", "retrain"), workers=1)
+    evaluate(tmp_path / "few", domain, few, ("scenarios",), lambda *_: None)
+    assert [row["method"] for row in scenario_table(tmp_path / "few").rows] == ["edgewright", "retrain"]
+    assert asked == ["retrain, has, 0"], "nothing is trained for what is left out"
+    text = (tmp_path / "few" / "README.md").read_text()
+    assert "Retrain, full architecture: ms / MiB" in text
+    assert "Retrain at equal latency: ms / MiB" not in text and "Prune&Tune: ms / MiB" not in text
+
+
+def test_unknown_methods_are_named(options):
+    with pytest.raises(InputError, match="unknown method 'luck'; there are: " + ", ".join(METHODS)):
+        replace(options, methods=("edgewright", "luck"))
+
+
+def test_a_supernet_of_another_domain_is_refused(tmp_path, options):
+    def refuse(split):
+        raise AssertionError("its images are not needed to know that")
+
+    detection = AttrOd(("digit-1", "digit-2"), Grid(64, (8, 16, 32)), refuse, "no images")
+    name = next(iter(options.supernets))
+    with pytest.raises(InputError, match=f"supernet '{name}' was trained for other tasks than attrod's; leave it out"):
+        evaluate(tmp_path / "out", detection, options, (), lambda *_: None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_unknown_parts_are_named(tmp_path, domain, options):
     with pytest.raises(InputError, match="unknown part 'luck'; there are: " + ", ".join(PARTS)):
-        evaluate_numvqa(tmp_path, digits, options, ("luck",), lambda *_: None)
+        evaluate(tmp_path, domain, options, ("luck",), lambda *_: None)
 
 
 def test_similarity_by_hand():
@@ -139,23 +177,49 @@ def test_break_even_by_hand():
     assert break_even(each, once) == {"retrain": pytest.approx(10.0)}
 
 
-def test_a_page_written_before_a_method_has_any_row_says_nothing_of_it():
-    row = {"task": "t", "share": 0.5, "budget_ms": 1.0, "budget_mib": 1.0, "latency_ms": 0.5, "memory_mib": 0.5}
+def test_a_page_written_before_a_method_has_any_row_says_nothing_of_it(domain):
+    row = {"task": "has, 0", "share": 0.5, "budget_ms": 1.0, "budget_mib": 1.0, "latency_ms": 0.5, "memory_mib": 0.5}
     scenarios = pd.DataFrame([{**row, "method": "edgewright", "accuracy": 0.9, "seconds": 1.0}])
     accuracy = pd.DataFrame(
         [{"supernet": "s", "task": "t", "limit": 0.2, "held_out": False, "ratio": 0.2, "accuracy": 0.9}]
     )
-    found = {claim.claim: claim for claim in claims(accuracy, scenarios, pd.DataFrame(columns=["method", "seconds"]))}
+    none = pd.DataFrame(columns=["method", "seconds"])
+    found = {claim.claim: claim for claim in claims(accuracy, scenarios, none, domain)}
     assert found["every generated model is within its budget"].verdict == "reached"
     assert found["better than Prune&Tune"].verdict == "not reached"
 
 
-def test_a_claim_that_is_missed_is_said_to_be():
+def test_tasks_with_little_data_are_judged_where_it_is_known_how_much_there_is(domain):
+    class Counted(numvqa.NumVqa):
+        def supply(self, task):
+            return {"has, 0": 9, "has, 1": 1200}[str(task)]
+
+    row = {"share": 0.5, "budget_ms": 1.0, "budget_mib": 1.0, "latency_ms": 0.5, "memory_mib": 0.5, "seconds": 1.0}
+    reached = {("has, 0", "edgewright"): 0.8, ("has, 0", "retrain"): 0.7, ("has, 1", "edgewright"): 0.8}
+    reached["has, 1", "retrain"] = 0.99
+    scenarios = pd.DataFrame(
+        [{**row, "task": task, "method": method, "accuracy": right} for (task, method), right in reached.items()]
+    )
+    accuracy = pd.DataFrame(
+        {"supernet": "s", "task": "has, 0", "limit": [0.2], "held_out": [False], "ratio": [0.2], "accuracy": [0.9]}
+    )
+    none = pd.DataFrame(columns=["method", "seconds"])
+    claim = "better than Retrain where a task has little data (AttrOD)"
+    for of, said, verdict in (
+        (Counted(domain.digits), "+10.00 points on average (+10.0 to +10.0) against the full model's", "reached"),
+        (domain, "", "not testable here"),
+    ):
+        (found,) = (each for each in claims(accuracy, scenarios, none, of) if each.claim == claim)
+        assert found.found.startswith(said) and found.verdict == verdict
+        assert (found.found == "") == (verdict == "not testable here")
+
+
+def test_a_claim_that_is_missed_is_said_to_be(domain):
     accuracy = pd.DataFrame(
         {"supernet": "s", "task": "t", "limit": [0.05, 0.2] * 2, "held_out": [False, False, True, True],
          "ratio": [0.05, 0.3, 0.05, 0.2], "accuracy": [0.8, 0.99, 0.5, 0.6]}
     )  # fmt: skip
-    found = {claim.claim: claim.verdict for claim in claims(accuracy, pd.DataFrame(), pd.DataFrame())}
+    found = {claim.claim: claim.verdict for claim in claims(accuracy, pd.DataFrame(), pd.DataFrame(), domain)}
     assert found["no subnet opens more than its limit"] == "not reached"
     assert found["unseen tasks lose little on average"] == "not reached"
 

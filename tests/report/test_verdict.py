@@ -32,7 +32,7 @@ def test_a_verdict_holds_what_was_asked_predicted_and_measured():
         "0.400 ms measured (0.390 to 0.420), 0.410 predicted (below 0.450 at 95%), budget 0.500, 80% of it used"
     )
     assert rows["memory"] == "3.250 MiB measured, 3.000 predicted, no budget"
-    assert rows["accuracy"] == "97.0% of 500 unseen test images, on the device"
+    assert rows["accuracy"] == "97.0% on 500 unseen test images, on the device"
     assert rows["file"] == "model.tflite, 1.00 MiB"
     assert "(1 try)" in rows["time"] and rows["parity"].endswith("1.0e-06")
     assert "precision" not in rows

@@ -5,7 +5,6 @@ import pytest
 from edgewright.host.assembler.archive import TrainedSupernet
 from edgewright.host.shipped import shipped_supernet, shipped_supernets
 from edgewright.host.tasks import numvqa
-from edgewright.host.tasks.digits import load_digits
 from edgewright.host.training.evaluate import evaluate_tasks, gated_accuracy
 from edgewright.host.training.recipe import Recipe
 from edgewright.host.training.recipe_files import load_recipe
@@ -14,7 +13,7 @@ TRAINED_AT_20 = {"numvqa-resnet": 0.97, "numvqa-vit": 0.95, "numvqa-mobilenet": 
 HELD_OUT_AT_20 = {"numvqa-resnet": 0.95, "numvqa-vit": 0.92, "numvqa-mobilenet": 0.92}
 
 
-@pytest.fixture(scope="module", params=shipped_supernets())
+@pytest.fixture(scope="module", params=shipped_supernets("numvqa"))
 def name(request):
     return request.param
 
@@ -25,9 +24,9 @@ def trained(name):
 
 
 @pytest.fixture(scope="module")
-def rows(trained):
+def rows(trained, domain):
     tasks = [*numvqa.TRAINED[::6], *numvqa.HELD_OUT]
-    return evaluate_tasks(trained, load_digits().test, tasks, [0.05, 0.2], 100, seed=1)
+    return evaluate_tasks(trained, domain, tasks, [0.05, 0.2], 100, seed=1)
 
 
 def test_trained_tasks_are_answered_at_a_limit_of_20_percent(name, rows):
@@ -42,12 +41,12 @@ def test_every_subnet_keeps_its_limit(rows):
     assert all(row.ratio <= row.limit for row in rows)
 
 
-def test_the_gates_carry_the_task(trained):
+def test_the_gates_carry_the_task(trained, domain):
     """One task's gates on another task's images are about as good as guessing: nothing else tells the network."""
     from edgewright.host.assembler.request import Request
 
     (gates,) = trained.assembler.assemble([Request(numvqa.SPACE.parse("has 3"), 0.2)])
-    other = numvqa.examples(numvqa.SPACE.parse("only two odd"), load_digits().test, 200, np.random.default_rng(0))
+    other = domain.examples(numvqa.SPACE.parse("only two odd"), "test", 200, np.random.default_rng(0))
     assert gated_accuracy(trained, gates, other) < 0.75
 
 
