@@ -58,6 +58,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             yield image
     except InputError:
         raise
+    except (FileNotFoundError, PermissionError) as error:
+        raise InputError(f"image {path} cannot be read: {error.strerror}; check the path") from error
     except _DAMAGE as error:
         raise InputError(f"image {path} cannot be read: {error}; is it a whole JPEG, PNG or the like?") from error
 
