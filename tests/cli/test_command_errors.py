@@ -72,6 +72,22 @@ def test_an_impossible_budget_ends_with_the_fastest_and_smallest_seen(edgewright
     assert edgewright(*arguments, "--json").json["exit_code"] == 3
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["coco"], "unknown task space 'coco'; there are: numvqa, attrod"),
+        (["numvqa", "--method", "luck"], "unknown method 'luck'; there are: edgewright, retrain, retrain-equal, prune"),
+        (["attrod", "--supernet", "numvqa-resnet"], "numvqa-resnet was trained for numvqa: edgewright evaluate numvqa"),
+        (["numvqa", "--data", "coco"], "--data is for detection; NumVQA's images are made of digits"),
+    ],
+)
+def test_an_evaluation_that_cannot_be(edgewright, tmp_path, words, sentence):
+    space, *options = words
+    answer = edgewright("evaluate", space, tmp_path / "out", *options, "--workspace", tmp_path)
+    assert answer.exit_code == 2 and sentence in answer.err and answer.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_without_a_supernet(edgewright, workspace, tmp_path):
     answer = edgewright("profile", "local", "--supernet", tmp_path, "--workspace", workspace)
     assert answer.exit_code == 2 and f"no supernet in {tmp_path} (supernet.json is missing)" in answer.err

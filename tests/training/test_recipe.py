@@ -25,7 +25,7 @@ def test_a_copy_of_a_shipped_recipe_is_a_recipe(tmp_path):
 
 def test_a_recipe_trained_before_there_were_newer_fields_still_loads():
     data = load_recipe("numvqa-resnet").to_json()
-    for name in ("tasks", "keep_limits", "semhash_noise", "device", "patience"):
+    for name in ("tasks", "keep_limits", "semhash_noise", "device", "patience", "categories", "mirror"):
         del data[name]
     del data["backbone"]["policy"], data["assembler"]["shared_norm"]
     assert Recipe.from_json(data).keep_limits is False
