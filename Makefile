@@ -19,7 +19,7 @@ lint: setup
 
 # About an hour each on two cores.
 reproduce: setup
-	for name in numvqa-resnet numvqa-vit numvqa-mobilenet; do \
+	for name in numvqa-resnet numvqa-vit numvqa-mobilenet attrod-digits; do \
 	    $(BIN)/edgewright train $$name --out runs/$$name && \
 	    $(BIN)/edgewright supernet evaluate --supernet runs/$$name --card runs/$$name/CARD.md || exit 1; \
 	done
