@@ -36,7 +36,10 @@ def claims(
     ]
     found += [_limits_hold(accuracy), _plateau(accuracy), _unseen(accuracy)]
     if len(scenarios):
-        found += [_budgets_met(scenarios), _against_retrain(scenarios, domain), _against_pruning(scenarios)]
+        run = set(scenarios["method"])
+        found += [_budgets_met(scenarios)]
+        found += [_against_retrain(scenarios, domain)] if run & {"retrain", "retrain-equal"} else []
+        found += [_against_pruning(scenarios)] if "prune-tune" in run else []
         found += [_rare(scenarios, domain), _cheaper(scenarios), _break_even(scenarios, preparation)]
     return [*found, Claim("within budgets on a phone and a Jetson", "", "not testable here")]
 

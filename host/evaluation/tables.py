@@ -118,8 +118,9 @@ def _table_3(scenarios: pd.DataFrame, domain: TaskDomain) -> ShownTable:
         first = part.iloc[0]
         bounds = [float(first["budget_ms"]), float(first["budget_mib"])]
         found = [_differences(part[part["method"] == method]) for method in methods]
-        known, unseen = domain.supply(domain.space.parse(str(task))), ", unseen" if first["held_out"] else ""
-        said = f"{task}{unseen}" + (f" ({known:,} objects)" if known is not None else "")
+        known = domain.supply(domain.space.parse(str(task)))
+        notes = ["never trained"] * bool(first["held_out"]) + ([] if known is None else [f"{known:,} objects"])
+        said = f"{task} ({'; '.join(notes)})" if notes else str(task)
         rows.append([said, f"{share:.0%} of full", *bounds, *found])
     shown = [f"{METHODS[method]}: ms / MiB / {domain.score_name.title}" for method in methods]
     header = ("task", "budget", "ms", "MiB", *shown)
