@@ -8,14 +8,13 @@ from edgewright.host.assembler.archive import TrainedSupernet
 from edgewright.host.assembler.request import Request
 from edgewright.host.customize.templates import load_or_build
 from edgewright.host.shipped import shipped_supernet, shipped_supernets
-from edgewright.host.tasks import numvqa
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", shipped_supernets("numvqa"))
+@pytest.mark.parametrize("name", shipped_supernets())
 def test_an_assembled_subnet_computes_what_torch_does(name, tmp_path):
     trained = TrainedSupernet.load(shipped_supernet(name))
-    (gates,) = trained.assembler.assemble([Request(numvqa.SPACE.parse("only two even"), 0.1)])
+    (gates,) = trained.assembler.assemble([Request(trained.tasks.parse(trained.tasks.example), 0.1)])
     content = load_or_build(trained, tmp_path).emit(gates.pack()).tobytes()
     x = torch.rand(1, *trained.image_shape, generator=torch.Generator().manual_seed(0))
     interpreter = Interpreter(model_content=content)
