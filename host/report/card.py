@@ -41,8 +41,8 @@ def card(
         "",
         "## How it was made",
         "",
-        f"`edgewright train {recipe['name']}`: {recipe['pretrain_steps']:,} steps of pre-training on "
-        f"{_PRETRAINING[domain.name]} under random gates, {_joint(recipe)}, {recipe['calibrate_steps']} batches "
+        f"`edgewright train {recipe['name']}`: {_start(recipe)}{recipe['pretrain_steps']:,} steps of pre-training on "
+        f"{_PRETRAINING[domain.name]} {_gates(recipe)}, {_joint(recipe)}, {recipe['calibrate_steps']} batches "
         f"to calibrate batch norm; batches of {recipe['batch_size']}, seed {recipe['seed']}, {recipe['precision']}, "
         f"torch {trained.facts['torch']}, {train_min:.0f} minutes on two shared cores. {_data(domain)} "
         f"{n_trained} of the {n_trained + n_held_out} tasks are trained; {n_held_out} never are, nor is any "
@@ -70,6 +70,14 @@ def _data(domain: TaskDomain) -> str:
     if domain.name == "numvqa":
         return f"Digits: {digits}, varied by rotation, shear, scale, shift and warp."
     return f"Images: {domain.data}; where they are generated, of {digits}."
+
+
+def _start(recipe: Mapping[str, Any]) -> str:
+    return f"from the weights of `{recipe['start']}`, as far as they fit, " if recipe.get("start") else ""
+
+
+def _gates(recipe: Mapping[str, Any]) -> str:
+    return "under random gates" if recipe.get("pretrain_min_ratio", 0.2) < 1 else "with all gates open"
 
 
 def _joint(recipe: Mapping[str, Any]) -> str:
