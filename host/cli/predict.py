@@ -11,7 +11,7 @@ from ..workspace import Workspace
 from .output import Output
 
 if TYPE_CHECKING:
-    from ..customize.prediction import Answered, Detected, FoundBox
+    from ..tasks.readers import Answered, Detected, FoundBox
 
 
 def predict(
@@ -23,14 +23,14 @@ def predict(
     workspace: Path | None,
     as_json: bool,
 ) -> None:
-    from ..customize.prediction import BoxReader, DeliveredModel, check_images, predict_each
+    from ..customize.prediction import DeliveredModel, check_images, predict_each
     from ..devices.connect import open_session
     from ..devices.registry import Registry
 
     output, place = Output(as_json), Workspace.find(workspace)
     known = Registry(place.root).get(device)
     delivered = DeliveredModel.read(model)
-    draws = isinstance(delivered.reader, BoxReader)
+    draws = delivered.reader.draws
     if out is not None and not draws:
         raise InputError(f"--out is for pictures with boxes; {model} answers questions and draws none")
     pictures: Sequence[Path | None] = picture_paths(images, out) if draws else [None] * len(images)
@@ -73,7 +73,7 @@ def _check_places(images: Sequence[Path], paths: Sequence[Path]) -> None:
 
 def _told(output: Output, prediction: Detected | Answered, picture: Path | None, min_score: float) -> dict[str, Any]:
     """One image's result, on the terminal and as JSON."""
-    from ..customize.prediction import Answered
+    from ..tasks.readers import Answered
 
     if isinstance(prediction, Answered):
         output.say(f"{prediction.image}: {prediction.answer} ({prediction.probability:.1%})")
