@@ -91,23 +91,30 @@ def _budgets_met(scenarios: pd.DataFrame) -> Claim:
 def _rare(scenarios: pd.DataFrame, domain: TaskDomain) -> Claim:
     """The half of the scenarios' tasks that have the fewest objects in the training images."""
     text = "better than Retrain where a task has little data (AttrOD)"
-    supply = {task: domain.supply(domain.space.parse(str(task))) for task in scenarios["task"].unique()}
-    known = {task: count for task, count in supply.items() if count is not None}
-    few = sorted(known, key=lambda task: known[task])[: len(known) // 2]
+    few = _rarest(scenarios, domain)
     rare = scenarios[scenarios["task"].isin(few)]
     if not len(rare) or "retrain" not in set(rare["method"]):
         return Claim(text, "", "not testable here")
     gain = _gain(rare, "retrain")
-    most = max(known[task] for task in few)
-    said = f"{_points(gain)} the full model's, on {len(few)} tasks with up to {most:,} objects"
+    said = f"{_points(gain)} the full model's, on {len(few)} tasks with up to {max(few.values()):,} objects"
     return Claim(text, said, _verdict(gain.mean() > 0))
+
+
+def _rarest(scenarios: pd.DataFrame, domain: TaskDomain) -> dict[str, int]:
+    """How many objects there are to learn from, of the half of the tasks that have the fewest; empty where images are
+    made at will."""
+    supply = {str(task): domain.supply(domain.space.parse(str(task))) for task in scenarios["task"].unique()}
+    known = {task: count for task, count in supply.items() if count is not None}
+    return dict(sorted(known.items(), key=lambda item: item[1])[: len(known) // 2])
 
 
 def _against_retrain(scenarios: pd.DataFrame, domain: TaskDomain) -> Claim:
     equal, full = _gain(scenarios, "retrain-equal"), _gain(scenarios, "retrain")
-    if domain.name == "attrod":  # the paper's Table 3 has the full architecture only
-        verdict = _verdict(full.mean() >= -3.0)
-        return Claim("close to Retrain: within three points", f"{_points(full)} the full model's", verdict)
+    few = _rarest(scenarios, domain)
+    if few:  # the paper's Table 3 has the full architecture only, and is near it where there is much data
+        gain = _gain(scenarios[~scenarios["task"].isin(few)], "retrain")
+        text = "within three points of Retrain where a task has much data"
+        return Claim(text, f"{_points(gain)} the full model's", _verdict(gain.mean() >= -3.0))
     said = f"{_points(equal)} Retrain at equal latency; {_points(full)} the full model's"
     return Claim("close to Retrain: within a point at equal latency", said, _verdict(equal.mean() >= -1.0))
 
