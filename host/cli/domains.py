@@ -23,7 +23,7 @@ def domain_of(
     from ..training.recipe import Backbone
 
     backbone = Backbone(**{**trained.facts["recipe"]["backbone"], "image_shape": trained.image_shape})
-    categories = trained.tasks.groups[0].attributes if trained.domain_name != "numvqa" else ()
+    categories = trained.tasks.groups[0].attributes
     return open_domain(trained.domain_name, categories, backbone.grid, _places(place, output, data, mnist_dir))
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..files import make_dir, write_atomic
+from ..search.budget import Budget, Cost
 from ..supernet.backbones import build_backbone
 from ..tasks import Task
 from ..training.objective import Objective
@@ -29,7 +29,7 @@ from .table import file_stem
 
 _CLOSE = 0.03  # of the budget
 
-MeasureMs = Callable[[nn.Module], float]
+Measure = Callable[[nn.Module], Cost]
 
 
 @dataclass(frozen=True)
@@ -82,19 +82,19 @@ class Baselines:
         """A pruned model, to be tuned to one task."""
         return Job(f"prune-tune, {task}, {cut.lost:.6f}", copy.deepcopy(cut.model), task)
 
-    def find_cut(self, unified: nn.Module, bound_ms: float | None, measure_ms: MeasureMs) -> tuple[float | None, float]:
-        """The least share of channels to prune for a latency, by bisection on the device, and the seconds it took; None
-        when even the smallest model is slower."""
-        started, bound = time.perf_counter(), math.inf if bound_ms is None else bound_ms
+    def find_cut(self, unified: nn.Module, budget: Budget, measure: Measure) -> tuple[float | None, float]:
+        """The least share of channels to prune for a budget, by bisection on the device, and the seconds it took; None
+        when even the smallest model is over."""
+        started = time.perf_counter()
         least, most, best = 0.0, 0.98, None
         for _ in range(self.prune_tries):
             share = (least + most) / 2
-            found = measure_ms(self.cut(unified, share).model)
-            if found > bound:
+            used = max(budget.shares(measure(self.cut(unified, share).model)).values())
+            if used > 1:
                 least = share
                 continue
             most = best = share
-            if found > (1 - _CLOSE) * bound:
+            if used > 1 - _CLOSE:
                 break
         return best, time.perf_counter() - started
 

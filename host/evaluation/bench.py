@@ -83,9 +83,6 @@ class Bench:
         content = convert(model.eval(), torch.zeros(1, *self.trained.image_shape))
         return cost_of(measure_model(self.session, content)[1], len(content))
 
-    def latency_ms(self, model: nn.Module) -> float:
-        return self.measure(model).latency_ms or float("inf")
-
     def budget(self, share: float) -> Budget:
         """The share of the full supernet's latency and memory."""
         memory = self.full.memory_mib

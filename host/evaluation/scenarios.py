@@ -92,13 +92,13 @@ def _equal_job(bench: Bench, task: Task, share: float) -> Job | None:
 
 
 def _cut(bench: Bench, share: float, tell: Tell) -> Cut | None:
-    """The unified model pruned to a budget's latency, for all tasks; None where no pruned model is within."""
+    """The unified model pruned to a budget, for all tasks; None where no pruned model is within."""
     unified = bench.baselines.fitted(bench.baselines.unified())
     bench.prepared("prune-tune", "unified model", unified.train_s)
     known = cut_table(bench.folder)
     if not known.has(share):
         tell(f"pruning to {share:.0%}")
-        lost, seconds = bench.baselines.find_cut(unified.model, bench.budget(share).latency_ms, bench.latency_ms)
+        lost, seconds = bench.baselines.find_cut(unified.model, bench.budget(share), bench.measure)
         known.add({"share": share, "lost": lost, "seconds": seconds})
     row = next(row for row in known.rows if number(row["share"]) == share)
     lost = number(row["lost"])

@@ -74,13 +74,12 @@ class Budget:
 
     def misses(self, cost: Cost) -> dict[str, float]:
         """By how much (as a factor above 1) `cost` exceeds each bound; empty when it fits. Unknown costs never fit."""
-        factors = {}
-        for name, bound in self.given.items():
-            value = getattr(cost, name)
-            factor = math.inf if value is None else value / bound
-            if factor > 1:
-                factors[name] = factor
-        return factors
+        return {name: share for name, share in self.shares(cost).items() if share > 1}
+
+    def shares(self, cost: Cost) -> dict[str, float]:
+        """How much of each bound `cost` uses; of an unknown cost infinitely much."""
+        costs = {name: getattr(cost, name) for name in self.given}
+        return {name: math.inf if costs[name] is None else costs[name] / bound for name, bound in self.given.items()}
 
     def fits(self, cost: Cost) -> bool:
         return not self.misses(cost)

@@ -120,7 +120,7 @@ class AttributeSpace:
     def _known(self, attribute: str) -> str:
         if attribute in self._index:
             return attribute
-        near = difflib.get_close_matches(attribute, [*self.attributes, *self.aliases], n=3, cutoff=0.5)
+        near = difflib.get_close_matches(attribute, [*self.attributes, *self.aliases], n=3, cutoff=0.6)
         near = list(dict.fromkeys(self.aliases.get(name, name) for name in near))
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known are: {', '.join(self.attributes)}"
         raise InputError(f"unknown attribute {attribute!r}; {hint}")

@@ -5,13 +5,15 @@ Shapes: `B` images of `(3, S, S)`, `L` places, `K` categories, `M` objects an im
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torchvision.ops import box_iou
 
 from ..errors import InputError
 from . import attrod
@@ -123,19 +125,12 @@ class AttrOd:
 
 def _matches(one: Detections, other: Detections) -> int:
     """How many boxes of one are also the other's; each counts once, the surest first."""
-    left, count = list(range(len(other))), 0
-    for box, category in zip(one.boxes, one.categories, strict=True):
-        same = [k for k in left if other.categories[k] == category and overlap(box, other.boxes[k]) >= _SAME]
-        if same:
-            left.remove(same[0])
+    overlaps = box_iou(torch.from_numpy(one.boxes), torch.from_numpy(other.boxes)).numpy()  # (n, m)
+    same = (overlaps >= _SAME) & (one.categories[:, None] == other.categories[None, :])
+    count = 0
+    for row in range(len(one)):
+        columns = np.flatnonzero(same[row])
+        if len(columns):
+            same[:, columns[0]] = False
             count += 1
     return count
-
-
-def overlap(one: Sequence[float] | NDArray[np.float32], other: Sequence[float] | NDArray[np.float32]) -> float:
-    """IoU of two boxes."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    shared = max(width, 0.0) * max(height, 0.0)
-    areas = (one[2] - one[0]) * (one[3] - one[1]) + (other[2] - other[0]) * (other[3] - other[1])
-    return float(shared / (areas - shared)) if areas > shared else 0.0

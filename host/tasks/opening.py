@@ -55,6 +55,8 @@ def open_domain(name: str, categories: Sequence[str], grid: Grid | None, places:
         if places.coco is not None:
             raise InputError("--data is for detection; NumVQA's images are made of digits (--mnist-dir)")
         return NumVqa(load_digits(places.mnist))
+    if name != "attrod":
+        raise InputError(f"this version knows nothing of the task domain {name!r}; update edgewright")
     if grid is None:
         raise InputError("attributed detection needs a detector as backbone: name = \"detector\" in the recipe")
     if places.coco is not None:
@@ -70,6 +72,11 @@ def tasks_of(name: str, space: AttributeSpace) -> tuple[Task, ...]:
 
 
 def _of_folder(root: Path, categories: Sequence[str], grid: Grid, places: DataPlaces) -> AttrOd:
+    if not splits(root):
+        raise InputError(
+            f"--data {root} is no data set: it has no annotations/instances_*.json beside its folders of images; name "
+            "the folder that COCO's archives were unpacked in"
+        )
     found = categories or CocoFile.read(_folder(root, "train")).categories
 
     def load(split: Split) -> Squares:

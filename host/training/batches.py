@@ -8,7 +8,7 @@ Shapes: `B` samples, `Q` questions of the pool, `T` attributes, `K` = 5 counts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from ..tasks.digits import N_CLASSES, Digits
 from ..tasks.numvqa import N_DIGITS, Question
 from .augment import Variation, vary_digits
 from .recipe import Recipe
-from .steps import draw_limits, step_rng
+from .steps import draw_limits, draw_questions, moved, step_rng
 
 
 def augmented_questions(n: int, rng: np.random.Generator, max_tries: int = 100) -> list[Question]:
@@ -81,8 +81,7 @@ class Batch:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Batch:
         """Everything on `device`, images and tasks in `dtype`."""
-        moved = Batch(*(getattr(self, each.name).to(device) for each in fields(self)))
-        return replace(moved, images=moved.images.to(dtype), tasks=moved.tasks.to(dtype))
+        return moved(self, device, dtype)
 
 
 class BatchSource:
@@ -98,7 +97,7 @@ class BatchSource:
         """The batch of a step, or the part of it that one process works on."""
         rng, generator = step_rng(self.recipe.seed, stage, step)
         n, pool, recipe = self.recipe.batch_size, self.pool, self.recipe
-        question = self._questions(rng)  # (B,)
+        question = draw_questions(rng, n, pool.n_tasks, len(pool.encoding), recipe.augmented_share)  # (B,)
         answers = rng.integers(2, size=n)  # (B,)
         even = rng.random(n) < recipe.even_counts_share
         weights = np.where(even[:, None], pool.even[question, answers], pool.natural[question, answers])  # (B, K)
@@ -117,33 +116,18 @@ class BatchSource:
             digit_counts=_digit_counts(digits[part]),
         )
 
-    def _questions(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Tasks, and by a share of the samples augmentation, as indices into the pool `(B,)`."""
-        n, n_tasks, n_all = self.recipe.batch_size, self.pool.n_tasks, len(self.pool.encoding)
-        question = rng.integers(n_tasks, size=n)  # (B,)
-        if n_all > n_tasks:
-            extra = rng.random(n) < self.recipe.augmented_share
-            question[extra] = rng.integers(n_tasks, n_all, int(extra.sum()))
-        return question
 
-
-class ExampleSource:
-    """One task's examples as tests have them, half yes and half no, at full size; every batch is the same."""
-
-    def __init__(self, recipe: Recipe, digits: Digits, task: Task) -> None:
-        self.recipe, self.digits, self.task = recipe, digits, task
-
-    def draw(self, stage: str, step: int, part: slice = slice(None)) -> Batch:
-        rng, n = np.random.default_rng([self.recipe.seed, 7]), self.recipe.batch_size
-        digits, answers = numvqa.pose(self.task, n, rng)  # (B, 4), (B,)
-        chosen = numvqa.pick_examples(digits, self.digits, rng)  # (B, 4)
-        return Batch(
-            images=torch.from_numpy(numvqa.tile(self.digits.images[chosen[part]])),
-            tasks=torch.from_numpy(numvqa.SPACE.encode(self.task.attributes)).repeat(len(chosen[part]), 1),
-            limits=torch.ones(len(chosen[part])),
-            answers=torch.from_numpy(answers[part]),
-            digit_counts=_digit_counts(digits[part]),
-        )
+def example_batch(task: Task, digits: Digits, n: int, rng: np.random.Generator) -> Batch:
+    """A task's examples as tests have them, half yes and half no, at full size."""
+    posed, answers = numvqa.pose(task, n, rng)  # (B, 4), (B,)
+    chosen = numvqa.pick_examples(posed, digits, rng)  # (B, 4)
+    return Batch(
+        images=torch.from_numpy(numvqa.tile(digits.images[chosen])),
+        tasks=torch.from_numpy(numvqa.SPACE.encode(task.attributes)).repeat(n, 1),
+        limits=torch.ones(n),
+        answers=torch.from_numpy(answers),
+        digit_counts=_digit_counts(posed),
+    )
 
 
 def _digit_counts(digits: NDArray[np.int64]) -> Tensor:

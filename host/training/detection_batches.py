@@ -6,7 +6,7 @@ Shapes: `B` samples, `N` images of the set, `Q` tasks of the pool, `T` attribute
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 
 import numpy as np
@@ -14,12 +14,13 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+from torchvision.ops import box_area
 
 from ..tasks import AttributeSpace, Task, attrod
 from ..tasks.attrod import Query
 from ..tasks.squares import Squares
 from .recipe import Recipe
-from .steps import draw_limits, step_rng
+from .steps import draw_limits, draw_questions, moved, step_rng
 
 WANTED_SHARE = 0.6  # of a batch's images that are sure to hold something that is asked for
 _ZOOM, _SHIFT = 0.15, 0.1  # of the side, either way
@@ -47,8 +48,7 @@ class DetectionBatch:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> DetectionBatch:
         """Everything on `device`, images and tasks in `dtype`."""
-        moved = DetectionBatch(*(getattr(self, each.name).to(device) for each in fields(self)))
-        return replace(moved, images=moved.images.to(dtype), tasks=moved.tasks.to(dtype))
+        return moved(self, device, dtype)
 
 
 def augmented_tasks(space: AttributeSpace) -> list[tuple[str, ...]]:
@@ -77,7 +77,8 @@ class DetectionSource:
         """The batch of a step, or the part of it that one process works on."""
         rng, generator = step_rng(self.recipe.seed, stage, step)
         n = self.recipe.batch_size
-        question = self._questions(rng)  # (B,)
+        share = self.recipe.augmented_share
+        question = draw_questions(rng, n, self.n_tasks, len(self.queries), share)  # (B,)
         image = rng.integers(len(self.squares), size=n)  # (B,)
         for sample in np.flatnonzero(rng.random(n) < WANTED_SHARE):
             holding = self.holding[question[sample]]
@@ -89,15 +90,6 @@ class DetectionSource:
         batch = self._batch(question[part], image[part], limits[part])
         varies = self.recipe.digit_augmentation or self.recipe.mirror
         return _varied(batch, variation[:, part], mirrored[part]) if varies else batch
-
-    def _questions(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """As indices into the pool `(B,)`."""
-        n, n_all = self.recipe.batch_size, len(self.queries)
-        question = rng.integers(self.n_tasks, size=n)  # (B,)
-        if n_all > self.n_tasks:
-            extra = rng.random(n) < self.recipe.augmented_share
-            question[extra] = rng.integers(self.n_tasks, n_all, int(extra.sum()))
-        return question
 
     def _batch(
         self, question: NDArray[np.int64], image: NDArray[np.int64], limits: NDArray[np.float32]
@@ -134,7 +126,7 @@ def _varied(batch: DetectionBatch, draw: Tensor, mirrored: Tensor) -> DetectionB
     contrast, brightness = 1 + _CONTRAST * draw[3], _BRIGHTNESS * draw[4]
     images = ((images - 0.5) * contrast[:, None, None, None] + 0.5 + brightness[:, None, None, None]).clamp(0, 1)
     boxes = _moved(batch.boxes, zoom, _SHIFT * side * draw[1:3].T, mirrored, side)
-    left = _area(boxes.clamp(0, side)) >= _LEAST_LEFT * _area(boxes)  # (B, M)
+    left = box_area(boxes.clamp(0, side)) >= _LEAST_LEFT * box_area(boxes)  # (B, M)
     there, wanted = batch.there & left, batch.wanted & left  # a region is ignored however little is left of it
     return replace(batch, images=images, boxes=boxes.clamp(0, side), there=there, wanted=wanted)
 
@@ -146,7 +138,3 @@ def _moved(boxes: Tensor, zoom: Tensor, shift: Tensor, mirrored: Tensor, side: i
     x0, x1 = torch.where(turned, side - x1, x0), torch.where(turned, side - x0, x1)
     corners = torch.stack([x0, y0, x1, y1], 2)
     return (corners - side / 2) * zoom[:, None, None] + side / 2 + shift.repeat(1, 2)[:, None]
-
-
-def _area(boxes: Tensor) -> Tensor:
-    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])

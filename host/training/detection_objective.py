@@ -6,13 +6,14 @@ Shapes: `B` samples, `L` places, `M` objects an image, `K` categories, 6 colours
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..errors import InputError
 from ..tasks import Task
 from ..tasks.attrod import COLOURS
 from ..tasks.detection import AttrOd
@@ -41,10 +42,23 @@ class DetectionObjective:
     def watched(self) -> Sequence[Task]:
         return trained_tasks(self.domain)[::_WATCH_EVERY]
 
-    def source(self, recipe: Recipe, split: Split = "train", tasks: Sequence[Task] | None = None) -> DetectionSource:
-        asked = trained_tasks(self.domain) if tasks is None else tasks
-        asked = [task for task in asked if self.domain.poses(task, split)] or asked
-        return DetectionSource(recipe, self.domain.squares(split), self.domain.space, asked)
+    def source(self, recipe: Recipe, tasks: Sequence[Task] | None = None) -> DetectionSource:
+        return self._source(recipe, "train", trained_tasks(self.domain) if tasks is None else tasks)
+
+    def validation(self, recipe: Recipe, n: int, task: Task | None = None) -> DetectionBatch:
+        plain = replace(recipe, batch_size=n, digit_augmentation=False, mirror=False)
+        if task is not None:
+            return self._source(replace(plain, augmented_share=0.0), "validation", [task]).draw("joint", 0)
+        return self._source(plain, "validation", trained_tasks(self.domain)).draw("pretrain", 0)
+
+    def _source(self, recipe: Recipe, split: Split, tasks: Sequence[Task]) -> DetectionSource:
+        posed = [task for task in tasks if self.domain.poses(task, split)]
+        if not posed:
+            raise InputError(
+                f"no {split} image of {self.domain.data} holds what {_some(tasks)} asks for; use more images, or tasks "
+                "with more of their objects"
+            )
+        return DetectionSource(recipe, self.domain.squares(split), self.domain.space, posed)
 
     def pretrain_loss(self, outputs: Tensor, batch: DetectionBatch) -> Scored:
         """Every object has two labels: its category and its colour. Crowds of all categories are ignored."""
@@ -60,6 +74,10 @@ class DetectionObjective:
     def _categories(self, batch: DetectionBatch) -> Tensor:
         """`(B, M, K)`; what is not there has none."""
         return F.one_hot(batch.category + 1, self.n_outputs + 1)[..., 1:]
+
+
+def _some(tasks: Sequence[Task]) -> str:
+    return f"'{tasks[0]}'" if len(tasks) == 1 else f"any of {len(tasks)} tasks"
 
 
 def _scored(found: DetectionLoss) -> Scored:

@@ -6,15 +6,15 @@ Shapes: `B` samples, 10 digits with `K` = 5 possible counts each.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..tasks import Task, numvqa
-from ..tasks.domain import Split
 from ..tasks.numvqa import NumVqa
-from .batches import Batch, BatchSource, ExampleSource
+from .batches import Batch, BatchSource, example_batch
 from .objective import Scored
 from .recipe import Recipe
 
@@ -28,14 +28,14 @@ class NumVqaObjective:
     n_outputs: int = 2
     watched: Sequence[Task] = numvqa.TRAINED
 
-    def source(
-        self, recipe: Recipe, split: Split = "train", tasks: Sequence[Task] | None = None
-    ) -> BatchSource | ExampleSource:
-        """A single task is validated on such examples as it is tested on."""
-        digits = getattr(self.domain.digits, split)
-        if split == "validation" and tasks is not None and len(tasks) == 1:
-            return ExampleSource(recipe, digits, tasks[0])
-        return BatchSource(recipe, digits, numvqa.TRAINED if tasks is None else tasks)
+    def source(self, recipe: Recipe, tasks: Sequence[Task] | None = None) -> BatchSource:
+        return BatchSource(recipe, self.domain.digits.train, numvqa.TRAINED if tasks is None else tasks)
+
+    def validation(self, recipe: Recipe, n: int, task: Task | None = None) -> Batch:
+        digits = self.domain.digits.validation
+        if task is not None:
+            return example_batch(task, digits, n, np.random.default_rng([recipe.seed, 7]))
+        return BatchSource(replace(recipe, batch_size=n, digit_augmentation=False), digits).draw("pretrain", 0)
 
     def pretrain_loss(self, outputs: Tensor, batch: Batch) -> Scored:
         logits = outputs.unflatten(1, (10, 5))  # (B, 10, K)

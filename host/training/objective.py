@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..tasks import Task
-from ..tasks.domain import Split, TaskDomain
+from ..tasks.domain import TaskDomain
 from .recipe import Recipe
 
 
@@ -66,8 +66,18 @@ class Objective(Protocol):
         """Trained tasks that validation looks at."""
         ...
 
-    def source(self, recipe: Recipe, split: Split = "train", tasks: Sequence[Task] | None = None) -> BatchSource:
-        """Batches of the trained tasks, or of the given ones."""
+    def source(self, recipe: Recipe, tasks: Sequence[Task] | None = None) -> BatchSource:
+        """Training batches of the trained tasks, or of the given ones.
+
+        Raises `InputError` where the training images pose none of them.
+        """
+        ...
+
+    def validation(self, recipe: Recipe, n: int, task: Task | None = None) -> Batch:
+        """`n` samples of validation images as they are, of one task, or for what pre-training teaches.
+
+        Raises `InputError` where they do not pose the task.
+        """
         ...
 
     def pretrain_loss(self, outputs: Tensor, batch: Any) -> Scored:

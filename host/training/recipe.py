@@ -43,15 +43,16 @@ class Backbone:
 class Recipe:
     """How one supernet is trained. Steps are of `batch_size` samples, shared by all processes of a run.
 
-    Pre-training teaches the backbone digit counts under random gates (the paper cuts its modules from a pre-trained
-    backbone); then backbone and assembler learn together, the gate loss ramped up over the first third.
+    Pre-training teaches the backbone what all tasks ask about, under random gates (the paper cuts its modules from a
+    pre-trained backbone); then backbone and assembler learn together, the gate loss ramped up over the first third.
 
     With `keep_limits` the discrete gates of the joint training are those that are deployed: no more of them open than
     the limit allows. The paper's are not cut in training, and at small limits what is deployed was never trained. A
     milder way is a third stage of `tune_steps` that keeps limits after a joint stage that did not, at `tune_lr_share`
     of its learning rates.
     `start` names a trained supernet whose weights are the first ones where they fit, a shipped one or a folder.
-    `categories` are what detection is about, those of the data where there are none; `mirror` is for photographs.
+    `categories` are what detection is about, those of the data where there are none. `digit_augmentation` varies
+    training images as their domain does; `mirror` turns half of them round, for photographs.
     In float64 one process and several give the same to the last digits, which no other precision does.
     The joint stage ends early after `patience` evaluations (0: never) without a better one; the best one is delivered.
     """

@@ -66,19 +66,14 @@ class Quality(NamedTuple):
 def fit_task(model: nn.Module, task: Task, objective: Objective, recipe: Recipe, until: UntilFlat) -> Fitted:
     """Teach `model` (in place) one task, on the recipe's batches of that task alone."""
     recipe = replace(recipe, augmented_share=0.0)
-    held = objective.source(_held(recipe, until), "validation", [task]).draw("joint", 0)
-    return _fit(model, objective.source(recipe, "train", [task]), held, objective.task_loss, recipe, until)
+    held = objective.validation(recipe, until.n_images, task)
+    return _fit(model, objective.source(recipe, [task]), held, objective.task_loss, recipe, until)
 
 
 def fit_all(model: nn.Module, objective: Objective, recipe: Recipe, until: UntilFlat) -> Fitted:
     """Teach `model` (in place), which has `n_pretrain_outputs`, what all tasks ask about."""
-    held = objective.source(_held(recipe, until), "validation").draw("pretrain", 0)
+    held = objective.validation(recipe, until.n_images)
     return _fit(model, objective.source(recipe), held, objective.pretrain_loss, recipe, until)
-
-
-def _held(recipe: Recipe, until: UntilFlat) -> Recipe:
-    """What validation images are drawn by."""
-    return replace(recipe, batch_size=until.n_images, digit_augmentation=False)
 
 
 def _fit(

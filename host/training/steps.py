@@ -1,10 +1,18 @@
-"""What every domain's batches share: generators that are a function of (seed, stage, step), and activation limits."""
+"""What every domain's batches share: generators that are a function of (seed, stage, step), tasks and limits.
+
+Shapes: `B` samples.
+"""
 
 from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+B = TypeVar("B", bound=Any)
 
 _STAGES = {"pretrain": 0, "joint": 1, "calibrate": 2, "tune": 3}
 
@@ -18,3 +26,19 @@ def step_rng(seed: int, stage: str, step: int) -> tuple[np.random.Generator, tor
 def draw_limits(rng: np.random.Generator, n: int, least: float) -> NDArray[np.float32]:
     """Activation limits `(n,)` between `least` and one, as many of each magnitude."""
     return np.exp(rng.uniform(np.log(least), 0.0, n)).astype(np.float32)
+
+
+def draw_questions(rng: np.random.Generator, n: int, n_tasks: int, n_all: int, extra_share: float) -> NDArray[np.int64]:
+    """Indices `(B,)` into a pool whose first `n_tasks` are tasks and the others augmentation, the latter for a share of
+    the samples."""
+    question = rng.integers(n_tasks, size=n)  # (B,)
+    if n_all > n_tasks:
+        extra = rng.random(n) < extra_share
+        question[extra] = rng.integers(n_tasks, n_all, int(extra.sum()))
+    return question
+
+
+def moved(batch: B, device: torch.device, dtype: torch.dtype) -> B:
+    """A dataclass of tensors on `device`, its images and tasks in `dtype`."""
+    there = {each.name: getattr(batch, each.name).to(device) for each in fields(batch)}
+    return replace(batch, **there | {name: there[name].to(dtype) for name in ("images", "tasks")})

@@ -18,6 +18,7 @@ from edgewright.host.evaluation.evaluate import PARTS, evaluate
 from edgewright.host.evaluation.options import METHODS, Options
 from edgewright.host.evaluation.scenarios import scenario_table
 from edgewright.host.evaluation.tables import frame
+from edgewright.host.search.budget import Budget, Cost
 from edgewright.host.shipped import shipped_supernets
 from edgewright.host.tasks import numvqa
 from edgewright.host.tasks.boxes import Grid
@@ -162,6 +163,23 @@ def test_a_supernet_of_another_domain_is_refused(tmp_path, options):
 def test_unknown_parts_are_named(tmp_path, domain, options):
     with pytest.raises(InputError, match="unknown part 'luck'; there are: " + ", ".join(PARTS)):
         evaluate(tmp_path, domain, options, ("luck",), lambda *_: None)
+
+
+@pytest.mark.filterwarnings("ignore:Unwrapped parameters")
+def test_pruning_stops_within_every_bound(tmp_path, domain):
+    """The device in this test says what a model of so many parameters costs: memory grows with it, latency does not."""
+    recipe = load_recipe("numvqa-resnet")
+    baselines = Baselines(tmp_path, recipe, objective_of(domain), SHORT, prune_tries=7)
+    unified = baselines.unified().model.eval()
+    size = lambda model: sum(each.numel() for each in model.parameters())  # noqa: E731
+    full = size(unified)
+
+    def measure(model):
+        return Cost(latency_ms=0.1, memory_mib=8.0 * size(model) / full)
+
+    lost, _ = baselines.find_cut(unified, Budget(latency_ms=1.0, memory_mib=4.0), measure)
+    assert 3.6 < measure(baselines.cut(unified, lost).model).memory_mib <= 4.0
+    assert baselines.find_cut(unified, Budget(latency_ms=0.05, memory_mib=4.0), measure)[0] is None
 
 
 def test_similarity_by_hand():

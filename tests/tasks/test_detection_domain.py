@@ -5,7 +5,7 @@ import pytest
 from edgewright.host.errors import InputError
 from edgewright.host.tasks.attrod import COLOURS, Query
 from edgewright.host.tasks.boxes import Grid
-from edgewright.host.tasks.detection import AttrOd, overlap
+from edgewright.host.tasks.detection import AttrOd
 from edgewright.host.tasks.squares import Squares
 
 CATEGORIES = ("bicycle", "car", "person")
@@ -128,9 +128,3 @@ def test_supply_counts_the_objects_of_the_training_images(domain):
 def test_held_out_tasks_are_among_the_tasks(domain):
     assert set(domain.held_out) < set(domain.tasks)
     assert all(Query.of(task).categories <= set(CATEGORIES) for task in domain.tasks)
-
-
-def test_overlap_of_boxes():
-    assert overlap((0, 0, 2, 2), (0, 0, 2, 2)) == 1.0
-    assert overlap((0, 0, 2, 2), (1, 0, 3, 2)) == pytest.approx(1 / 3)
-    assert overlap((0, 0, 2, 2), (2, 0, 4, 2)) == 0.0 == overlap((1, 1, 1, 1), (1, 1, 1, 1))

@@ -91,9 +91,9 @@ def test_photographs_need_a_folder(places):
 
 
 def test_a_folder_without_splits_is_refused(places, tmp_path):
-    with pytest.raises(InputError, match="no annotation file .*splits of .* with annotations are: none"):
+    with pytest.raises(InputError, match="is no data set: it has no annotations/instances_"):
         open_domain("attrod", (), GRID, places(tmp_path))
-    with pytest.raises(InputError, match="no annotation file .*splits of .* with annotations are: none"):
+    with pytest.raises(InputError, match="is no data set: it has no annotations/instances_"):
         open_domain("attrod", CATEGORIES, GRID, places(tmp_path / "nowhere")).squares("test")
 
 

@@ -9,6 +9,7 @@ from edgewright.host.errors import InputError
 from edgewright.host.supernet.backbones import build_backbone
 from edgewright.host.tasks import numvqa
 from edgewright.host.training import single
+from edgewright.host.training.batches import BatchSource
 from edgewright.host.training.evaluate import model_score
 from edgewright.host.training.numvqa_objective import NumVqaObjective
 from edgewright.host.training.pruning import macs_of, pruned, with_new_head
@@ -41,23 +42,19 @@ def test_one_task_is_learnt(objective):
 
 
 def test_only_the_asked_task_is_drawn(objective):
-    batch = objective.source(replace(RECIPE, augmented_share=0.0), "train", [TASK]).draw("joint", 0)
+    batch = objective.source(replace(RECIPE, augmented_share=0.0), [TASK]).draw("joint", 0)
     assert {tuple(row) for row in batch.tasks.tolist()} == {tuple(numvqa.SPACE.encode(TASK.attributes))}
 
 
 def test_a_task_is_validated_on_such_examples_as_it_is_tested_on(objective):
-    """Half yes and half no, of counts as digits have them; the same ones whatever the step."""
-    recipe = replace(RECIPE, batch_size=40)
-    held = objective.source(recipe, "validation", [TASK]).draw("joint", 0)
-    again = objective.source(recipe, "validation", [TASK]).draw("joint", 9)
+    """Half yes and half no, of counts as digits have them; always the same ones."""
+    held, again = (objective.validation(RECIPE, 40, TASK) for _ in range(2))
     examples = objective.domain.examples(TASK, "validation", 40, np.random.default_rng([RECIPE.seed, 7]))
     for batch in (held, again):
         assert np.array_equal(batch.images.numpy(), examples.images)
         assert np.array_equal(batch.answers.numpy(), examples.answers) and batch.answers.sum() == 20
     assert torch.equal(held.digit_counts[:, 0] > 0, held.answers == 1), "has 0"
     assert {tuple(row) for row in held.tasks.tolist()} == {tuple(numvqa.SPACE.encode(TASK.attributes))}
-    part = objective.source(recipe, "validation", [TASK]).draw("joint", 0, slice(10, 30))
-    assert torch.equal(part.images, held.images[10:30]) and torch.equal(part.digit_counts, held.digit_counts[10:30])
 
 
 class Rated:
@@ -89,7 +86,7 @@ def test_it_ends_when_no_rate_helps_and_keeps_the_best(objective, monkeypatch):
 
 def test_quality_is_that_of_the_model_in_evaluation_mode(objective):
     model = backbone().train()
-    held = objective.source(replace(RECIPE, batch_size=700), "validation", [TASK]).draw("joint", 0)
+    held = objective.validation(RECIPE, 700, TASK)
     found = single._quality(model, held, objective.task_loss)
     with torch.inference_mode():
         logits = model.eval()(held.images)
@@ -104,7 +101,7 @@ def test_all_tasks_at_once_are_learnt_from_digit_counts(objective, monkeypatch):
     assert fitted.accuracy == 0.4
     held, loss = rated.seen[0]
     assert len(held.images) == 30 and loss == objective.pretrain_loss
-    plain = objective.source(replace(RECIPE, batch_size=30, digit_augmentation=False), "validation")
+    plain = BatchSource(replace(RECIPE, batch_size=30, digit_augmentation=False), objective.domain.digits.validation)
     assert torch.equal(held.images, plain.draw("pretrain", 0).images), "of validation digits as they are"
 
 
