@@ -19,7 +19,7 @@ from edgewright.host.supernet.backbones import build_backbone
 from edgewright.host.supernet.supernet import modularize
 from edgewright.host.tasks import numvqa
 from edgewright.host.tasks.digits import load_digits
-from edgewright.host.training.batches import Batch, BatchSource
+from edgewright.host.training.numvqa_batches import NumVqaBatch, NumVqaSource
 from edgewright.host.training.numvqa_objective import NumVqaObjective
 from edgewright.host.training.recipe import Recipe
 from edgewright.host.training.recipe_files import load_recipe
@@ -50,7 +50,7 @@ def stepping(parameters: list[nn.Parameter], loss: Callable[[], Tensor], recipe:
     return step
 
 
-def task_loss(model: Callable[[Tensor], Tensor], batch: Batch, recipe: Recipe) -> Tensor:
+def task_loss(model: Callable[[Tensor], Tensor], batch: NumVqaBatch, recipe: Recipe) -> Tensor:
     with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bfloat16"):
         logits = model(batch.images.to(memory_format=torch.channels_last))
     return F.cross_entropy(logits.float(), batch.answers)
@@ -58,7 +58,7 @@ def task_loss(model: Callable[[Tensor], Tensor], batch: Batch, recipe: Recipe) -
 
 def steps_of(recipe: Recipe) -> dict[str, Step]:
     domain = numvqa.NumVqa(load_digits())
-    batch = BatchSource(recipe, domain.digits.train).draw("joint", 0)
+    batch = NumVqaSource(recipe, domain.digits.train).draw("joint", 0)
     example = torch.zeros(2, *recipe.backbone.image_shape)
     plain = plain_backbone(recipe)
     gated, joint = (modularize(plain_backbone(recipe), example, recipe.backbone.policy).train() for _ in range(2))

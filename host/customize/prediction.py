@@ -21,6 +21,7 @@ from .artifact import MANIFEST_SUFFIX
 MIN_SCORE = 0.3
 _AT_ONCE = 32  # pictures in memory
 
+
 class RunningSession(Protocol):
     """What predicting needs of a device."""
 

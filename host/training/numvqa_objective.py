@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..tasks import Task, numvqa
 from ..tasks.numvqa import NumVqa
-from .batches import Batch, BatchSource, example_batch
+from .numvqa_batches import NumVqaBatch, NumVqaSource, example_batch
 from .objective import Scored
 from .recipe import Recipe
 
@@ -28,19 +28,19 @@ class NumVqaObjective:
     n_outputs: int = 2
     watched: Sequence[Task] = numvqa.TRAINED
 
-    def source(self, recipe: Recipe, tasks: Sequence[Task] | None = None) -> BatchSource:
-        return BatchSource(recipe, self.domain.digits.train, numvqa.TRAINED if tasks is None else tasks)
+    def source(self, recipe: Recipe, tasks: Sequence[Task] | None = None) -> NumVqaSource:
+        return NumVqaSource(recipe, self.domain.digits.train, numvqa.TRAINED if tasks is None else tasks)
 
-    def validation(self, recipe: Recipe, n: int, task: Task | None = None) -> Batch:
+    def validation(self, recipe: Recipe, n: int, task: Task | None = None) -> NumVqaBatch:
         digits = self.domain.digits.validation
         if task is not None:
             return example_batch(task, digits, n, np.random.default_rng([recipe.seed, 7]))
-        return BatchSource(replace(recipe, batch_size=n, digit_augmentation=False), digits).draw("pretrain", 0)
+        return NumVqaSource(replace(recipe, batch_size=n, digit_augmentation=False), digits).draw("pretrain", 0)
 
-    def pretrain_loss(self, outputs: Tensor, batch: Batch) -> Scored:
+    def pretrain_loss(self, outputs: Tensor, batch: NumVqaBatch) -> Scored:
         logits = outputs.unflatten(1, (10, 5))  # (B, 10, K)
         loss = F.cross_entropy(logits.flatten(0, 1), batch.digit_counts.flatten())
         return Scored(loss, (logits.argmax(2) == batch.digit_counts).float().mean())
 
-    def task_loss(self, outputs: Tensor, batch: Batch) -> Scored:
+    def task_loss(self, outputs: Tensor, batch: NumVqaBatch) -> Scored:
         return Scored(F.cross_entropy(outputs, batch.answers), (outputs.argmax(1) == batch.answers).float().mean())

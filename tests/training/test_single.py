@@ -9,8 +9,8 @@ from edgewright.host.errors import InputError
 from edgewright.host.supernet.backbones import build_backbone
 from edgewright.host.tasks import numvqa
 from edgewright.host.training import single
-from edgewright.host.training.batches import BatchSource
 from edgewright.host.training.evaluate import model_score
+from edgewright.host.training.numvqa_batches import NumVqaSource
 from edgewright.host.training.numvqa_objective import NumVqaObjective
 from edgewright.host.training.pruning import macs_of, pruned, with_new_head
 from edgewright.host.training.recipe_files import load_recipe
@@ -101,7 +101,7 @@ def test_all_tasks_at_once_are_learnt_from_digit_counts(objective, monkeypatch):
     assert fitted.accuracy == 0.4
     held, loss = rated.seen[0]
     assert len(held.images) == 30 and loss == objective.pretrain_loss
-    plain = BatchSource(replace(RECIPE, batch_size=30, digit_augmentation=False), objective.domain.digits.validation)
+    plain = NumVqaSource(replace(RECIPE, batch_size=30, digit_augmentation=False), objective.domain.digits.validation)
     assert torch.equal(held.images, plain.draw("pretrain", 0).images), "of validation digits as they are"
 
 

@@ -13,7 +13,7 @@ from edgewright.host.errors import InputError
 from edgewright.host.tasks import numvqa
 from edgewright.host.training import run
 from edgewright.host.training.augment import Variation, vary_digits
-from edgewright.host.training.batches import BatchSource, augmented_questions
+from edgewright.host.training.numvqa_batches import NumVqaSource, augmented_questions
 from edgewright.host.training.numvqa_objective import NumVqaObjective
 from edgewright.host.training.recipe import Backbone, Recipe
 from edgewright.host.training.recipe_files import load_recipe
@@ -114,17 +114,17 @@ def test_a_corrupt_or_hostile_checkpoint_is_refused(domain, tmp_path, content):
 
 def test_a_batch_is_a_function_of_seed_stage_and_step(domain):
     torch.manual_seed(1)
-    a = BatchSource(TINY, domain.digits.train).draw("joint", 5)
+    a = NumVqaSource(TINY, domain.digits.train).draw("joint", 5)
     torch.manual_seed(2)
     np.random.seed(2)
-    b = BatchSource(TINY, domain.digits.train).draw("joint", 5)
-    other = BatchSource(replace(TINY, seed=1), domain.digits.train).draw("joint", 5)
+    b = NumVqaSource(TINY, domain.digits.train).draw("joint", 5)
+    other = NumVqaSource(replace(TINY, seed=1), domain.digits.train).draw("joint", 5)
     assert torch.equal(a.images, b.images) and torch.equal(a.limits, b.limits)
     assert not torch.equal(a.images, other.images)
 
 
 def test_a_batch_mixes_tasks_limits_and_answers(domain):
-    batch = BatchSource(replace(TINY, batch_size=256), domain.digits.train).draw("joint", 0)
+    batch = NumVqaSource(replace(TINY, batch_size=256), domain.digits.train).draw("joint", 0)
     assert len({tuple(row) for row in batch.tasks.tolist()}) > 40
     assert batch.limits.min() < 0.05 and batch.limits.max() > 0.5
     assert 0.4 < batch.answers.float().mean() < 0.6
@@ -152,7 +152,7 @@ def test_augmented_questions_mean_something_else_than_any_task():
 
 
 def test_held_out_tasks_are_never_drawn(domain):
-    pool = BatchSource(TINY, domain.digits.train).pool
+    pool = NumVqaSource(TINY, domain.digits.train).pool
     held_out = {tuple(numvqa.SPACE.encode(task.attributes)) for task in numvqa.HELD_OUT}
     assert not held_out & {tuple(row) for row in pool.encoding}
 
@@ -226,7 +226,7 @@ def test_gates_that_keep_their_limit_are_what_is_trained(domain):
     """At a limit of 40 % the discrete half of the samples sees no more than is deployed."""
     supernet = _new_supernet(TINY, Workers())
     assembler = Assembler(numvqa.SPACE, supernet.space)
-    batch = replace(BatchSource(TINY, domain.digits.train).draw("joint", 0), limits=torch.full((8,), 0.4))
+    batch = replace(NumVqaSource(TINY, domain.digits.train).draw("joint", 0), limits=torch.full((8,), 0.4))
     noise = JointNoise(torch.ones(8, 1, dtype=torch.bool))
     seen = []
     supernet.register_forward_pre_hook(lambda _, args: seen.append(args[1]))

@@ -1,4 +1,4 @@
-"""Training batches: questions drawn and posed on the fly, every batch a function of (seed, stage, step) alone.
+"""NumVQA's training batches: questions drawn and posed on the fly, every batch a function of (seed, stage, step) alone.
 
 That is what makes a killed run resume on exactly the batches it would have seen.
 
@@ -70,7 +70,7 @@ class QuestionPool:
 
 
 @dataclass(frozen=True)
-class Batch:
+class NumVqaBatch:
     """Images `(B, 1, 56, 56)`, multi-hot tasks `(B, T)`, limits `(B,)`, answers `(B,)`, digit counts `(B, 10)`."""
 
     images: Tensor
@@ -79,12 +79,12 @@ class Batch:
     answers: Tensor
     digit_counts: Tensor
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> Batch:
+    def to(self, device: torch.device, dtype: torch.dtype) -> NumVqaBatch:
         """Everything on `device`, images and tasks in `dtype`."""
         return moved(self, device, dtype)
 
 
-class BatchSource:
+class NumVqaSource:
     """Draws batches for a recipe from the training digits, of all trained tasks or of the given ones."""
 
     def __init__(self, recipe: Recipe, digits: Digits, asked: Sequence[Task] = numvqa.TRAINED) -> None:
@@ -93,7 +93,7 @@ class BatchSource:
         tasks = [Question.of(task.attributes) for task in asked]
         self.pool = QuestionPool.of(tasks, augmented_questions(recipe.n_augmented_tasks, rng))
 
-    def draw(self, stage: str, step: int, part: slice = slice(None)) -> Batch:
+    def draw(self, stage: str, step: int, part: slice = slice(None)) -> NumVqaBatch:
         """The batch of a step, or the part of it that one process works on."""
         rng, generator = step_rng(self.recipe.seed, stage, step)
         n, pool, recipe = self.recipe.batch_size, self.pool, self.recipe
@@ -108,7 +108,7 @@ class BatchSource:
         if recipe.digit_augmentation:
             images = vary_digits(images, Variation.draw(n, generator).of(part))
         limits = draw_limits(rng, n, recipe.min_limit)  # (B,)
-        return Batch(
+        return NumVqaBatch(
             images=images,
             tasks=torch.from_numpy(pool.encoding[question[part]]),
             limits=torch.from_numpy(limits[part]),
@@ -117,11 +117,11 @@ class BatchSource:
         )
 
 
-def example_batch(task: Task, digits: Digits, n: int, rng: np.random.Generator) -> Batch:
+def example_batch(task: Task, digits: Digits, n: int, rng: np.random.Generator) -> NumVqaBatch:
     """A task's examples as tests have them, half yes and half no, at full size."""
     posed, answers = numvqa.pose(task, n, rng)  # (B, 4), (B,)
     chosen = numvqa.pick_examples(posed, digits, rng)  # (B, 4)
-    return Batch(
+    return NumVqaBatch(
         images=torch.from_numpy(numvqa.tile(digits.images[chosen])),
         tasks=torch.from_numpy(numvqa.SPACE.encode(task.attributes)).repeat(n, 1),
         limits=torch.ones(n),
