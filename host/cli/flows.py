@@ -101,7 +101,7 @@ class _Flow:
         from .domains import domain_of
 
         self.output, self.place, self.device, self.test_images = output, place, device, test_images
-        self.precision = precision
+        self.precision, self.supernet = precision, supernet
         self.trained = TrainedSupernet.load(find_supernet(supernet))
         self.task: Task = self.trained.tasks.parse(task)  # before the conversion, which takes its time
         self.domain = domain_of(self.trained, place, output, data)
@@ -136,10 +136,10 @@ class _Flow:
         from ..customize.preparation import SHORT_CAMPAIGN
 
         if not self.records():
+            longer = profile_command(self.device, self.precision, self.supernet)
             self.output.say(
                 f"{self.device!r} has no measurements with this supernet in {self.precision} yet: a short campaign of "
-                f"{SHORT_CAMPAIGN} subnets first; `{profile_command(self.device, self.precision)}` makes a longer one, "
-                "once"
+                f"{SHORT_CAMPAIGN} subnets first; `{longer}` makes a longer one, once"
             )
             self.profile(SHORT_CAMPAIGN)
 

@@ -32,7 +32,7 @@ def pareto(
         raise InputError(f"--out must end in .csv, got {out}")
     trained, template = load_supernet(supernet, place, output, precision)
     parsed = trained.tasks.parse(task)
-    predict = cost_model(device_predictors(device, place, trained, template, precision))
+    predict = cost_model(device_predictors(device, place, trained, template, precision, supernet))
     front = pareto_front(pareto_points(trained.assembler, template, predict, parsed))
     rows = [_row(point) for point in front]
     if out is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -189,15 +190,16 @@ def load_supernet(
     return trained, load_or_build(trained, place.templates, output.say, numbers, domain)
 
 
-def profile_command(device: str, precision: Precision | str) -> str:
-    """What makes a campaign of this precision."""
-    return f"edgewright profile {device}" + ("" if precision == "float32" else f" --precision {precision}")
+def profile_command(device: str, precision: Precision | str, supernet: Path | None) -> str:
+    """What makes a campaign of this supernet in this precision."""
+    named = "" if supernet is None else f" --supernet {shlex.quote(str(supernet))}"
+    return f"edgewright profile {device}{named}" + ("" if precision == "float32" else f" --precision {precision}")
 
 
 def fit(device: str, precision: str, supernet: Path | None, workspace: Path | None, as_json: bool) -> None:
     output, place = Output(as_json), Workspace.find(workspace)
     trained, template = load_supernet(supernet, place, output, precision)
-    predictors = device_predictors(device, place, trained, template, precision)
+    predictors = device_predictors(device, place, trained, template, precision, supernet)
     path = place.predictors / f"{device}-{trained.digest}{'' if precision == 'float32' else f'-{precision}'}.json"
     write_atomic(path, json.dumps(predictors.to_json()).encode())
     output.say(f"fitted to {predictors.latency.n_records_} records: {path}")
@@ -219,7 +221,7 @@ def fit(device: str, precision: str, supernet: Path | None, workspace: Path | No
 def report(device: str, precision: str, supernet: Path | None, workspace: Path | None, as_json: bool) -> None:
     output, place = Output(as_json), Workspace.find(workspace)
     trained, template = load_supernet(supernet, place, output, precision)
-    records = device_records(device, place, template, precision)
+    records = device_records(device, place, template, precision, supernet)
     found = evaluate_records(records, trained)
     show_report(output, found)
     curve = learning_of(records, trained)
@@ -275,18 +277,25 @@ def show_report(output: Output, found: PredictorReport) -> None:
 
 
 def device_predictors(
-    device: str, place: Workspace, trained: TrainedSupernet, template: Template, precision: str
+    device: str,
+    place: Workspace,
+    trained: TrainedSupernet,
+    template: Template,
+    precision: str,
+    supernet: Path | None,
 ) -> CostPredictors:
     """Fitted to the newest campaign and to all models verified on the device."""
     from ..customize.preparation import fit_to, template_sha256
     from ..profiling.store import Store
 
-    records = device_records(device, place, template, precision)
+    records = device_records(device, place, template, precision, supernet)
     with Store.open(place.store) as store:
         return fit_to(records, trained, store.verifications(device, template_sha256(template)))
 
 
-def device_records(device: str, place: Workspace, template: Template, precision: str) -> list[Any]:
+def device_records(
+    device: str, place: Workspace, template: Template, precision: str, supernet: Path | None
+) -> list[Any]:
     """What predictors of a device learn from. Raises `InputError` where there is nothing."""
     from ..customize.preparation import campaign_records
     from ..devices.registry import Registry
@@ -298,6 +307,6 @@ def device_records(device: str, place: Workspace, template: Template, precision:
     if not records:
         raise InputError(
             f"{device!r} has no records with this supernet in {precision} that the agent measured, and predictors use "
-            f"no others; run `{profile_command(device, precision)}` first"
+            f"no others; run `{profile_command(device, precision, supernet)}` first"
         )
     return records

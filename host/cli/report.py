@@ -45,7 +45,7 @@ def report(
 
     with Store.open(place.store) as store:
         trained, template = load_supernet(supernet, place, output, precision)
-        found = _gather(store, device, trained, template, precision)
+        found = _gather(store, device, trained, template, precision, supernet)
     data = page_data(found, tasks_of(trained.domain_name, trained.tasks))
     stem = data.device if precision == "float32" else f"{data.device}-{precision}"
     if form == "html":
@@ -66,7 +66,12 @@ def report(
 
 
 def _gather(
-    store: Store, device: str | None, trained: TrainedSupernet, template: Template, precision: str
+    store: Store,
+    device: str | None,
+    trained: TrainedSupernet,
+    template: Template,
+    precision: str,
+    supernet: Path | None,
 ) -> Gathered:
     from ..customize.preparation import campaign_with_records, template_sha256
     from ..report.gather import gather
@@ -78,12 +83,12 @@ def _gather(
     if not profiled or (device is not None and device not in profiled):
         raise InputError(
             f"{store.path} has no records of {device or 'any device'} with this supernet; "
-            f"run `{profile_command(device or 'DEVICE', precision)}` first"
+            f"run `{profile_command(device or 'DEVICE', precision, supernet)}` first"
         )
     campaign, records = campaign_with_records(store, device or profiled[0], template)
     if campaign is None:
         raise InputError(
             f"{device or profiled[0]!r} has no records with this supernet that the agent measured; "
-            f"run `{profile_command(device or profiled[0], precision)}` first"
+            f"run `{profile_command(device or profiled[0], precision, supernet)}` first"
         )
     return gather(store, campaign, records, trained, template, precision)
