@@ -41,7 +41,7 @@ def evaluate(
         raise InputError(f"unknown task space {space!r}; there are: {', '.join(SPACES)}")
     from ..assembler.archive import TrainedSupernet
     from ..evaluation.evaluate import evaluate as run
-    from ..evaluation.options import METHODS, TASKS, Options
+    from ..evaluation.options import METHODS, Options, default_tasks
     from ..shipped import find_supernet, shipped_supernets
 
     output = Output(as_json)
@@ -55,7 +55,7 @@ def evaluate(
         raise InputError(f"{next(iter(named))} was trained for {domain.name}: edgewright evaluate {domain.name} DIR")
     options = Options(
         named,
-        tuple(str(domain.space.parse(text)) for text in asked.tasks) or TASKS.get(space, ()),
+        tuple(str(domain.space.parse(text)) for text in asked.tasks) or default_tasks(domain),
         tuple(asked.budgets) or Options.shares,
         n_images=asked.images,
         subnets=asked.subnets,

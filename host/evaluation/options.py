@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
+
+import numpy as np
 
 from ..errors import InputError
+from ..tasks.domain import Split, TaskDomain
 from ..training.single import UntilFlat
 
 LIMITS = (0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
-TASKS = {
-    "numvqa": ("has, 0", "only two, 1", "only two, odd", "only one, 3", "only two, 5"),
-    "attrod": (
-        "digit-1, charcoal", "digit-1, white, crimson", "digit-3", "digit-3, crimson, lime", "digit-6, white",
-        "digit-6, bronze, lime", "digit-8, charcoal", "digit-8, lime",
-    ),
-}  # fmt: skip
-"""Of NumVQA those of the paper's Table 2 that it tells most about and one that is never trained; of detection such as
-have much and such as have little data."""
+TASKS = ("has, 0", "only two, 1", "only two, odd", "only one, 3", "only two, 5")
+"""Those of the paper's Table 2 that it tells most about, and one that is never trained."""
 
+_N_TASKS = 8
 METHODS = ("edgewright", "retrain", "retrain-equal", "prune-tune")
 
 Say = Callable[[str, int, int], None]
@@ -35,7 +33,7 @@ class Options:
     """
 
     supernets: dict[str, Path]
-    tasks: tuple[str, ...] = TASKS["numvqa"]
+    tasks: tuple[str, ...] = TASKS
     shares: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7)
     n_images: int = 500
     subnets: int = 300
@@ -57,3 +55,18 @@ class Options:
             raise InputError(f"at least one model is trained at a time, got {self.workers} workers")
         if not all(0 < share <= 1 for share in self.shares):
             raise InputError(f"budgets are shares in (0, 1] of the full model's cost, got {self.shares}")
+
+
+def default_tasks(domain: TaskDomain) -> tuple[str, ...]:
+    """The scenarios' tasks where a user names none: NumVQA's of the paper, else from that with the fewest objects to
+    learn from to that with the most, in equal steps. Raises `InputError` where the data pose none."""
+    posed = [task for task in domain.tasks if all(domain.poses(task, split) for split in get_args(Split))]
+    supplies = {str(task): domain.supply(task) for task in posed}
+    known = {task: count for task, count in supplies.items() if count is not None}
+    if not known and set(TASKS) <= set(supplies):
+        return TASKS
+    if not known:
+        raise InputError(f"{domain.data} has no task with objects in training, validation and test images")
+    ranked = sorted(known, key=lambda task: known[task])
+    places = np.linspace(0, len(ranked) - 1, min(_N_TASKS, len(ranked))).round().astype(int)
+    return tuple(ranked[place] for place in places)

@@ -15,7 +15,7 @@ from edgewright.host.evaluation.baselines import Baselines
 from edgewright.host.evaluation.bench import Bench, full_table
 from edgewright.host.evaluation.claims import break_even, claims
 from edgewright.host.evaluation.evaluate import PARTS, evaluate
-from edgewright.host.evaluation.options import METHODS, Options
+from edgewright.host.evaluation.options import METHODS, TASKS, Options, default_tasks
 from edgewright.host.evaluation.scenarios import scenario_table
 from edgewright.host.evaluation.tables import frame
 from edgewright.host.search.budget import Budget, Cost
@@ -28,6 +28,7 @@ from edgewright.host.training.recipe_files import load_recipe
 from edgewright.host.training.single import UntilFlat
 
 from tests.report.browser import needs_chromium, open_page
+from tests.tasks.test_detection_domain import CATEGORIES, GRID, invented_squares
 
 pytestmark = pytest.mark.timeout(600)
 SHORT = UntilFlat(evaluate_every=1, patience=9, max_steps=2, n_images=20)
@@ -180,6 +181,14 @@ def test_pruning_stops_within_every_bound(tmp_path, domain):
     lost, _ = baselines.find_cut(unified, Budget(latency_ms=1.0, memory_mib=4.0), measure)
     assert 3.6 < measure(baselines.cut(unified, lost).model).memory_mib <= 4.0
     assert baselines.find_cut(unified, Budget(latency_ms=0.05, memory_mib=4.0), measure)[0] is None
+
+
+def test_tasks_are_the_papers_or_spread_from_little_to_much_data(domain):
+    assert default_tasks(domain) == TASKS
+    invented = AttrOd(CATEGORIES, GRID, lambda split: invented_squares(), "invented")
+    chosen = [invented.space.parse(text) for text in default_tasks(invented)]
+    supplies = [invented.supply(task) for task in chosen]
+    assert len(set(chosen)) == 8 and supplies == sorted(supplies) and 0 < supplies[0] < supplies[-1]
 
 
 def test_similarity_by_hand():
