@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,4 +40,19 @@ def recipe_domain(
 def _places(place: Workspace, output: Output, data: Path | None, mnist_dir: Path | None) -> DataPlaces:
     from ..tasks.opening import DataPlaces
 
-    return DataPlaces(mnist_dir, data, place.generated, place.squares, place.colours, output.say)
+    return DataPlaces(
+        mnist_dir, data, place.generated, place.squares, place.colours, output.say, _quarters(output.say)
+    )  # fmt: skip
+
+
+def _quarters(say: Callable[[str], None]) -> Callable[[str, int, int], None]:
+    """Progress as a sentence each quarter: images may be loaded while a command's own bar is on the screen."""
+    told: dict[str, int] = {}
+
+    def progress(what: str, done: int, total: int) -> None:
+        quarter = 4 * done // max(1, total)
+        if told.get(what, 0) < quarter < 4:
+            told[what] = quarter
+            say(f"{what}: {done:,} of {total:,}")
+
+    return progress
