@@ -12,10 +12,10 @@ test: setup
 	$(BIN)/python -m pytest
 
 lint: setup
-	mkdir -p .links/edgewright
-	for room in host converters device_agent; do ln -sfn ../../$$room .links/edgewright/$$room; done
+	rm -rf .links && mkdir -p .links/edgewright
+	for part in host/* converters device_agent; do ln -s ../../$$part .links/edgewright/; done
 	$(BIN)/ruff check .
-	$(BIN)/mypy -p edgewright.host -p edgewright.converters -p edgewright.device_agent
+	$(BIN)/mypy -p edgewright -p edgewright.converters -p edgewright.device_agent
 
 # About an hour each on two cores.
 reproduce: setup

@@ -18,30 +18,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edgewright.device_agent.timing import TimingProtocol
-from edgewright.host.assembler.archive import TrainedSupernet
-from edgewright.host.customize.flow import Customizer
-from edgewright.host.customize.preparation import (
+from edgewright.assembler.archive import TrainedSupernet
+from edgewright.customize.flow import Customizer
+from edgewright.customize.preparation import (
     campaign_records,
     cost_model,
     fit_to,
     profile_device,
     template_sha256,
 )
-from edgewright.host.customize.scenario import Scenario
-from edgewright.host.customize.templates import load_or_build
-from edgewright.host.customize.verification import verification_record
-from edgewright.host.devices.connect import open_session
-from edgewright.host.devices.registry import Registry
-from edgewright.host.errors import BudgetError
-from edgewright.host.profiling.plan import PlanOptions
-from edgewright.host.profiling.records import Measurement
-from edgewright.host.profiling.store import Store
-from edgewright.host.search.algorithm1 import Candidate
-from edgewright.host.search.budget import Budget, Cost, CostModel
-from edgewright.host.shipped import shipped_supernet
-from edgewright.host.tasks import numvqa
-from edgewright.host.tasks.digits import load_digits
+from edgewright.customize.scenario import Scenario
+from edgewright.customize.templates import load_or_build
+from edgewright.customize.verification import verification_record
+from edgewright.device_agent.timing import TimingProtocol
+from edgewright.devices.connect import open_session
+from edgewright.devices.registry import Registry
+from edgewright.errors import BudgetError
+from edgewright.profiling.plan import PlanOptions
+from edgewright.profiling.records import Measurement
+from edgewright.profiling.store import Store
+from edgewright.search.algorithm1 import Candidate
+from edgewright.search.budget import Budget, Cost, CostModel
+from edgewright.shipped import shipped_supernet
+from edgewright.tasks import numvqa
+from edgewright.tasks.digits import load_digits
 
 
 def scenarios(predict: CostModel, trained: TrainedSupernet, n: int, seed: int) -> list[Scenario]:

@@ -11,15 +11,15 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from edgewright.assembler.archive import TrainedSupernet
+from edgewright.customize.preparation import campaign_records, profile_device
+from edgewright.customize.templates import load_or_build
 from edgewright.device_agent.timing import TimingProtocol
-from edgewright.host.assembler.archive import TrainedSupernet
-from edgewright.host.customize.preparation import campaign_records, profile_device
-from edgewright.host.customize.templates import load_or_build
-from edgewright.host.devices.connect import open_session
-from edgewright.host.devices.registry import Registry
-from edgewright.host.profiling.plan import PlanOptions
-from edgewright.host.profiling.store import Store
-from edgewright.host.shipped import shipped_supernet
+from edgewright.devices.connect import open_session
+from edgewright.devices.registry import Registry
+from edgewright.profiling.plan import PlanOptions
+from edgewright.profiling.store import Store
+from edgewright.shipped import shipped_supernet
 
 SUBNETS = 200
 

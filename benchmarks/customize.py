@@ -13,20 +13,20 @@ from pathlib import Path
 from statistics import median
 
 import torch
+from edgewright.assembler.archive import TrainedSupernet
 from edgewright.converters.torch_to_tflite import convert
+from edgewright.customize.flow import Customizer
+from edgewright.customize.preparation import campaign_records, cost_model, fit_to, profile_device
+from edgewright.customize.templates import load_or_build
 from edgewright.device_agent.timing import TimingProtocol
-from edgewright.host.assembler.archive import TrainedSupernet
-from edgewright.host.customize.flow import Customizer
-from edgewright.host.customize.preparation import campaign_records, cost_model, fit_to, profile_device
-from edgewright.host.customize.templates import load_or_build
-from edgewright.host.devices.connect import open_session
-from edgewright.host.devices.registry import Registry
-from edgewright.host.profiling.plan import PlanOptions
-from edgewright.host.profiling.store import Store
-from edgewright.host.search.budget import Budget
-from edgewright.host.shipped import shipped_supernet
-from edgewright.host.tasks import numvqa
-from edgewright.host.tasks.digits import load_digits
+from edgewright.devices.connect import open_session
+from edgewright.devices.registry import Registry
+from edgewright.profiling.plan import PlanOptions
+from edgewright.profiling.store import Store
+from edgewright.search.budget import Budget
+from edgewright.shipped import shipped_supernet
+from edgewright.tasks import numvqa
+from edgewright.tasks.digits import load_digits
 
 ROUNDS = 7
 SUBNETS = 40

@@ -21,13 +21,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from edgewright.customize.templates import load_or_build
 from edgewright.device_agent.timing import TimingProtocol
-from edgewright.host.customize.templates import load_or_build
-from edgewright.host.devices import Device, connect, open_session
-from edgewright.host.devices.deployment import deploy, remove_agent
-from edgewright.host.profiling.campaign import begin_campaign, run_campaign
-from edgewright.host.profiling.plan import PlanOptions
-from edgewright.host.profiling.store import Store
+from edgewright.devices import Device, connect, open_session
+from edgewright.devices.deployment import deploy, remove_agent
+from edgewright.profiling.campaign import begin_campaign, run_campaign
+from edgewright.profiling.plan import PlanOptions
+from edgewright.profiling.store import Store
 
 from tests.rigs.client import ClientHome, RigUnavailable
 
@@ -169,8 +169,8 @@ def _seconds(action: Callable[[], object]) -> float:
 
 def _campaign_overhead(name: str, device: Device, workspace: Path) -> None:
     """Added per subnet on the rig and on this machine itself, one after the other: the difference is the link's."""
-    from edgewright.host.assembler.archive import TrainedSupernet
-    from edgewright.host.shipped import shipped_supernet
+    from edgewright.assembler.archive import TrainedSupernet
+    from edgewright.shipped import shipped_supernet
 
     trained = TrainedSupernet.load(shipped_supernet())
     content = load_or_build(trained, Path("edgewright-workspace/templates").absolute()).to_bytes()

@@ -14,17 +14,17 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from edgewright.assembler.archive import TrainedSupernet
+from edgewright.assembler.request import Request
 from edgewright.converters.precision import Precision
-from edgewright.host.assembler.archive import TrainedSupernet
-from edgewright.host.assembler.request import Request
-from edgewright.host.customize.quantization import Quantization
-from edgewright.host.customize.templates import load_or_build
-from edgewright.host.customize.verification import measure_model, median_latency_ms, verify
-from edgewright.host.devices.connect import open_session
-from edgewright.host.devices.registry import Registry
-from edgewright.host.shipped import shipped_supernet
-from edgewright.host.tasks import Task, numvqa
-from edgewright.host.tasks.digits import load_digits
+from edgewright.customize.quantization import Quantization
+from edgewright.customize.templates import load_or_build
+from edgewright.customize.verification import measure_model, median_latency_ms, verify
+from edgewright.devices.connect import open_session
+from edgewright.devices.registry import Registry
+from edgewright.shipped import shipped_supernet
+from edgewright.tasks import Task, numvqa
+from edgewright.tasks.digits import load_digits
 
 TASKS = ("only two even", "has 3", "only four odd")
 LIMIT = 0.25

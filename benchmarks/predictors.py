@@ -23,22 +23,22 @@ from typing import Any
 
 import numpy as np
 import torch
+from edgewright.assembler.archive import TrainedSupernet
 from edgewright.converters.torch_to_tflite import convert
+from edgewright.customize.preparation import profile_device
+from edgewright.customize.templates import load_or_build
 from edgewright.device_agent.timing import TimingProtocol
-from edgewright.host.assembler.archive import TrainedSupernet
-from edgewright.host.customize.preparation import profile_device
-from edgewright.host.customize.templates import load_or_build
-from edgewright.host.devices.connect import open_session
-from edgewright.host.devices.registry import Registry
-from edgewright.host.predictors.correction import correct, without_drift
-from edgewright.host.predictors.evaluation import noise_floor
-from edgewright.host.predictors.fitting import fit_predictors, table, usable
-from edgewright.host.predictors.linear import LatencyPredictor
-from edgewright.host.profiling.plan import PlanOptions
-from edgewright.host.profiling.progress import Progress
-from edgewright.host.profiling.records import Record
-from edgewright.host.profiling.store import Store
-from edgewright.host.shipped import shipped_supernet
+from edgewright.devices.connect import open_session
+from edgewright.devices.registry import Registry
+from edgewright.predictors.correction import correct, without_drift
+from edgewright.predictors.evaluation import noise_floor
+from edgewright.predictors.fitting import fit_predictors, table, usable
+from edgewright.predictors.linear import LatencyPredictor
+from edgewright.profiling.plan import PlanOptions
+from edgewright.profiling.progress import Progress
+from edgewright.profiling.records import Record
+from edgewright.profiling.store import Store
+from edgewright.shipped import shipped_supernet
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 CONVERTED = 6

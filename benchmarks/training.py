@@ -14,17 +14,17 @@ from statistics import median, quantiles
 
 import torch
 import torch.nn.functional as F
-from edgewright.host.assembler.assembler import Assembler
-from edgewright.host.supernet.backbones import build_backbone
-from edgewright.host.supernet.supernet import modularize
-from edgewright.host.tasks import numvqa
-from edgewright.host.tasks.digits import load_digits
-from edgewright.host.training.numvqa_batches import NumVqaBatch, NumVqaSource
-from edgewright.host.training.numvqa_objective import NumVqaObjective
-from edgewright.host.training.recipe import Recipe
-from edgewright.host.training.recipe_files import load_recipe
-from edgewright.host.training.stages import JointLoss, JointNoise, random_gates
-from edgewright.host.training.steps import step_rng
+from edgewright.assembler.assembler import Assembler
+from edgewright.supernet.backbones import build_backbone
+from edgewright.supernet.supernet import modularize
+from edgewright.tasks import numvqa
+from edgewright.tasks.digits import load_digits
+from edgewright.training.numvqa_batches import NumVqaBatch, NumVqaSource
+from edgewright.training.numvqa_objective import NumVqaObjective
+from edgewright.training.recipe import Recipe
+from edgewright.training.recipe_files import load_recipe
+from edgewright.training.stages import JointLoss, JointNoise, random_gates
+from edgewright.training.steps import step_rng
 from torch import Tensor, nn
 
 ROUNDS = 15

@@ -28,4 +28,4 @@ def find_supernet(named: Path | None) -> Path:
 
 
 def _zoo() -> Path:
-    return Path(str(resources.files("edgewright.host").joinpath("zoo")))
+    return Path(str(resources.files("edgewright").joinpath("zoo")))

@@ -24,16 +24,16 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def domain():
     """NumVQA over the digits that come along: what the shipped supernets were trained for."""
-    from edgewright.host.tasks.digits import load_digits
-    from edgewright.host.tasks.numvqa import NumVqa
+    from edgewright.tasks.digits import load_digits
+    from edgewright.tasks.numvqa import NumVqa
 
     return NumVqa(load_digits())
 
 
 @pytest.fixture(scope="session")
 def trained():
-    from edgewright.host.assembler.archive import TrainedSupernet
-    from edgewright.host.shipped import shipped_supernet
+    from edgewright.assembler.archive import TrainedSupernet
+    from edgewright.shipped import shipped_supernet
 
     return TrainedSupernet.load(shipped_supernet())
 
@@ -46,7 +46,7 @@ def workspace(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def template(trained, workspace):
-    from edgewright.host.customize.templates import load_or_build
+    from edgewright.customize.templates import load_or_build
 
     return load_or_build(trained, workspace / "templates")
 
@@ -54,13 +54,13 @@ def template(trained, workspace):
 @pytest.fixture(scope="session")
 def profiled(trained, template, workspace):
     """The workspace after a campaign of 30 subnets on this machine."""
+    from edgewright.customize.preparation import profile_device
     from edgewright.device_agent.timing import TimingProtocol
-    from edgewright.host.customize.preparation import profile_device
-    from edgewright.host.devices.connect import open_session
-    from edgewright.host.devices.registry import Registry
-    from edgewright.host.profiling.plan import PlanOptions
-    from edgewright.host.profiling.store import Store
-    from edgewright.host.workspace import Workspace
+    from edgewright.devices.connect import open_session
+    from edgewright.devices.registry import Registry
+    from edgewright.profiling.plan import PlanOptions
+    from edgewright.profiling.store import Store
+    from edgewright.workspace import Workspace
 
     device = Registry(workspace).get("local")
     with Store.open(Workspace(workspace).store) as store, open_session(device, workspace) as session:

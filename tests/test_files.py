@@ -4,9 +4,9 @@ import subprocess
 import sys
 
 import pytest
-from edgewright.host.errors import StorageError
-from edgewright.host.files import atomic_path, write_atomic
-from edgewright.host.workspace import Workspace
+from edgewright.errors import StorageError
+from edgewright.files import atomic_path, write_atomic
+from edgewright.workspace import Workspace
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -23,7 +23,7 @@ def test_a_kill_while_writing_leaves_the_old_file(tmp_path):
     write_atomic(target, b"first")
     code = (
         "import os, signal, sys, pathlib\n"
-        "from edgewright.host.files import atomic_path\n"
+        "from edgewright.files import atomic_path\n"
         "with atomic_path(pathlib.Path(sys.argv[1])) as temporary:\n"
         "    temporary.write_bytes(b'second')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from edgewright.host.errors import InputError
-from edgewright.host.gates import Gates, GateSpace, Site
+from edgewright.errors import InputError
+from edgewright.gates import Gates, GateSpace, Site
 
 SPACE = GateSpace((Site("a", 5), Site("b", 12)))
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from edgewright.host.assembler.archive import TrainedSupernet
-from edgewright.host.shipped import DEFAULT, find_supernet, shipped_supernet, shipped_supernets
+from edgewright.assembler.archive import TrainedSupernet
+from edgewright.shipped import DEFAULT, find_supernet, shipped_supernet, shipped_supernets
 
 
 def test_the_default_comes_first():

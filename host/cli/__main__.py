@@ -1,4 +1,4 @@
-"""`python -m edgewright.host.cli`: the same as `edgewright`."""
+"""`python -m edgewright.cli`: the same as `edgewright`."""
 
 from .main import main
 

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 import torch
-from edgewright.host.assembler.assembler import Assembler, AssemblerConfig, encode_limit
-from edgewright.host.assembler.limits import open_modules
-from edgewright.host.assembler.request import Request
-from edgewright.host.assembler.semhash import discrete_gates, gate_loss, soft_gates, training_gates
-from edgewright.host.errors import InputError
-from edgewright.host.gates import GateSpace, Site
-from edgewright.host.tasks import numvqa
+from edgewright.assembler.assembler import Assembler, AssemblerConfig, encode_limit
+from edgewright.assembler.limits import open_modules
+from edgewright.assembler.request import Request
+from edgewright.assembler.semhash import discrete_gates, gate_loss, soft_gates, training_gates
+from edgewright.errors import InputError
+from edgewright.gates import GateSpace, Site
+from edgewright.tasks import numvqa
 
 SPACE = GateSpace((Site("a", 20), Site("b", 30), Site("c", 50)))
 TASK = numvqa.SPACE.parse("only two even")

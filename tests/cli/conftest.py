@@ -2,7 +2,7 @@ import json
 from dataclasses import dataclass
 
 import pytest
-from edgewright.host.cli.main import main
+from edgewright.cli.main import main
 
 
 @dataclass(frozen=True)

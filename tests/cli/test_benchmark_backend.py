@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgewright.host.profiling.records import Record
-from edgewright.host.profiling.store import Store
+from edgewright.profiling.records import Record
+from edgewright.profiling.store import Store
 
 from tests.devices.benchmark_stand_in import tool
 

@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from edgewright.host.tasks.attrod import COLOURS
+from edgewright.tasks.attrod import COLOURS
 
 from tests.cli.command_line import MAIN
 from tests.tasks.small_coco import CATEGORIES, change, name, write_small_coco

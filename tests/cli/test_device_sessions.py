@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgewright.host.devices import Device, connect
-from edgewright.host.files import sha256_of
+from edgewright.devices import Device, connect
+from edgewright.files import sha256_of
 
 from tests.cli.command_line import Cli
 from tests.rigs.fixtures import running

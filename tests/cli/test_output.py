@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from edgewright.host.cli.output import Output, clean
+from edgewright.cli.output import Output, clean
 
 
 def test_brackets_are_text(capfd: pytest.CaptureFixture[str]) -> None:

@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from edgewright.host.customize import preparation
-from edgewright.host.customize.templates import template_path
-from edgewright.host.profiling.store import Store
-from edgewright.host.workspace import Workspace
+from edgewright.customize import preparation
+from edgewright.customize.templates import template_path
+from edgewright.profiling.store import Store
+from edgewright.workspace import Workspace
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ def test_quickstart_ends_with_a_verified_model(edgewright, template, workspace, 
 
 
 def test_ctrl_c_keeps_what_is_measured_and_resume_goes_on(edgewright, template, workspace):
-    command = [sys.executable, "-m", "edgewright.host.cli", "profile", "local", "--subnets", "300", "--seed", "7"]
+    command = [sys.executable, "-m", "edgewright.cli", "profile", "local", "--subnets", "300", "--seed", "7"]
     running = subprocess.Popen([*command, "--workspace", str(workspace)], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while measured(workspace) < 20 and time.monotonic() < deadline:
@@ -41,8 +41,8 @@ def test_ctrl_c_keeps_what_is_measured_and_resume_goes_on(edgewright, template, 
 
 def measured(workspace):
     """Records of the campaign with seed 7."""
-    from edgewright.host.profiling.store import Store
-    from edgewright.host.workspace import Workspace
+    from edgewright.profiling.store import Store
+    from edgewright.workspace import Workspace
 
     with Store.open(Workspace(workspace).store) as store:
         found = [campaign for campaign in store.campaigns("local") if campaign.options.seed == 7]

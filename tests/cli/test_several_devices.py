@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgewright.host.profiling.campaign import begin_campaign
-from edgewright.host.profiling.plan import Campaign
-from edgewright.host.profiling.records import Record
-from edgewright.host.profiling.store import Store
+from edgewright.profiling.campaign import begin_campaign
+from edgewright.profiling.plan import Campaign
+from edgewright.profiling.records import Record
+from edgewright.profiling.store import Store
 
 from tests.cli.command_line import Cli
 from tests.devices.campaign_bench import wait_for

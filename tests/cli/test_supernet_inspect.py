@@ -3,7 +3,7 @@
 import pytest
 import timm
 import torch
-from edgewright.host.supernet.supernet import modularize
+from edgewright.supernet.supernet import modularize
 
 OWN = """
 from torch import nn

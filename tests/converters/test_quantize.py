@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from ai_edge_quantizer.calibrator import Calibrator
 from ai_edge_quantizer.utils.qsv_utils import min_max_update
+from edgewright.assembler.request import Request
 from edgewright.converters import quantize as quantize_module
 from edgewright.converters.errors import ConversionError
 from edgewright.converters.flatbuffer import Graph, inlined
@@ -18,9 +19,8 @@ from edgewright.converters.parity import tflite_outputs
 from edgewright.converters.precision import Precision
 from edgewright.converters.quantize import quantize
 from edgewright.converters.torch_to_tflite import silenced
-from edgewright.host.assembler.request import Request
-from edgewright.host.tasks import numvqa
-from edgewright.host.tasks.digits import load_digits
+from edgewright.tasks import numvqa
+from edgewright.tasks.digits import load_digits
 
 TASK = numvqa.SPACE.parse("only two even")
 FLOAT16, INT8 = 1, 9  # TensorType of the TFLite schema

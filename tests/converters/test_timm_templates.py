@@ -14,7 +14,7 @@ from edgewright.converters.build import build_template, random_masks
 from edgewright.converters.parity import tflite_outputs
 from edgewright.converters.torch_to_tflite import convert
 from edgewright.device_agent.template import TemplateSite
-from edgewright.host.supernet.supernet import Supernet, modularize
+from edgewright.supernet.supernet import Supernet, modularize
 from timm.models.densenet import DenseNet
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn

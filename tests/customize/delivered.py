@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from edgewright.converters.torch_to_tflite import convert
-from edgewright.host.supernet.detector import Detector
+from edgewright.supernet.detector import Detector
 from PIL import Image
 from torch import Tensor, nn
 

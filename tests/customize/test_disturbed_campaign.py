@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edgewright.customize.preparation import Profiled, profile_device
 from edgewright.device_agent.timing import TimingProtocol
-from edgewright.host.customize.preparation import Profiled, profile_device
-from edgewright.host.devices.connect import open_session
-from edgewright.host.devices.registry import Registry
-from edgewright.host.predictors.fitting import fit_predictors
-from edgewright.host.profiling.plan import PlanOptions
-from edgewright.host.profiling.progress import Progress
-from edgewright.host.profiling.records import Record
-from edgewright.host.profiling.store import Store
+from edgewright.devices.connect import open_session
+from edgewright.devices.registry import Registry
+from edgewright.predictors.fitting import fit_predictors
+from edgewright.profiling.plan import PlanOptions
+from edgewright.profiling.progress import Progress
+from edgewright.profiling.records import Record
+from edgewright.profiling.store import Store
 
 OPTIONS = PlanOptions(n_subnets=110, sentinel_every=8)
 ON_ALL_CPUS = TimingProtocol(threads=len(os.sched_getaffinity(0)))

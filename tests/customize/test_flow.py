@@ -6,17 +6,17 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from edgewright.host.customize.flow import Customizer
-from edgewright.host.customize.preparation import campaign_records, cost_model, fit_to
-from edgewright.host.customize.scenario import Scenario
-from edgewright.host.customize.verification import verification_record
-from edgewright.host.devices.connect import open_session
-from edgewright.host.devices.registry import Registry
-from edgewright.host.errors import BudgetError, MeasurementError
-from edgewright.host.profiling.store import Store
-from edgewright.host.search.budget import Budget
-from edgewright.host.tasks import numvqa
-from edgewright.host.workspace import Workspace
+from edgewright.customize.flow import Customizer
+from edgewright.customize.preparation import campaign_records, cost_model, fit_to
+from edgewright.customize.scenario import Scenario
+from edgewright.customize.verification import verification_record
+from edgewright.devices.connect import open_session
+from edgewright.devices.registry import Registry
+from edgewright.errors import BudgetError, MeasurementError
+from edgewright.profiling.store import Store
+from edgewright.search.budget import Budget
+from edgewright.tasks import numvqa
+from edgewright.workspace import Workspace
 
 TASK = numvqa.SPACE.parse("only two even")
 

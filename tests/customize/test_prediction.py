@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 from edgewright.converters.torch_to_tflite import convert
-from edgewright.host.customize.prediction import DeliveredModel, check_images, predict_each
-from edgewright.host.devices.connect import open_session
-from edgewright.host.devices.registry import Registry
-from edgewright.host.errors import InputError, MeasurementError
-from edgewright.host.tasks.boxes import Grid, decode
-from edgewright.host.tasks.pictures import read_picture, squared
+from edgewright.customize.prediction import DeliveredModel, check_images, predict_each
+from edgewright.devices.connect import open_session
+from edgewright.devices.registry import Registry
+from edgewright.errors import InputError, MeasurementError
+from edgewright.tasks.boxes import Grid, decode
+from edgewright.tasks.pictures import read_picture, squared
 from PIL import Image
 
 from tests.customize.delivered import (
@@ -87,7 +87,7 @@ def test_a_photograph_is_looked_at_upright(detector, session, tmp_path):
 
 
 def test_many_images_keep_their_order(detector, session, tmp_path, monkeypatch):
-    monkeypatch.setattr("edgewright.host.customize.prediction._AT_ONCE", 2)
+    monkeypatch.setattr("edgewright.customize.prediction._AT_ONCE", 2)
     boxes = [(8 * k, 0, 8 * k + 8, 8) for k in range(5)]
     images = [write_picture(tmp_path / f"{k}.png", 64, 64, (box, "red")) for k, box in enumerate(boxes)]
     assert found_by(detector, session, *images) == [[("red thing", box)] for box in boxes]

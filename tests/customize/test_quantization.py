@@ -9,21 +9,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from edgewright.converters.precision import Precision
+from edgewright.customize.flow import Customizer
+from edgewright.customize.preparation import campaign_records, cost_model, fit_to, profile_device
+from edgewright.customize.quantization import Quantization, parse_precision
+from edgewright.customize.scenario import Scenario
+from edgewright.customize.templates import load_or_build, template_path
 from edgewright.device_agent.timing import TimingProtocol
-from edgewright.host.customize.flow import Customizer
-from edgewright.host.customize.preparation import campaign_records, cost_model, fit_to, profile_device
-from edgewright.host.customize.quantization import Quantization, parse_precision
-from edgewright.host.customize.scenario import Scenario
-from edgewright.host.customize.templates import load_or_build, template_path
-from edgewright.host.devices.connect import open_session
-from edgewright.host.devices.registry import Registry
-from edgewright.host.errors import InputError, MeasurementError
-from edgewright.host.profiling.plan import PlanOptions
-from edgewright.host.profiling.store import Store
-from edgewright.host.search.budget import Budget
-from edgewright.host.tasks import numvqa
-from edgewright.host.tasks.domain import calibration_images
-from edgewright.host.workspace import Workspace
+from edgewright.devices.connect import open_session
+from edgewright.devices.registry import Registry
+from edgewright.errors import InputError, MeasurementError
+from edgewright.profiling.plan import PlanOptions
+from edgewright.profiling.store import Store
+from edgewright.search.budget import Budget
+from edgewright.tasks import numvqa
+from edgewright.tasks.domain import calibration_images
+from edgewright.workspace import Workspace
 
 TASK = numvqa.SPACE.parse("only two even")
 INT8, FLOAT16 = Precision.INT8, Precision.FLOAT16

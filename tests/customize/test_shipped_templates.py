@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 from ai_edge_litert.interpreter import Interpreter
-from edgewright.host.assembler.archive import TrainedSupernet
-from edgewright.host.assembler.request import Request
-from edgewright.host.customize.templates import load_or_build
-from edgewright.host.shipped import shipped_supernet, shipped_supernets
+from edgewright.assembler.archive import TrainedSupernet
+from edgewright.assembler.request import Request
+from edgewright.customize.templates import load_or_build
+from edgewright.shipped import shipped_supernet, shipped_supernets
 
 
 @pytest.mark.timeout(300)

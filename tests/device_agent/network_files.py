@@ -52,10 +52,10 @@ def save(folder: Path, name: str, network: nn.Module, tflite: bytes, shape: tupl
 
 def save_subnet(folder: Path, templates: Path) -> None:
     """Half of the shipped supernet's modules, cut out of its template."""
-    from edgewright.host.assembler.archive import TrainedSupernet
-    from edgewright.host.customize.templates import load_or_build
-    from edgewright.host.gates import Gates
-    from edgewright.host.shipped import shipped_supernet
+    from edgewright.assembler.archive import TrainedSupernet
+    from edgewright.customize.templates import load_or_build
+    from edgewright.gates import Gates
+    from edgewright.shipped import shipped_supernet
 
     trained = TrainedSupernet.load(shipped_supernet())
     space = trained.supernet.space

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgewright.device_agent.timing import TimingProtocol
-from edgewright.host.devices import AgentSession, MeasureJob
-from edgewright.host.devices.bundle import build_agent_zipapp
-from edgewright.host.devices.local import LocalStream, LocalTransport
+from edgewright.devices import AgentSession, MeasureJob
+from edgewright.devices.bundle import build_agent_zipapp
+from edgewright.devices.local import LocalStream, LocalTransport
 
 TABLES = ("tcp", "tcp6", "udp", "udp6", "udplite", "raw", "raw6", "unix", "netlink", "packet")
 

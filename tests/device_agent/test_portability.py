@@ -11,7 +11,7 @@ from pathlib import Path
 import edgewright.device_agent as device_agent
 import pytest
 from edgewright.device_agent import AGENT_VERSION
-from edgewright.host.version import __version__
+from edgewright.version import __version__
 
 SOURCES = sorted(Path(str(device_agent.__file__)).parent.glob("*.py"))
 ALLOWED = {"numpy", "ai_edge_litert", "tflite_runtime"}

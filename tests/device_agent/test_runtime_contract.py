@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgewright.device_agent.timing import TimingProtocol
-from edgewright.host.devices import AgentSession, MeasureJob
-from edgewright.host.devices.bundle import build_agent_zipapp
-from edgewright.host.devices.local import LocalStream, LocalTransport
-from edgewright.host.errors import DeviceError, MeasurementError
+from edgewright.devices import AgentSession, MeasureJob
+from edgewright.devices.bundle import build_agent_zipapp
+from edgewright.devices.local import LocalStream, LocalTransport
+from edgewright.errors import DeviceError, MeasurementError
 
 from tests.rigs.environments import environment
 from tests.rigs.fixtures import require

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 from edgewright.device_agent.timing import TimingProtocol
-from edgewright.host.devices import AgentSession, Device, SessionLimits, connect, open_session
-from edgewright.host.devices.deployment import deploy
-from edgewright.host.errors import DeviceError
-from edgewright.host.files import sha256_of
-from edgewright.host.profiling.campaign import begin_campaign, run_campaign
-from edgewright.host.profiling.plan import Campaign, PlanOptions, make_plan
-from edgewright.host.profiling.progress import CampaignSummary, Progress
-from edgewright.host.profiling.store import Store
+from edgewright.devices import AgentSession, Device, SessionLimits, connect, open_session
+from edgewright.devices.deployment import deploy
+from edgewright.errors import DeviceError
+from edgewright.files import sha256_of
+from edgewright.profiling.campaign import begin_campaign, run_campaign
+from edgewright.profiling.plan import Campaign, PlanOptions, make_plan
+from edgewright.profiling.progress import CampaignSummary, Progress
+from edgewright.profiling.store import Store
 
 N_SUBNETS = 60
 IMPATIENT = SessionLimits(silence_s=3.0, heartbeat_s=0.5, reply_s=20.0)

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from edgewright.host.devices import AgentSession, SessionLimits
-from edgewright.host.devices.bundle import cached_agent
-from edgewright.host.devices.local import LocalStream, LocalTransport
+from edgewright.devices import AgentSession, SessionLimits
+from edgewright.devices.bundle import cached_agent
+from edgewright.devices.local import LocalStream, LocalTransport
 
 _TINY_MODELS = Path(__file__).parents[1] / "device_agent" / "tiny_models.py"
 

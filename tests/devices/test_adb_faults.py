@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from edgewright.host.devices.adb import AdbTransport, Phone, attached_phones, choose_serial, connect_adb
-from edgewright.host.devices.registry import Address
-from edgewright.host.devices.shell_v2 import STDERR, STDOUT, packet
-from edgewright.host.errors import DeviceError, InputError, StorageError
+from edgewright.devices.adb import AdbTransport, Phone, attached_phones, choose_serial, connect_adb
+from edgewright.devices.registry import Address
+from edgewright.devices.shell_v2 import STDERR, STDOUT, packet
+from edgewright.errors import DeviceError, InputError, StorageError
 
 Answer = bytes | Callable[[socket.socket], None] | None
 
@@ -179,7 +179,7 @@ def test_a_phone_that_is_starting_is_waited_for(server: PretendServer) -> None:
 
 
 def test_a_phone_that_stays_offline_has_its_sentence(server: PretendServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgewright.host.devices.adb._SETTLE_S", 0.2)
+    monkeypatch.setattr("edgewright.devices.adb._SETTLE_S", 0.2)
     server.attach("A\toffline\n10.0.0.1:5555\toffline\n")
     with pytest.raises(DeviceError, match=r"does not answer \(offline\).*replug its cable"):
         connect_adb(Address("adb", serial="A"), "pixel")
@@ -442,7 +442,7 @@ def test_a_server_that_does_not_start_says_why(
 ) -> None:
     (tmp_path / "adb").write_text(f"#!/bin/sh\n{does}\n")
     (tmp_path / "adb").chmod(0o755)
-    monkeypatch.setattr("edgewright.host.devices.adb_server._adb_program", lambda: str(tmp_path / "adb"))
-    monkeypatch.setattr("edgewright.host.devices.adb_server._START_S", 0.5)
+    monkeypatch.setattr("edgewright.devices.adb_server._adb_program", lambda: str(tmp_path / "adb"))
+    monkeypatch.setattr("edgewright.devices.adb_server._START_S", 0.5)
     with pytest.raises(DeviceError, match=f"cannot start the adb server on port {own_port}: .*{sentence}.*adb -P"):
         attached_phones()

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from edgewright.host.devices.adb import AdbTransport, attached_phones, connect_adb
-from edgewright.host.devices.adb_sync import SyncSession
-from edgewright.host.devices.registry import Address, parse_uri
-from edgewright.host.devices.transport import Completed, Stream
-from edgewright.host.errors import DeviceError, InputError
+from edgewright.devices.adb import AdbTransport, attached_phones, connect_adb
+from edgewright.devices.adb_sync import SyncSession
+from edgewright.devices.registry import Address, parse_uri
+from edgewright.devices.transport import Completed, Stream
+from edgewright.errors import DeviceError, InputError
 
 from tests.rigs.fixtures import running
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from edgewright.device_agent.template import Constant, Header, Template, TemplateSite
 from edgewright.device_agent.timing import TimingProtocol
-from edgewright.host.devices import LOCAL, AgentSession, MeasureJob, open_session
-from edgewright.host.devices.local import LocalStream
-from edgewright.host.errors import DeviceError, InputError, MeasurementError, StorageError
-from edgewright.host.files import sha256_of
+from edgewright.devices import LOCAL, AgentSession, MeasureJob, open_session
+from edgewright.devices.local import LocalStream
+from edgewright.errors import DeviceError, InputError, MeasurementError, StorageError
+from edgewright.files import sha256_of
 
 QUICK = TimingProtocol(n_warmup_min=1, warmup_max_ms=20, n_runs=5, min_time_ms=1)
 Start = Callable[..., tuple[AgentSession, LocalStream]]
@@ -35,7 +35,7 @@ def test_this_machine_end_to_end(tmp_path: Path, small_model: bytes) -> None:
 def test_runs_of_many_inputs_are_joined(
     session: AgentSession, small_model: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgewright.host.devices.session._BATCH_BYTES", 150_000)  # two inputs a request
+    monkeypatch.setattr("edgewright.devices.session._BATCH_BYTES", 150_000)  # two inputs a request
     inputs = np.random.default_rng(0).random((5, 32, 32, 16), dtype=np.float32)
     job = MeasureJob(model_sha=session.put_blob(small_model))
     outputs = session.run(job, inputs)
@@ -71,7 +71,7 @@ def test_a_crashing_child_is_a_value(
 
 
 def test_blobs_travel_once_and_resume(start_agent: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgewright.host.devices.session._CHUNK_BYTES", 1000)
+    monkeypatch.setattr("edgewright.devices.session._CHUNK_BYTES", 1000)
     session, _ = start_agent()
     sent: list[int] = []
     put_chunk = AgentSession._put_chunk
@@ -182,7 +182,7 @@ def test_importing_devices_stays_light(tmp_path: Path) -> None:
     import sys
 
     code = (
-        "import sys, edgewright.host.devices; "
+        "import sys, edgewright.devices; "
         "print(sorted({'torch', 'timm', 'litert_torch', 'pandas', 'sklearn', 'ai_edge_litert'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=True)

@@ -21,16 +21,16 @@ import numpy as np
 import pytest
 from edgewright.device_agent.template import Constant, Header, Template, TemplateSite
 from edgewright.device_agent.timing import TimingProtocol
-from edgewright.host.devices.benchmark_model import BenchmarkModelSession, arguments
-from edgewright.host.devices.benchmark_output import check_delegate, parse_output
-from edgewright.host.devices.connect import connect
-from edgewright.host.devices.device_state import DeviceReport
-from edgewright.host.devices.local import LocalTransport
-from edgewright.host.devices.program_file import check_program
-from edgewright.host.devices.registry import Device
-from edgewright.host.devices.session import CampaignJob, MeasureJob
-from edgewright.host.errors import DeviceError, InputError
-from edgewright.host.profiling.records import Measurement
+from edgewright.devices.benchmark_model import BenchmarkModelSession, arguments
+from edgewright.devices.benchmark_output import check_delegate, parse_output
+from edgewright.devices.connect import connect
+from edgewright.devices.device_state import DeviceReport
+from edgewright.devices.local import LocalTransport
+from edgewright.devices.program_file import check_program
+from edgewright.devices.registry import Device
+from edgewright.devices.session import CampaignJob, MeasureJob
+from edgewright.errors import DeviceError, InputError
+from edgewright.profiling.records import Measurement
 
 from tests.devices.benchmark_stand_in import TOOL, tool
 

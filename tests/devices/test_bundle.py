@@ -9,7 +9,7 @@ from pathlib import Path
 
 import edgewright.device_agent as device_agent
 import numpy
-from edgewright.host.devices.bundle import build_agent_zipapp, cached_agent
+from edgewright.devices.bundle import build_agent_zipapp, cached_agent
 
 
 def test_zipapp_holds_the_package_and_nothing_else() -> None:
@@ -20,7 +20,7 @@ def test_zipapp_holds_the_package_and_nothing_else() -> None:
 
 def test_same_bytes_from_touched_sources(tmp_path: Path) -> None:
     """Equal content in another process, another time zone and with another umask gives equal bytes."""
-    code = "import sys; from edgewright.host.devices.bundle import *; sys.stdout.buffer.write(build_agent_zipapp())"
+    code = "import sys; from edgewright.devices.bundle import *; sys.stdout.buffer.write(build_agent_zipapp())"
     argv = ["sh", "-c", 'umask 077; exec "$0" -c "$1"', sys.executable, code]
     done = subprocess.run(argv, env={**os.environ, "TZ": "Asia/Tokyo"}, capture_output=True, timeout=60, check=True)
     assert done.stdout == build_agent_zipapp()

@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 from edgewright.device_agent.timing import TimingProtocol
-from edgewright.host.devices import MeasureJob, Registry
-from edgewright.host.devices import session as session_module
-from edgewright.host.errors import DeviceError
-from edgewright.host.profiling.plan import Campaign
-from edgewright.host.profiling.store import Store
+from edgewright.devices import MeasureJob, Registry
+from edgewright.devices import session as session_module
+from edgewright.errors import DeviceError
+from edgewright.profiling.plan import Campaign
+from edgewright.profiling.store import Store
 
 from tests.devices.campaign_bench import N_SUBNETS, Bench, Fault, wait_for
 from tests.rigs.fault_proxy import Direction, FaultProxy
@@ -251,7 +251,7 @@ def test_device_disk_full(
 
 def _on(bench: Board, script: str) -> str:
     """What a script on the board complained about."""
-    from edgewright.host.devices import connect
+    from edgewright.devices import connect
 
     transport = connect(bench.device, bench.workspace)
     try:
@@ -260,7 +260,7 @@ def _on(bench: Board, script: str) -> str:
         transport.close()
 
 
-PROFILE = "import sys; from edgewright.host.cli.main import main; sys.argv = ['edgewright', *sys.argv[1:]]; main()"
+PROFILE = "import sys; from edgewright.cli.main import main; sys.argv = ['edgewright', *sys.argv[1:]]; main()"
 
 
 def test_host_killed(bench: Board, workspace: Path) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgewright.host.devices import Registry, SessionLimits, connect, open_session
-from edgewright.host.devices.canary import send_canary
-from edgewright.host.devices.deployment import DeployOptions, agent_status, deploy, remove_agent
-from edgewright.host.devices.deployment_record import Deployment
-from edgewright.host.devices.transport import Transport
-from edgewright.host.errors import DeviceError, InputError
+from edgewright.devices import Registry, SessionLimits, connect, open_session
+from edgewright.devices.canary import send_canary
+from edgewright.devices.deployment import DeployOptions, agent_status, deploy, remove_agent
+from edgewright.devices.deployment_record import Deployment
+from edgewright.devices.transport import Transport
+from edgewright.errors import DeviceError, InputError
 
 
 @pytest.fixture

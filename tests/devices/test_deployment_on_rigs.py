@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 from edgewright.device_agent.timing import TimingProtocol
-from edgewright.host.devices import Device, MeasureJob, Registry, connect, open_session
-from edgewright.host.devices.deployment import Deployed, DeployOptions, agent_status, deploy, remove_agent
-from edgewright.host.devices.transport import Transport
-from edgewright.host.errors import DeviceError, InputError
+from edgewright.devices import Device, MeasureJob, Registry, connect, open_session
+from edgewright.devices.deployment import Deployed, DeployOptions, agent_status, deploy, remove_agent
+from edgewright.devices.transport import Transport
+from edgewright.errors import DeviceError, InputError
 
 from tests.devices.campaign_bench import wait_for
 from tests.rigs.client import ClientHome, rig_root

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 from edgewright.device_agent.facts import facts, health
-from edgewright.host.devices.connect import connect
-from edgewright.host.devices.device_report import Need, missing
-from edgewright.host.devices.device_state import Battery, Cluster, DeviceReport, cpu_list, glibc_version
-from edgewright.host.devices.local import LocalTransport
-from edgewright.host.devices.probe import parse_health, parse_report, probe_device, probe_health
-from edgewright.host.devices.probe_script import HEALTH, PROBE
-from edgewright.host.devices.pythons import DevicePython
-from edgewright.host.devices.registry import Device
-from edgewright.host.devices.transport import Transport
-from edgewright.host.errors import DeviceError, InputError
+from edgewright.devices.connect import connect
+from edgewright.devices.device_report import Need, missing
+from edgewright.devices.device_state import Battery, Cluster, DeviceReport, cpu_list, glibc_version
+from edgewright.devices.local import LocalTransport
+from edgewright.devices.probe import parse_health, parse_report, probe_device, probe_health
+from edgewright.devices.probe_script import HEALTH, PROBE
+from edgewright.devices.pythons import DevicePython
+from edgewright.devices.registry import Device
+from edgewright.devices.transport import Transport
+from edgewright.errors import DeviceError, InputError
 
 # What the script prints on a phone with three kinds of CPU, its fastest switched off, and SELinux hiding the battery.
 PHONE = """

@@ -5,8 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from edgewright.host.devices.known_hosts import HostKey, KnownHosts
-from edgewright.host.errors import DeviceError, InputError
+from edgewright.devices.known_hosts import HostKey, KnownHosts
+from edgewright.errors import DeviceError, InputError
 
 OURS = HostKey("ssh-ed25519", b"\0\0\0\x0bssh-ed25519" + b"a" * 36)
 OTHER = HostKey("ssh-ed25519", b"\0\0\0\x0bssh-ed25519" + b"b" * 36)

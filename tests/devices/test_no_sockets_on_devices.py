@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 from edgewright.device_agent.timing import TimingProtocol
-from edgewright.host.devices import Device, MeasureJob, Registry, connect, open_session
-from edgewright.host.devices.deployment import deploy, remove_agent
-from edgewright.host.devices.transport import Transport
+from edgewright.devices import Device, MeasureJob, Registry, connect, open_session
+from edgewright.devices.deployment import deploy, remove_agent
+from edgewright.devices.transport import Transport
 
 from tests.devices.campaign_bench import wait_for
 from tests.rigs.client import ClientHome, rig_root

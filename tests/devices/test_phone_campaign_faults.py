@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgewright.host.devices import Device, Registry, SessionLimits, connect
-from edgewright.host.errors import DeviceError
+from edgewright.devices import Device, Registry, SessionLimits, connect
+from edgewright.errors import DeviceError
 
 from tests.devices.campaign_bench import Bench, wait_for
 from tests.rigs.fault_proxy import Direction, FaultProxy

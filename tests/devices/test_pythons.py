@@ -12,13 +12,13 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from edgewright.host.devices import pythons as module
-from edgewright.host.devices.connect import connect
-from edgewright.host.devices.local import LocalTransport
-from edgewright.host.devices.pythons import DevicePython, find_pythons
-from edgewright.host.devices.registry import Device
-from edgewright.host.devices.transport import Transport
-from edgewright.host.errors import DeviceError, InputError
+from edgewright.devices import pythons as module
+from edgewright.devices.connect import connect
+from edgewright.devices.local import LocalTransport
+from edgewright.devices.pythons import DevicePython, find_pythons
+from edgewright.devices.registry import Device
+from edgewright.devices.transport import Transport
+from edgewright.errors import DeviceError, InputError
 
 WELL = "class Interpreter: pass\n"
 GLIBC = 'raise ImportError("/lib/libm.so.6: version `GLIBC_2.34\' not found (required by /x/libLiteRt.so)")\n'

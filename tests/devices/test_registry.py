@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from edgewright.host.devices import LOCAL, Address, Device, Registry, parse_uri
-from edgewright.host.errors import InputError
+from edgewright.devices import LOCAL, Address, Device, Registry, parse_uri
+from edgewright.errors import InputError
 
 
 def test_local_always_exists(tmp_path: Path) -> None:

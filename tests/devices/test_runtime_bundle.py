@@ -12,15 +12,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
-from edgewright.host.devices import Registry, connect, debian_arm64, runtime_bundle, runtime_choice
-from edgewright.host.devices.debian_arm64 import SOURCES_VARIABLE, fetch_packages, unpack_packages
-from edgewright.host.devices.deployment import DeployOptions, deploy, remove_agent
-from edgewright.host.devices.pythons import DevicePython
-from edgewright.host.devices.runtime_bundle import Bundle, build_bundle, load_bundle
-from edgewright.host.devices.runtime_choice import Choice, choose_runtime
-from edgewright.host.devices.transport import Completed
-from edgewright.host.errors import DeviceError, EdgewrightError, InputError
-from edgewright.host.files import sha256_of
+from edgewright.devices import Registry, connect, debian_arm64, runtime_bundle, runtime_choice
+from edgewright.devices.debian_arm64 import SOURCES_VARIABLE, fetch_packages, unpack_packages
+from edgewright.devices.deployment import DeployOptions, deploy, remove_agent
+from edgewright.devices.pythons import DevicePython
+from edgewright.devices.runtime_bundle import Bundle, build_bundle, load_bundle
+from edgewright.devices.runtime_choice import Choice, choose_runtime
+from edgewright.devices.transport import Completed
+from edgewright.errors import DeviceError, EdgewrightError, InputError
+from edgewright.files import sha256_of
 
 from tests.rigs.client import RigUnavailable, rig_root
 from tests.rigs.fixtures import require

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 from edgewright.device_agent.timing import TimingProtocol
-from edgewright.host.devices import AgentSession, MeasureJob, SessionLimits
-from edgewright.host.devices.local import LocalStream
-from edgewright.host.errors import DeviceError, DeviceRefused
+from edgewright.devices import AgentSession, MeasureJob, SessionLimits
+from edgewright.devices.local import LocalStream
+from edgewright.errors import DeviceError, DeviceRefused
 
 LONG = TimingProtocol(min_time_ms=120_000, max_time_ms=120_000, timeout_s=200)
 SHORT_LIMITS = SessionLimits(silence_s=2.0, heartbeat_s=0.3, reply_s=5.0, start_s=30.0)
@@ -112,7 +112,7 @@ HOST = """
 import sys
 from pathlib import Path
 from edgewright.device_agent.timing import TimingProtocol
-from edgewright.host.devices import LOCAL, MeasureJob, open_session
+from edgewright.devices import LOCAL, MeasureJob, open_session
 session = open_session(LOCAL, Path(sys.argv[1]))
 job = MeasureJob(model_sha=session.put_blob(Path(sys.argv[2]).read_bytes()))
 session.measure(job, TimingProtocol(min_time_ms=120_000, max_time_ms=120_000, timeout_s=200))

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from edgewright.host.devices.shell_v2 import (
+from edgewright.devices.shell_v2 import (
     CLOSE_STDIN,
     EXIT,
     STDERR,
@@ -21,7 +21,7 @@ from edgewright.host.devices.shell_v2 import (
     command_line,
     packet,
 )
-from edgewright.host.errors import InputError
+from edgewright.errors import InputError
 from hypothesis import given
 from hypothesis import strategies as st
 

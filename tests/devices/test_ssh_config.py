@@ -4,9 +4,9 @@ import getpass
 from pathlib import Path
 
 import pytest
-from edgewright.host.devices.registry import Address
-from edgewright.host.devices.ssh_config import SshTarget, resolve
-from edgewright.host.errors import InputError
+from edgewright.devices.registry import Address
+from edgewright.devices.ssh_config import SshTarget, resolve
+from edgewright.errors import InputError
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from edgewright.host.errors import InputError
+from edgewright.errors import InputError
 
 from tests.rigs.client import make_ssh_key
 from tests.rigs.desk import Desk, at_a_desk
@@ -218,8 +218,8 @@ def test_something_else_than_an_ssh_server(desk: Desk) -> None:
 
 def test_a_failure_is_one_sentence_and_nothing_of_paramikos_own(desk: Desk) -> None:
     code = (
-        "from edgewright.host.devices.registry import parse_uri\n"
-        "from edgewright.host.devices.ssh import connect_ssh\n"
+        "from edgewright.devices.registry import parse_uri\n"
+        "from edgewright.devices.ssh import connect_ssh\n"
         "import sys, socket, threading, time\n"
         "server = socket.create_server(('127.0.0.1', 0))\n"
         "threading.Thread(target=lambda: server.accept()[0].sendall(b'nonsense\\n' * 200), daemon=True).start()\n"

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgewright.host.devices import ssh, ssh_connect, ssh_way
-from edgewright.host.errors import DeviceError, InputError, StorageError
+from edgewright.devices import ssh, ssh_connect, ssh_way
+from edgewright.errors import DeviceError, InputError, StorageError
 
 from tests.rigs.desk import Desk, at_a_desk
 from tests.rigs.fault_proxy import Direction, FaultProxy

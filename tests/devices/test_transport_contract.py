@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from edgewright.host.devices.connect import connect
-from edgewright.host.devices.registry import Device
-from edgewright.host.devices.transport import Completed, Stream, Transport
-from edgewright.host.errors import DeviceError
+from edgewright.devices.connect import connect
+from edgewright.devices.registry import Device
+from edgewright.devices.transport import Completed, Stream, Transport
+from edgewright.errors import DeviceError
 
 RIGS = {"local": None, "ssh": "ssh_rig", "board": "board_rig", "phone": "phone_rig"}
 HOSTILE = [

@@ -9,23 +9,23 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from edgewright.host.errors import InputError
-from edgewright.host.evaluation.accuracy import cosine, jaccard
-from edgewright.host.evaluation.baselines import Baselines
-from edgewright.host.evaluation.bench import Bench, full_table
-from edgewright.host.evaluation.claims import break_even, claims
-from edgewright.host.evaluation.evaluate import PARTS, evaluate
-from edgewright.host.evaluation.options import METHODS, TASKS, Options, default_tasks
-from edgewright.host.evaluation.scenarios import scenario_table
-from edgewright.host.evaluation.tables import frame
-from edgewright.host.search.budget import Budget, Cost
-from edgewright.host.shipped import shipped_supernets
-from edgewright.host.tasks import numvqa
-from edgewright.host.tasks.boxes import Grid
-from edgewright.host.tasks.detection import AttrOd
-from edgewright.host.training.objective import objective_of
-from edgewright.host.training.recipe_files import load_recipe
-from edgewright.host.training.single import UntilFlat
+from edgewright.errors import InputError
+from edgewright.evaluation.accuracy import cosine, jaccard
+from edgewright.evaluation.baselines import Baselines
+from edgewright.evaluation.bench import Bench, full_table
+from edgewright.evaluation.claims import break_even, claims
+from edgewright.evaluation.evaluate import PARTS, evaluate
+from edgewright.evaluation.options import METHODS, TASKS, Options, default_tasks
+from edgewright.evaluation.scenarios import scenario_table
+from edgewright.evaluation.tables import frame
+from edgewright.search.budget import Budget, Cost
+from edgewright.shipped import shipped_supernets
+from edgewright.tasks import numvqa
+from edgewright.tasks.boxes import Grid
+from edgewright.tasks.detection import AttrOd
+from edgewright.training.objective import objective_of
+from edgewright.training.recipe_files import load_recipe
+from edgewright.training.single import UntilFlat
 
 from tests.report.browser import needs_chromium, open_page
 from tests.tasks.test_detection_domain import CATEGORIES, GRID, invented_squares
@@ -65,7 +65,7 @@ def test_a_rerun_does_nothing_twice(folder, domain, options, monkeypatch):
 
     monkeypatch.setattr(Baselines, "_train", refuse)
     monkeypatch.setattr(Bench, "measure", refuse)
-    monkeypatch.setattr("edgewright.host.evaluation.accuracy.evaluate_tasks", refuse)
+    monkeypatch.setattr("edgewright.evaluation.accuracy.evaluate_tasks", refuse)
     evaluate(folder, domain, options, (), lambda *_: None)
     assert {path.name: path.read_bytes() for path in folder.glob("*.csv")} == before
 

@@ -1,8 +1,8 @@
 """Results survive kills: a row is there whole or not at all, and is never made twice."""
 
 import pytest
-from edgewright.host.errors import InputError
-from edgewright.host.evaluation.table import ResultTable, number
+from edgewright.errors import InputError
+from edgewright.evaluation.table import ResultTable, number
 
 COLUMNS = ("task", "limit", "accuracy")
 

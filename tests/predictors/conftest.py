@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from edgewright.device_agent.timing import TimingProtocol
-from edgewright.host.gates import GateSpace, Layer, Site
-from edgewright.host.profiling.plan import PlanOptions, make_plan
-from edgewright.host.profiling.records import Failure, Measurement, Record
+from edgewright.gates import GateSpace, Layer, Site
+from edgewright.profiling.plan import PlanOptions, make_plan
+from edgewright.profiling.records import Failure, Measurement, Record
 
 SPACE = GateSpace((Site("a", 16), Site("b", 32), Site("c", 24), Site("d", 64)))
 # A chain a -> b -> c -> d, with full width at both ends; b -> c twice, as two branches have it.

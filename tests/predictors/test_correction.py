@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgewright.host.gates import GateSpace, Layer
-from edgewright.host.predictors.correction import correct, drift_of, teaching, without_drift
-from edgewright.host.predictors.drift import LEVELS, DriftCurve, change_points, choose_neighbours
-from edgewright.host.predictors.fitting import fit_predictors
-from edgewright.host.profiling.records import Record
+from edgewright.gates import GateSpace, Layer
+from edgewright.predictors.correction import correct, drift_of, teaching, without_drift
+from edgewright.predictors.drift import LEVELS, DriftCurve, change_points, choose_neighbours
+from edgewright.predictors.fitting import fit_predictors
+from edgewright.profiling.records import Record
 
 Layers = tuple[Layer, ...]
 NOISE = 0.02

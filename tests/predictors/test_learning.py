@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgewright.host.errors import InputError
-from edgewright.host.gates import GateSpace, Layer
-from edgewright.host.predictors.learning import MORE, LearningCurve, learning_curve
+from edgewright.errors import InputError
+from edgewright.gates import GateSpace, Layer
+from edgewright.predictors.learning import MORE, LearningCurve, learning_curve
 
 Layers = tuple[Layer, ...]
 

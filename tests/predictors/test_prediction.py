@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 from edgewright.device_agent.timing import TimingProtocol
-from edgewright.host.errors import InputError
-from edgewright.host.gates import GateSpace, Layer, Site
-from edgewright.host.predictors.evaluation import PredictorReport, evaluate, noise_floor
-from edgewright.host.predictors.features import FeatureMap
-from edgewright.host.predictors.fitting import CostPredictors, fit_predictors
-from edgewright.host.predictors.linear import LatencyPredictor
-from edgewright.host.profiling.records import Measurement
-from edgewright.host.profiling.verifications import VerificationRecord
+from edgewright.errors import InputError
+from edgewright.gates import GateSpace, Layer, Site
+from edgewright.predictors.evaluation import PredictorReport, evaluate, noise_floor
+from edgewright.predictors.features import FeatureMap
+from edgewright.predictors.fitting import CostPredictors, fit_predictors
+from edgewright.predictors.linear import LatencyPredictor
+from edgewright.profiling.records import Measurement
+from edgewright.profiling.verifications import VerificationRecord
 
 Layers = tuple[Layer, ...]
 

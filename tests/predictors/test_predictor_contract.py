@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgewright.host.errors import InputError
-from edgewright.host.gates import GateSpace, Layer
-from edgewright.host.predictors.features import FeatureSet
-from edgewright.host.predictors.linear import CostPredictor, LatencyPredictor, MemoryPredictor
+from edgewright.errors import InputError
+from edgewright.gates import GateSpace, Layer
+from edgewright.predictors.features import FeatureSet
+from edgewright.predictors.linear import CostPredictor, LatencyPredictor, MemoryPredictor
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgewright.host.gates import GateSpace, Layer
-from edgewright.host.predictors.correction import correct
-from edgewright.host.predictors.sentinels import USUAL, sentinel_interval
-from edgewright.host.profiling.records import Record
+from edgewright.gates import GateSpace, Layer
+from edgewright.predictors.correction import correct
+from edgewright.predictors.sentinels import USUAL, sentinel_interval
+from edgewright.profiling.records import Record
 
 Layers = tuple[Layer, ...]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from edgewright.host.errors import InputError
-from edgewright.host.predictors.drift import running_median
-from edgewright.host.predictors.drifting import DriftingPredictor
-from edgewright.host.predictors.judging import judge
-from edgewright.host.predictors.tables import FeatureTable
+from edgewright.errors import InputError
+from edgewright.predictors.drift import running_median
+from edgewright.predictors.drifting import DriftingPredictor
+from edgewright.predictors.judging import judge
+from edgewright.predictors.tables import FeatureTable
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 

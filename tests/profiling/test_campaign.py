@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgewright.host.errors import DeviceError, InputError, MeasurementError
-from edgewright.host.gates import GateSpace, Site
-from edgewright.host.profiling.campaign import run_campaign
-from edgewright.host.profiling.plan import Campaign, PlanOptions, make_plan
-from edgewright.host.profiling.progress import CampaignInterrupted, Progress
-from edgewright.host.profiling.store import Store
+from edgewright.errors import DeviceError, InputError, MeasurementError
+from edgewright.gates import GateSpace, Site
+from edgewright.profiling.campaign import run_campaign
+from edgewright.profiling.plan import Campaign, PlanOptions, make_plan
+from edgewright.profiling.progress import CampaignInterrupted, Progress
+from edgewright.profiling.store import Store
 
 Begin = Callable[..., Campaign]
 
@@ -28,8 +28,8 @@ SLOW_CAMPAIGN = """
 import sys, time
 sys.path.insert(0, sys.argv[2])
 import conftest
-from edgewright.host.profiling.campaign import run_campaign
-from edgewright.host.profiling.store import Store
+from edgewright.profiling.campaign import run_campaign
+from edgewright.profiling.store import Store
 
 with Store.open(sys.argv[1]) as store:
     campaign = store.campaigns()[0] if store.campaigns() else conftest.new_campaign(store)

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgewright.device_agent.timing import TimingProtocol
-from edgewright.host.devices import open_session
-from edgewright.host.devices.registry import LOCAL
-from edgewright.host.gates import GateSpace, Layer
-from edgewright.host.predictors.evaluation import evaluate
-from edgewright.host.predictors.fitting import fit_predictors
-from edgewright.host.profiling.campaign import begin_campaign, run_campaign
-from edgewright.host.profiling.plan import PlanOptions, make_plan
-from edgewright.host.profiling.progress import CampaignSummary
-from edgewright.host.profiling.records import Record
-from edgewright.host.profiling.store import Store
+from edgewright.devices import open_session
+from edgewright.devices.registry import LOCAL
+from edgewright.gates import GateSpace, Layer
+from edgewright.predictors.evaluation import evaluate
+from edgewright.predictors.fitting import fit_predictors
+from edgewright.profiling.campaign import begin_campaign, run_campaign
+from edgewright.profiling.plan import PlanOptions, make_plan
+from edgewright.profiling.progress import CampaignSummary
+from edgewright.profiling.records import Record
+from edgewright.profiling.store import Store
 
 OPTIONS = PlanOptions(30, sentinel_every=15)
 
@@ -34,7 +34,7 @@ def supernet() -> Supernet:
     import torch
     from edgewright.converters.build import build_template
     from edgewright.device_agent.template import TemplateSite
-    from edgewright.host.supernet.supernet import modularize
+    from edgewright.supernet.supernet import modularize
     from torch import nn
 
     torch.set_num_threads(1)

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgewright.host.errors import InputError
-from edgewright.host.gates import GateSpace, Site
-from edgewright.host.profiling.plan import PlanOptions, make_plan
+from edgewright.errors import InputError
+from edgewright.gates import GateSpace, Site
+from edgewright.profiling.plan import PlanOptions, make_plan
 
 WIDE = GateSpace(tuple(Site(f"s{i}", width) for i, width in enumerate([16, 24, 32, 64, 64])))
 DIGEST = """
-from edgewright.host.gates import GateSpace, Site
-from edgewright.host.profiling.plan import PlanOptions, make_plan
+from edgewright.gates import GateSpace, Site
+from edgewright.profiling.plan import PlanOptions, make_plan
 space = GateSpace(tuple(Site(f"s{i}", width) for i, width in enumerate([16, 24, 32, 64, 64])))
 print(make_plan(space, PlanOptions(50, seed=4)).digest)
 """

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgewright.host.errors import InputError
-from edgewright.host.files import sha256_of
-from edgewright.host.gates import GateSpace
-from edgewright.host.profiling.campaign import begin_campaign, run_campaign
-from edgewright.host.profiling.fleet import check_identical, check_names, fleet_records
-from edgewright.host.profiling.plan import PlanOptions, make_plan
-from edgewright.host.profiling.store import Store
+from edgewright.errors import InputError
+from edgewright.files import sha256_of
+from edgewright.gates import GateSpace
+from edgewright.profiling.campaign import begin_campaign, run_campaign
+from edgewright.profiling.fleet import check_identical, check_names, fleet_records
+from edgewright.profiling.plan import PlanOptions, make_plan
+from edgewright.profiling.store import Store
 
 FLEET = ("left", "middle", "right")
 FACTS = {"model": "Board", "soc": "x", "machine": "aarch64", "cores": 4, "runtime": "ai-edge-litert"}

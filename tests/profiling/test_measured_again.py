@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgewright.host.errors import DeviceError
-from edgewright.host.gates import GateSpace
-from edgewright.host.profiling.campaign import run_campaign
-from edgewright.host.profiling.plan import Campaign, PlanOptions, make_plan
-from edgewright.host.profiling.store import Store
+from edgewright.errors import DeviceError
+from edgewright.gates import GateSpace
+from edgewright.profiling.campaign import run_campaign
+from edgewright.profiling.plan import Campaign, PlanOptions, make_plan
+from edgewright.profiling.store import Store
 
 Begin = Callable[..., Campaign]
 LATE_MS, CALM_MS = 77.0, 5.0

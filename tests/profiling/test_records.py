@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from edgewright.device_agent.timing import TimingProtocol
-from edgewright.host.errors import InputError, MeasurementError
-from edgewright.host.profiling.records import Failure, Measurement, Record
+from edgewright.errors import InputError, MeasurementError
+from edgewright.profiling.records import Failure, Measurement, Record
 
 REPLY = {"samples_ms": [3.0, 1.0, 2.0, 9.0], "memory_mib": 1.5, "memory_method": "mallinfo2", "n_warmup": 5,
          "settled": True, "load_ms": 0.4, "size_bytes": 900, "child_ms": 20.0, "emit_ms": 0.7,

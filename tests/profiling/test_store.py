@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgewright.host.errors import InputError, StorageError
-from edgewright.host.gates import GateSpace
-from edgewright.host.profiling.campaign import run_campaign
-from edgewright.host.profiling.plan import Campaign, PlanOptions, make_plan
-from edgewright.host.profiling.records import Failure, Measurement, Record
-from edgewright.host.profiling.store import Store
-from edgewright.host.profiling.verifications import VerificationRecord
+from edgewright.errors import InputError, StorageError
+from edgewright.gates import GateSpace
+from edgewright.profiling.campaign import run_campaign
+from edgewright.profiling.plan import Campaign, PlanOptions, make_plan
+from edgewright.profiling.records import Failure, Measurement, Record
+from edgewright.profiling.store import Store
+from edgewright.profiling.verifications import VerificationRecord
 
 from tests.profiling.conftest import OPTIONS, PROTOCOL, SPACE
 
@@ -191,8 +191,8 @@ def test_a_file_size_limit_of_the_system_is_a_sentence(store_path: Path) -> None
     """The same from outside: the system itself refuses to let the file grow."""
     code = (
         "import resource, sys\n"
-        "from edgewright.host.errors import StorageError\n"
-        "from edgewright.host.profiling.store import Store\n"
+        "from edgewright.errors import StorageError\n"
+        "from edgewright.profiling.store import Store\n"
         "store = Store.open(sys.argv[1])\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))\n"
         "try:\n"
@@ -217,7 +217,7 @@ def test_a_folder_that_cannot_be_made_or_opened(tmp_path: Path) -> None:
 
 def test_a_locked_store_says_so(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Store.open(store_path).close()
-    monkeypatch.setattr("edgewright.host.profiling.store._BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("edgewright.profiling.store._BUSY_TIMEOUT_S", 0.05)
     holder = sqlite3.connect(store_path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     with Store.open(store_path) as store, pytest.raises(StorageError, match="locked; another process is writing"):
@@ -236,7 +236,7 @@ def test_an_empty_file_becomes_a_store(store_path: Path) -> None:
 
 def test_profiling_loads_without_the_heavy_libraries() -> None:
     code = (
-        "import sys, edgewright.host.profiling.campaign\n"
+        "import sys, edgewright.profiling.campaign\n"
         "print([name for name in ('torch', 'sklearn', 'pandas', 'scipy') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

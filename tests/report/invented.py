@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from edgewright.host.predictors.drift import Stretch
-from edgewright.host.report.page_data import (
+from edgewright.predictors.drift import Stretch
+from edgewright.report.page_data import (
     CampaignVerdict,
     Drift,
     Front,

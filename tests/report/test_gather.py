@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgewright.host.customize.preparation import campaign_with_records
-from edgewright.host.profiling.store import Store
-from edgewright.host.report.gather import gather, page_data
-from edgewright.host.report.page import render
-from edgewright.host.search.pareto import ParetoPoint, pareto_front
-from edgewright.host.tasks import numvqa
-from edgewright.host.workspace import Workspace
+from edgewright.customize.preparation import campaign_with_records
+from edgewright.profiling.store import Store
+from edgewright.report.gather import gather, page_data
+from edgewright.report.page import render
+from edgewright.search.pareto import ParetoPoint, pareto_front
+from edgewright.tasks import numvqa
+from edgewright.workspace import Workspace
 
 
 def test_a_real_campaign_gives_every_part(profiled: Any, trained: Any, template: Any) -> None:

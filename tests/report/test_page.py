@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgewright.host.errors import InputError
-from edgewright.host.report.page import render
-from edgewright.host.report.page_data import CampaignVerdict, Learning
-from edgewright.host.report.pictures import pictures
+from edgewright.errors import InputError
+from edgewright.report.page import render
+from edgewright.report.page_data import CampaignVerdict, Learning
+from edgewright.report.pictures import pictures
 
 from tests.report.browser import needs_chromium, open_page
 from tests.report.invented import N, page_data

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgewright.host.report.page import render
-from edgewright.host.report.page_data import GateShares
+from edgewright.report.page import render
+from edgewright.report.page_data import GateShares
 
 from tests.report.browser import needs_chromium
 from tests.report.devtools import Browser

@@ -1,16 +1,16 @@
 from dataclasses import replace
 from pathlib import Path
 
+from edgewright.assembler.request import Request
 from edgewright.converters.precision import Precision
-from edgewright.host.assembler.request import Request
-from edgewright.host.customize.artifact import Artifact
-from edgewright.host.customize.scenario import Scenario
-from edgewright.host.customize.verification import Verification
-from edgewright.host.gates import GateSpace, Site
-from edgewright.host.report.verdict import verdict_rows
-from edgewright.host.search.algorithm1 import Candidate
-from edgewright.host.search.budget import Budget, Cost, Estimate
-from edgewright.host.tasks import numvqa
+from edgewright.customize.artifact import Artifact
+from edgewright.customize.scenario import Scenario
+from edgewright.customize.verification import Verification
+from edgewright.gates import GateSpace, Site
+from edgewright.report.verdict import verdict_rows
+from edgewright.search.algorithm1 import Candidate
+from edgewright.search.budget import Budget, Cost, Estimate
+from edgewright.tasks import numvqa
 
 
 def test_a_verdict_holds_what_was_asked_predicted_and_measured():

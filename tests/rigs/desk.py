@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from edgewright.host.devices.registry import parse_uri
-from edgewright.host.devices.ssh import SshTransport, connect_ssh
-from edgewright.host.errors import DeviceError
+from edgewright.devices.registry import parse_uri
+from edgewright.devices.ssh import SshTransport, connect_ssh
+from edgewright.errors import DeviceError
 
 from tests.rigs.sshd import SshdRig
 

@@ -1,10 +1,10 @@
 import pytest
 import torch
-from edgewright.host.assembler.assembler import Assembler, AssemblerConfig
-from edgewright.host.gates import GateSpace, Site
-from edgewright.host.search.algorithm1 import ask_all_limits
-from edgewright.host.search.budget import Budget, Cost, Estimate
-from edgewright.host.tasks import numvqa
+from edgewright.assembler.assembler import Assembler, AssemblerConfig
+from edgewright.gates import GateSpace, Site
+from edgewright.search.algorithm1 import ask_all_limits
+from edgewright.search.budget import Budget, Cost, Estimate
+from edgewright.tasks import numvqa
 
 SPACE = GateSpace((Site("a", 30), Site("b", 70)))
 

@@ -1,8 +1,8 @@
 import math
 
 import pytest
-from edgewright.host.errors import InputError
-from edgewright.host.search.budget import Budget, Cost
+from edgewright.errors import InputError
+from edgewright.search.budget import Budget, Cost
 
 
 @pytest.mark.parametrize("value", [math.nan, 0.0, -3.0, math.inf])

@@ -4,13 +4,13 @@ import itertools
 
 import numpy as np
 import pytest
-from edgewright.host.assembler.request import Request
-from edgewright.host.errors import InputError
-from edgewright.host.gates import Gates, GateSpace, Site
-from edgewright.host.search.algorithm1 import Candidate, Candidates
-from edgewright.host.search.budget import Budget, Cost, Estimate
-from edgewright.host.search.fill import allowed_by, fill, value_of_modules
-from edgewright.host.tasks import numvqa
+from edgewright.assembler.request import Request
+from edgewright.errors import InputError
+from edgewright.gates import Gates, GateSpace, Site
+from edgewright.search.algorithm1 import Candidate, Candidates
+from edgewright.search.budget import Budget, Cost, Estimate
+from edgewright.search.fill import allowed_by, fill, value_of_modules
+from edgewright.tasks import numvqa
 
 SPACE = GateSpace((Site("a", 4), Site("b", 3), Site("c", 5)))
 ALL = np.ones(SPACE.total, bool)

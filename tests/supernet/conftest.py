@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 import timm
 import torch
-from edgewright.host.supernet.supernet import Supernet, modularize
+from edgewright.supernet.supernet import Supernet, modularize
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 

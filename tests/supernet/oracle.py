@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch_pruning
-from edgewright.host.supernet.plan import SitePlan
+from edgewright.supernet.plan import SitePlan
 from torch import Tensor, nn
 
 Element = tuple[str, int, int]  # tensor, axis, index on it

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from edgewright.host.errors import InputError
-from edgewright.host.supernet.backbones import build_backbone
-from edgewright.host.supernet.detector import Head, build_detector, new_score
-from edgewright.host.supernet.supernet import modularize
-from edgewright.host.tasks.boxes import Grid, decode
+from edgewright.errors import InputError
+from edgewright.supernet.backbones import build_backbone
+from edgewright.supernet.detector import Head, build_detector, new_score
+from edgewright.supernet.supernet import modularize
+from edgewright.tasks.boxes import Grid, decode
 
 from tests.supernet.conftest import randomise
 

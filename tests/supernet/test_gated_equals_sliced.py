@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from edgewright.host.gates import Gates
-from edgewright.host.supernet.gating import GateHook
+from edgewright.gates import Gates
+from edgewright.supernet.gating import GateHook
 from torch import Tensor, nn
 
 Case = Any  # of conftest: the supernet, an input and a name

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from edgewright.host.errors import InputError
-from edgewright.host.gates import GateSpace, Site
-from edgewright.host.supernet.gating import GateHook
-from edgewright.host.supernet.supernet import Supernet, modularize
+from edgewright.errors import InputError
+from edgewright.gates import GateSpace, Site
+from edgewright.supernet.gating import GateHook
+from edgewright.supernet.supernet import Supernet, modularize
 from torch import Tensor, nn
 
 Case = Any

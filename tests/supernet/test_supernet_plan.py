@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import timm
 import torch
-from edgewright.host.errors import InputError
-from edgewright.host.gates import Layer
-from edgewright.host.supernet.analysis import analyse
-from edgewright.host.supernet.plan import SupernetPlan
-from edgewright.host.supernet.supernet import Supernet, modularize, summarise
+from edgewright.errors import InputError
+from edgewright.gates import Layer
+from edgewright.supernet.analysis import analyse
+from edgewright.supernet.plan import SupernetPlan
+from edgewright.supernet.supernet import Supernet, modularize, summarise
 from torch import Tensor, nn
 
 Case = Any

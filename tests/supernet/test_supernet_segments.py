@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from edgewright.host.errors import InputError
-from edgewright.host.gates import Layer
-from edgewright.host.supernet.plan import SitePlan, SupernetPlan, TensorSlice
-from edgewright.host.supernet.supernet import Supernet, modularize, subnet_macs
+from edgewright.errors import InputError
+from edgewright.gates import Layer
+from edgewright.supernet.plan import SitePlan, SupernetPlan, TensorSlice
+from edgewright.supernet.supernet import Supernet, modularize, subnet_macs
 from torch import Tensor, nn
 
 X = torch.randn(3, 3, 4, 4, generator=torch.Generator().manual_seed(0))  # (B, C, H, W)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from edgewright.host.errors import InputError
-from edgewright.host.supernet.selfcheck import COMBINATION, VACUOUS
-from edgewright.host.supernet.supernet import Supernet, modularize
+from edgewright.errors import InputError
+from edgewright.supernet.selfcheck import COMBINATION, VACUOUS
+from edgewright.supernet.supernet import Supernet, modularize
 from torch import Tensor, nn
 
 X = torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))

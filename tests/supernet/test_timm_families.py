@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import timm
 import torch
-from edgewright.host.errors import InputError
-from edgewright.host.supernet.extraction import Extractor
-from edgewright.host.supernet.plan import SitePlan, SupernetPlan
-from edgewright.host.supernet.sites import Policy
-from edgewright.host.supernet.supernet import Supernet, find_plan, modularize
+from edgewright.errors import InputError
+from edgewright.supernet.extraction import Extractor
+from edgewright.supernet.plan import SitePlan, SupernetPlan
+from edgewright.supernet.sites import Policy
+from edgewright.supernet.supernet import Supernet, find_plan, modularize
 from torch import Tensor, nn
 
 from tests.supernet.conftest import randomise

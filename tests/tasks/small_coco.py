@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edgewright.host.tasks.coco import CocoFolder
-from edgewright.host.tasks.coco_masks import encode_mask
+from edgewright.tasks.coco import CocoFolder
+from edgewright.tasks.coco_masks import encode_mask
 from PIL import Image
 
 SPLIT = "val2017"

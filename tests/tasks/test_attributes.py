@@ -1,7 +1,7 @@
 import pytest
-from edgewright.host.errors import InputError
-from edgewright.host.tasks import AttributeSpace
-from edgewright.host.tasks.numvqa import SPACE
+from edgewright.errors import InputError
+from edgewright.tasks import AttributeSpace
+from edgewright.tasks.numvqa import SPACE
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 import pytest
-from edgewright.host.errors import InputError
-from edgewright.host.tasks import AttributeSpace, attrod
-from edgewright.host.tasks.attrod import COCO_CATEGORIES, DIGIT_CATEGORIES, Query, attrod_space
-from edgewright.host.tasks.coco import DetectionObject
+from edgewright.errors import InputError
+from edgewright.tasks import AttributeSpace, attrod
+from edgewright.tasks.attrod import COCO_CATEGORIES, DIGIT_CATEGORIES, Query, attrod_space
+from edgewright.tasks.coco import DetectionObject
 
 DIGITS, COCO = attrod_space(DIGIT_CATEGORIES), attrod_space(COCO_CATEGORIES)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from edgewright.host.errors import InputError
-from edgewright.host.tasks.boxes import Grid, decode
+from edgewright.errors import InputError
+from edgewright.tasks.boxes import Grid, decode
 
 GRID = Grid(16, (4, 8))  # 4 x 4 places, then 2 x 2
 SURE, EMPTY = 5.0, -9.0

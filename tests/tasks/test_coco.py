@@ -2,9 +2,9 @@ import json
 
 import numpy as np
 import pytest
-from edgewright.host.errors import InputError
-from edgewright.host.tasks.coco import CocoFile, CocoFolder, DetectionObject, detection_set, splits
-from edgewright.host.tasks.coco_masks import encode_mask, object_mask
+from edgewright.errors import InputError
+from edgewright.tasks.coco import CocoFile, CocoFolder, DetectionObject, detection_set, splits
+from edgewright.tasks.coco_masks import encode_mask, object_mask
 
 from tests.tasks.small_coco import N_IMAGES, SPLIT, change, name
 
@@ -169,7 +169,7 @@ def test_a_segmentation_that_makes_no_sense_falls_back_to_the_box(place, segment
 
 def test_compressed_run_lengths_are_pycocotools_own():
     """Random masks of many run lengths, decoded by both."""
-    from edgewright.host.tasks.coco_masks import _unpacked
+    from edgewright.tasks.coco_masks import _unpacked
     from pycocotools import mask as rle
 
     for seed in range(20):

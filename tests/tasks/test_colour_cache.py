@@ -1,11 +1,11 @@
 import json
 
 import pytest
-from edgewright.host.errors import InputError
-from edgewright.host.tasks import colour_cache
-from edgewright.host.tasks.coco import CocoFile
-from edgewright.host.tasks.colour_cache import annotate, annotated_set, cache_path
-from edgewright.host.tasks.colours import PixelColours
+from edgewright.errors import InputError
+from edgewright.tasks import colour_cache
+from edgewright.tasks.coco import CocoFile
+from edgewright.tasks.colour_cache import annotate, annotated_set, cache_path
+from edgewright.tasks.colours import PixelColours
 
 from tests.tasks.small_coco import name
 

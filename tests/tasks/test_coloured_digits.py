@@ -7,12 +7,12 @@ import subprocess
 import sys
 
 import pytest
-from edgewright.host.errors import InputError
-from edgewright.host.tasks import coloured_digits
-from edgewright.host.tasks.coco import CocoFile, DetectionImage, detection_set
-from edgewright.host.tasks.coloured_digits import DigitSet, write_digit_set
-from edgewright.host.tasks.digits import load_digits
-from edgewright.host.tasks.pictures import load_square
+from edgewright.errors import InputError
+from edgewright.tasks import coloured_digits
+from edgewright.tasks.coco import CocoFile, DetectionImage, detection_set
+from edgewright.tasks.coloured_digits import DigitSet, write_digit_set
+from edgewright.tasks.digits import load_digits
+from edgewright.tasks.pictures import load_square
 
 SET = DigitSet("train", 24, side=64, seed=5, crowd_share=0.3)
 
@@ -98,7 +98,7 @@ KILLED = """
 import io, os, pickle, signal, sys
 from pathlib import Path
 from PIL import Image
-from edgewright.host.tasks import coloured_digits
+from edgewright.tasks import coloured_digits
 
 save = Image.Image.save
 

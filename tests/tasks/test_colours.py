@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from edgewright.host.tasks import colours
-from edgewright.host.tasks.attrod import COLOUR_WORDS, COLOURS
-from edgewright.host.tasks.colours import PixelColours, group_of, lab_to_srgb, srgb_to_lab
+from edgewright.tasks import colours
+from edgewright.tasks.attrod import COLOUR_WORDS, COLOURS
+from edgewright.tasks.colours import PixelColours, group_of, lab_to_srgb, srgb_to_lab
 from PIL import ImageColor
 
 

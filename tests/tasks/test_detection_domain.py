@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from edgewright.host.errors import InputError
-from edgewright.host.tasks.attrod import COLOURS, Query
-from edgewright.host.tasks.boxes import Grid
-from edgewright.host.tasks.detection import AttrOd
-from edgewright.host.tasks.squares import Squares
+from edgewright.errors import InputError
+from edgewright.tasks.attrod import COLOURS, Query
+from edgewright.tasks.boxes import Grid
+from edgewright.tasks.detection import AttrOd
+from edgewright.tasks.squares import Squares
 
 CATEGORIES = ("bicycle", "car", "person")
 GRID = Grid(32, (8,))  # 4 x 4 places

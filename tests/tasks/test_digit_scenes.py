@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
-from edgewright.host.errors import InputError
-from edgewright.host.tasks import digit_scenes
-from edgewright.host.tasks.attrod import COLOURS, DIGIT_CATEGORIES
-from edgewright.host.tasks.colours import PixelColours, group_of
-from edgewright.host.tasks.digit_scenes import CATEGORIES, EVEN, NATURAL, Frequencies, draw_scene
-from edgewright.host.tasks.digits import Digits, load_digits
-from edgewright.host.tasks.textures import background
+from edgewright.errors import InputError
+from edgewright.tasks import digit_scenes
+from edgewright.tasks.attrod import COLOURS, DIGIT_CATEGORIES
+from edgewright.tasks.colours import PixelColours, group_of
+from edgewright.tasks.digit_scenes import CATEGORIES, EVEN, NATURAL, Frequencies, draw_scene
+from edgewright.tasks.digits import Digits, load_digits
+from edgewright.tasks.textures import background
 
 SIDE = 96
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from edgewright.host.errors import StorageError
-from edgewright.host.tasks.drawing import LabelledBox, draw_boxes, write_png
+from edgewright.errors import StorageError
+from edgewright.tasks.drawing import LabelledBox, draw_boxes, write_png
 from PIL import Image
 
 BLACK = np.zeros((600, 800, 3), np.uint8)

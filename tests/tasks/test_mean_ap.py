@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from edgewright.host.tasks.boxes import Detections
-from edgewright.host.tasks.mean_ap import Truth, mean_ap
+from edgewright.tasks.boxes import Detections
+from edgewright.tasks.mean_ap import Truth, mean_ap
 
 LEFT, RIGHT, BELOW = (0, 0, 10, 10), (20, 0, 30, 10), (0, 20, 10, 30)
 CAR, DOG = 0, 1

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from edgewright.host.errors import InputError
-from edgewright.host.tasks import numvqa
-from edgewright.host.tasks.digits import Digits, load_digits
-from edgewright.host.tasks.numvqa import Question
+from edgewright.errors import InputError
+from edgewright.tasks import numvqa
+from edgewright.tasks.digits import Digits, load_digits
+from edgewright.tasks.numvqa import Question
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,13 @@ from functools import cache, partial
 
 import numpy as np
 import pytest
-from edgewright.host.errors import InputError
-from edgewright.host.tasks import opening
-from edgewright.host.tasks.attrod import DIGIT_CATEGORIES
-from edgewright.host.tasks.boxes import Grid
-from edgewright.host.tasks.coco import CocoFile
-from edgewright.host.tasks.digits import load_digits
-from edgewright.host.tasks.opening import DataPlaces, open_domain
+from edgewright.errors import InputError
+from edgewright.tasks import opening
+from edgewright.tasks.attrod import DIGIT_CATEGORIES
+from edgewright.tasks.boxes import Grid
+from edgewright.tasks.coco import CocoFile
+from edgewright.tasks.digits import load_digits
+from edgewright.tasks.opening import DataPlaces, open_domain
 
 from tests.tasks.small_coco import N_IMAGES, name, write_small_coco
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from edgewright.host.errors import InputError
-from edgewright.host.tasks.coco import DetectionImage, DetectionObject
-from edgewright.host.tasks.pictures import PADDING, load_square, read_pixels
+from edgewright.errors import InputError
+from edgewright.tasks.coco import DetectionImage, DetectionObject
+from edgewright.tasks.pictures import PADDING, load_square, read_pixels
 from PIL import Image
 
 

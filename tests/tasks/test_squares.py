@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from edgewright.host.errors import InputError
-from edgewright.host.tasks.attrod import COLOURS, DIGIT_CATEGORIES, Query, attrod_space
-from edgewright.host.tasks.coco import CocoFile, detection_set
-from edgewright.host.tasks.coloured_digits import DigitSet, write_digit_set
-from edgewright.host.tasks.digits import load_digits
-from edgewright.host.tasks.pictures import load_square
-from edgewright.host.tasks.squares import load_squares
+from edgewright.errors import InputError
+from edgewright.tasks.attrod import COLOURS, DIGIT_CATEGORIES, Query, attrod_space
+from edgewright.tasks.coco import CocoFile, detection_set
+from edgewright.tasks.coloured_digits import DigitSet, write_digit_set
+from edgewright.tasks.digits import load_digits
+from edgewright.tasks.pictures import load_square
+from edgewright.tasks.squares import load_squares
 
 SIDE = 32  # of the squares; the images have 64
 SPACE = attrod_space(DIGIT_CATEGORIES)

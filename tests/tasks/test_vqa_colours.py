@@ -4,8 +4,8 @@ import sys
 
 import numpy as np
 import pytest
-from edgewright.host.errors import InputError
-from edgewright.host.tasks.vqa_colours import VqaColours, group_of_answer
+from edgewright.errors import InputError
+from edgewright.tasks.vqa_colours import VqaColours, group_of_answer
 
 PIXELS, MASK = np.zeros((30, 50, 3), np.uint8), np.ones((30, 50), bool)
 

@@ -5,13 +5,13 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
-from edgewright.host.tasks.attrod import COLOURS, Query, attrod_space, tasks
-from edgewright.host.tasks.boxes import Grid
-from edgewright.host.tasks.detection import AttrOd
-from edgewright.host.tasks.squares import Squares
-from edgewright.host.training.detection_batches import DetectionSource, augmented_tasks
-from edgewright.host.training.detection_objective import DetectionObjective
-from edgewright.host.training.recipe import Backbone, Recipe
+from edgewright.tasks.attrod import COLOURS, Query, attrod_space, tasks
+from edgewright.tasks.boxes import Grid
+from edgewright.tasks.detection import AttrOd
+from edgewright.tasks.squares import Squares
+from edgewright.training.detection_batches import DetectionSource, augmented_tasks
+from edgewright.training.detection_objective import DetectionObjective
+from edgewright.training.recipe import Backbone, Recipe
 
 CATEGORIES = ("bicycle", "car", "person")
 SPACE = attrod_space(CATEGORIES)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from edgewright.host.tasks.boxes import Grid
-from edgewright.host.training.detection_loss import assign, detection_loss
+from edgewright.tasks.boxes import Grid
+from edgewright.training.detection_loss import assign, detection_loss
 
 GRID = Grid(64, (8, 16))  # 8 x 8 places at 4, 12, ..., then 4 x 4 at 8, 24, ...
 N_PLACES, COARSE = 80, 64

@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from edgewright.host.errors import InputError
-from edgewright.host.training.recipe import ABLATIONS, Recipe
-from edgewright.host.training.recipe_files import load_recipe, recipe_path, shipped_recipes
+from edgewright.errors import InputError
+from edgewright.training.recipe import ABLATIONS, Recipe
+from edgewright.training.recipe_files import load_recipe, recipe_path, shipped_recipes
 
 
 @pytest.mark.parametrize("name", shipped_recipes())

@@ -2,18 +2,18 @@
 
 import numpy as np
 import pytest
-from edgewright.host.assembler.archive import TrainedSupernet
-from edgewright.host.assembler.request import Request
-from edgewright.host.shipped import shipped_supernet
-from edgewright.host.tasks.boxes import Grid
-from edgewright.host.tasks.coco import CocoFile, detection_set
-from edgewright.host.tasks.coloured_digits import DigitSet, write_digit_set
-from edgewright.host.tasks.detection import AttrOd
-from edgewright.host.tasks.digits import load_digits
-from edgewright.host.tasks.squares import load_squares
-from edgewright.host.training.evaluate import evaluate_tasks, gated_accuracy
-from edgewright.host.training.recipe import Recipe
-from edgewright.host.training.recipe_files import load_recipe
+from edgewright.assembler.archive import TrainedSupernet
+from edgewright.assembler.request import Request
+from edgewright.shipped import shipped_supernet
+from edgewright.tasks.boxes import Grid
+from edgewright.tasks.coco import CocoFile, detection_set
+from edgewright.tasks.coloured_digits import DigitSet, write_digit_set
+from edgewright.tasks.detection import AttrOd
+from edgewright.tasks.digits import load_digits
+from edgewright.tasks.squares import load_squares
+from edgewright.training.evaluate import evaluate_tasks, gated_accuracy
+from edgewright.training.recipe import Recipe
+from edgewright.training.recipe_files import load_recipe
 
 NAME = "attrod-digits"
 TASKS = ("digit-3", "digit-1, charcoal", "digit-3, crimson, lime", "digit-6, white", "digit-8, charcoal, crimson")

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from edgewright.host.assembler.archive import TrainedSupernet
-from edgewright.host.shipped import shipped_supernet, shipped_supernets
-from edgewright.host.tasks import numvqa
-from edgewright.host.training.evaluate import evaluate_tasks, gated_accuracy
-from edgewright.host.training.recipe import Recipe
-from edgewright.host.training.recipe_files import load_recipe
+from edgewright.assembler.archive import TrainedSupernet
+from edgewright.shipped import shipped_supernet, shipped_supernets
+from edgewright.tasks import numvqa
+from edgewright.training.evaluate import evaluate_tasks, gated_accuracy
+from edgewright.training.recipe import Recipe
+from edgewright.training.recipe_files import load_recipe
 
 TRAINED_AT_20 = {"numvqa-resnet": 0.97, "numvqa-vit": 0.95, "numvqa-mobilenet": 0.95}
 HELD_OUT_AT_20 = {"numvqa-resnet": 0.95, "numvqa-vit": 0.92, "numvqa-mobilenet": 0.92}
@@ -43,7 +43,7 @@ def test_every_subnet_keeps_its_limit(rows):
 
 def test_the_gates_carry_the_task(trained, domain):
     """One task's gates on another task's images are about as good as guessing: nothing else tells the network."""
-    from edgewright.host.assembler.request import Request
+    from edgewright.assembler.request import Request
 
     (gates,) = trained.assembler.assemble([Request(numvqa.SPACE.parse("has 3"), 0.2)])
     other = domain.examples(numvqa.SPACE.parse("only two odd"), "test", 200, np.random.default_rng(0))

@@ -5,16 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from edgewright.host.errors import InputError
-from edgewright.host.supernet.backbones import build_backbone
-from edgewright.host.tasks import numvqa
-from edgewright.host.training import single
-from edgewright.host.training.evaluate import model_score
-from edgewright.host.training.numvqa_batches import NumVqaSource
-from edgewright.host.training.numvqa_objective import NumVqaObjective
-from edgewright.host.training.pruning import macs_of, pruned, with_new_head
-from edgewright.host.training.recipe_files import load_recipe
-from edgewright.host.training.single import Quality, UntilFlat, fit_all, fit_task
+from edgewright.errors import InputError
+from edgewright.supernet.backbones import build_backbone
+from edgewright.tasks import numvqa
+from edgewright.training import single
+from edgewright.training.evaluate import model_score
+from edgewright.training.numvqa_batches import NumVqaSource
+from edgewright.training.numvqa_objective import NumVqaObjective
+from edgewright.training.pruning import macs_of, pruned, with_new_head
+from edgewright.training.recipe_files import load_recipe
+from edgewright.training.single import Quality, UntilFlat, fit_all, fit_task
 
 RECIPE = replace(load_recipe("numvqa-resnet"), batch_size=32, precision="float32")
 TASK = numvqa.SPACE.parse("has 0")

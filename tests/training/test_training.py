@@ -7,20 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from edgewright.host.assembler.archive import TrainedSupernet
-from edgewright.host.assembler.assembler import Assembler
-from edgewright.host.errors import InputError
-from edgewright.host.tasks import numvqa
-from edgewright.host.training import run
-from edgewright.host.training.augment import Variation, vary_digits
-from edgewright.host.training.numvqa_batches import NumVqaSource, augmented_questions
-from edgewright.host.training.numvqa_objective import NumVqaObjective
-from edgewright.host.training.recipe import Backbone, Recipe
-from edgewright.host.training.recipe_files import load_recipe
-from edgewright.host.training.schedule import one_cycle, ramp
-from edgewright.host.training.stages import JointLoss, JointNoise
-from edgewright.host.training.train import _new_supernet, train
-from edgewright.host.training.workers import Workers
+from edgewright.assembler.archive import TrainedSupernet
+from edgewright.assembler.assembler import Assembler
+from edgewright.errors import InputError
+from edgewright.tasks import numvqa
+from edgewright.training import run
+from edgewright.training.augment import Variation, vary_digits
+from edgewright.training.numvqa_batches import NumVqaSource, augmented_questions
+from edgewright.training.numvqa_objective import NumVqaObjective
+from edgewright.training.recipe import Backbone, Recipe
+from edgewright.training.recipe_files import load_recipe
+from edgewright.training.schedule import one_cycle, ramp
+from edgewright.training.stages import JointLoss, JointNoise
+from edgewright.training.train import _new_supernet, train
+from edgewright.training.workers import Workers
 
 TINY = Recipe(
     name="tiny",

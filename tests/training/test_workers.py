@@ -7,9 +7,9 @@ import sys
 
 import pytest
 import torch
-from edgewright.host.assembler.archive import TrainedSupernet
-from edgewright.host.errors import InputError
-from edgewright.host.training.workers import Workers, joined
+from edgewright.assembler.archive import TrainedSupernet
+from edgewright.errors import InputError
+from edgewright.training.workers import Workers, joined
 
 RECIPE = """
 name = "tiny"
@@ -38,7 +38,7 @@ def train(folder, *launcher):
     recipe, out = folder / "tiny.toml", folder / "out"
     folder.mkdir()
     recipe.write_text(RECIPE)
-    program = [sys.executable, *launcher, "-m", "edgewright.host.cli"]
+    program = [sys.executable, *launcher, "-m", "edgewright.cli"]
     done = subprocess.run(
         [*program, "train", recipe, "--out", out, "--json"],
         capture_output=True, text=True, timeout=300, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
