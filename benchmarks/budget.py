@@ -19,29 +19,29 @@ from typing import Any
 
 import numpy as np
 from edgewright.assembler.archive import TrainedSupernet
-from edgewright.customize.flow import Customizer
-from edgewright.customize.preparation import (
+from edgewright.costs import Budget, Cost, CostModel
+from edgewright.customize.algorithm1 import Candidate
+from edgewright.customize.customizer import Customizer
+from edgewright.customize.scenario import Scenario
+from edgewright.customize.templates import load_or_build
+from edgewright.data.digits import load_digits
+from edgewright.delivery.verification import verification_record
+from edgewright.device_agent.timing import TimingProtocol
+from edgewright.devices.connect import open_session
+from edgewright.devices.registry import Registry
+from edgewright.domains.numvqa import domain as numvqa
+from edgewright.errors import BudgetError
+from edgewright.profiling.plan import PlanOptions
+from edgewright.profiling.records import Measurement
+from edgewright.profiling.store.store import Store
+from edgewright.shipped import shipped_supernet
+from edgewright.workbench.profiles import (
     campaign_records,
     cost_model,
     fit_to,
     profile_device,
     template_sha256,
 )
-from edgewright.customize.scenario import Scenario
-from edgewright.customize.templates import load_or_build
-from edgewright.customize.verification import verification_record
-from edgewright.device_agent.timing import TimingProtocol
-from edgewright.devices.connect import open_session
-from edgewright.devices.registry import Registry
-from edgewright.errors import BudgetError
-from edgewright.profiling.plan import PlanOptions
-from edgewright.profiling.records import Measurement
-from edgewright.profiling.store import Store
-from edgewright.search.algorithm1 import Candidate
-from edgewright.search.budget import Budget, Cost, CostModel
-from edgewright.shipped import shipped_supernet
-from edgewright.tasks import numvqa
-from edgewright.tasks.digits import load_digits
 
 
 def scenarios(predict: CostModel, trained: TrainedSupernet, n: int, seed: int) -> list[Scenario]:

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 from edgewright.assembler.archive import TrainedSupernet
-from edgewright.customize.preparation import campaign_records, profile_device
 from edgewright.customize.templates import load_or_build
 from edgewright.device_agent.timing import TimingProtocol
 from edgewright.devices.connect import open_session
 from edgewright.devices.registry import Registry
 from edgewright.profiling.plan import PlanOptions
-from edgewright.profiling.store import Store
+from edgewright.profiling.store.store import Store
 from edgewright.shipped import shipped_supernet
+from edgewright.workbench.profiles import campaign_records, profile_device
 
 SUBNETS = 200
 

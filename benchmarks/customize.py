@@ -15,18 +15,18 @@ from statistics import median
 import torch
 from edgewright.assembler.archive import TrainedSupernet
 from edgewright.converters.torch_to_tflite import convert
-from edgewright.customize.flow import Customizer
-from edgewright.customize.preparation import campaign_records, cost_model, fit_to, profile_device
+from edgewright.costs import Budget
+from edgewright.customize.customizer import Customizer
 from edgewright.customize.templates import load_or_build
+from edgewright.data.digits import load_digits
 from edgewright.device_agent.timing import TimingProtocol
 from edgewright.devices.connect import open_session
 from edgewright.devices.registry import Registry
+from edgewright.domains.numvqa import domain as numvqa
 from edgewright.profiling.plan import PlanOptions
-from edgewright.profiling.store import Store
-from edgewright.search.budget import Budget
+from edgewright.profiling.store.store import Store
 from edgewright.shipped import shipped_supernet
-from edgewright.tasks import numvqa
-from edgewright.tasks.digits import load_digits
+from edgewright.workbench.profiles import campaign_records, cost_model, fit_to, profile_device
 
 ROUNDS = 7
 SUBNETS = 40

@@ -24,10 +24,10 @@ from typing import Any
 from edgewright.customize.templates import load_or_build
 from edgewright.device_agent.timing import TimingProtocol
 from edgewright.devices import Device, connect, open_session
-from edgewright.devices.deployment import deploy, remove_agent
+from edgewright.devices.deployment.deploy import deploy, remove_agent
 from edgewright.profiling.campaign import begin_campaign, run_campaign
 from edgewright.profiling.plan import PlanOptions
-from edgewright.profiling.store import Store
+from edgewright.profiling.store.store import Store
 
 from tests.rigs.client import ClientHome, RigUnavailable
 

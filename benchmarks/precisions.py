@@ -17,14 +17,15 @@ import numpy as np
 from edgewright.assembler.archive import TrainedSupernet
 from edgewright.assembler.request import Request
 from edgewright.converters.precision import Precision
-from edgewright.customize.quantization import Quantization
 from edgewright.customize.templates import load_or_build
-from edgewright.customize.verification import measure_model, median_latency_ms, verify
+from edgewright.data.digits import load_digits
+from edgewright.delivery.quantization import Quantization
+from edgewright.delivery.verification import measure_model, median_latency_ms, verify
 from edgewright.devices.connect import open_session
 from edgewright.devices.registry import Registry
+from edgewright.domains.numvqa import domain as numvqa
 from edgewright.shipped import shipped_supernet
-from edgewright.tasks import Task, numvqa
-from edgewright.tasks.digits import load_digits
+from edgewright.tasks import Task
 
 TASKS = ("only two even", "has 3", "only four odd")
 LIMIT = 0.25

@@ -25,20 +25,20 @@ import numpy as np
 import torch
 from edgewright.assembler.archive import TrainedSupernet
 from edgewright.converters.torch_to_tflite import convert
-from edgewright.customize.preparation import profile_device
 from edgewright.customize.templates import load_or_build
 from edgewright.device_agent.timing import TimingProtocol
 from edgewright.devices.connect import open_session
 from edgewright.devices.registry import Registry
-from edgewright.predictors.correction import correct, without_drift
-from edgewright.predictors.evaluation import noise_floor
+from edgewright.predictors.drift.correction import correct, without_drift
 from edgewright.predictors.fitting import fit_predictors, table, usable
+from edgewright.predictors.judging.report import noise_floor
 from edgewright.predictors.linear import LatencyPredictor
 from edgewright.profiling.plan import PlanOptions
 from edgewright.profiling.progress import Progress
 from edgewright.profiling.records import Record
-from edgewright.profiling.store import Store
+from edgewright.profiling.store.store import Store
 from edgewright.shipped import shipped_supernet
+from edgewright.workbench.profiles import profile_device
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 CONVERTED = 6

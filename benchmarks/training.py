@@ -15,16 +15,16 @@ from statistics import median, quantiles
 import torch
 import torch.nn.functional as F
 from edgewright.assembler.assembler import Assembler
+from edgewright.assembler.joint.recipe import Recipe
+from edgewright.assembler.joint.recipe_files import load_recipe
+from edgewright.assembler.joint.stages import JointLoss, JointNoise, random_gates
+from edgewright.data.digits import load_digits
+from edgewright.domains.numvqa import domain as numvqa
+from edgewright.domains.numvqa.batches import NumVqaBatch, NumVqaSource
+from edgewright.domains.numvqa.objective import NumVqaObjective
 from edgewright.supernet.backbones import build_backbone
 from edgewright.supernet.supernet import modularize
-from edgewright.tasks import numvqa
-from edgewright.tasks.digits import load_digits
-from edgewright.training.numvqa_batches import NumVqaBatch, NumVqaSource
-from edgewright.training.numvqa_objective import NumVqaObjective
-from edgewright.training.recipe import Recipe
-from edgewright.training.recipe_files import load_recipe
-from edgewright.training.stages import JointLoss, JointNoise, random_gates
-from edgewright.training.steps import step_rng
+from edgewright.training.rng import step_rng
 from torch import Tensor, nn
 
 ROUNDS = 15

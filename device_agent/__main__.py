@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from .blobs import BlobError
     from .link import HostLink
-    from .runtimes import TFLITE_RUNTIMES
+    from .runtimes.base import TFLITE_RUNTIMES
     from .server import Agent
 
     if options.runtime not in (None, *TFLITE_RUNTIMES):

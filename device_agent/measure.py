@@ -14,7 +14,7 @@ from .facts import health, health_marks
 from .frames import MAX_PAYLOAD_BYTES
 from .isolation import Outcome, Wait, WorkFailed, plain_wait, run_isolated
 from .memory import exhaustion_named, memory_gauge
-from .runtimes import LoadedModel, ModelLoadError, Runtime, TensorSpec
+from .runtimes.base import LoadedModel, ModelLoadError, Runtime, TensorSpec
 from .timing import TimingProtocol, time_runs
 
 _MIB = float(1 << 20)

@@ -52,11 +52,12 @@ from .fields import (
 from .frames import Frame, FrameError, LinkClosed
 from .isolation import Wait, plain_wait
 from .link import HostLink, request_id
+from .lock import Turns, TurnTaken
 from .measure import measure, run_batch
-from .runtimes import Runtime, RuntimeMissing, Runtimes
+from .runtimes.base import Runtime, RuntimeMissing
+from .runtimes.choice import Runtimes
 from .spool import Place, Spool, SpoolError, check_place
 from .timing import TimingProtocol
-from .turns import Turns, TurnTaken
 
 _TEMPLATES_KEPT = 2
 _MAX_SPOOLED = 1000

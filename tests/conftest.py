@@ -24,8 +24,8 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def domain():
     """NumVQA over the digits that come along: what the shipped supernets were trained for."""
-    from edgewright.tasks.digits import load_digits
-    from edgewright.tasks.numvqa import NumVqa
+    from edgewright.data.digits import load_digits
+    from edgewright.domains.numvqa.domain import NumVqa
 
     return NumVqa(load_digits())
 
@@ -54,12 +54,12 @@ def template(trained, workspace):
 @pytest.fixture(scope="session")
 def profiled(trained, template, workspace):
     """The workspace after a campaign of 30 subnets on this machine."""
-    from edgewright.customize.preparation import profile_device
     from edgewright.device_agent.timing import TimingProtocol
     from edgewright.devices.connect import open_session
     from edgewright.devices.registry import Registry
     from edgewright.profiling.plan import PlanOptions
-    from edgewright.profiling.store import Store
+    from edgewright.profiling.store.store import Store
+    from edgewright.workbench.profiles import profile_device
     from edgewright.workspace import Workspace
 
     device = Registry(workspace).get("local")

@@ -13,7 +13,7 @@ from ..workspace import Workspace
 from .output import Output
 
 if TYPE_CHECKING:
-    from ..devices.deployment import AgentStatus
+    from ..devices.deployment.deploy import AgentStatus
     from ..devices.transport import Transport
 
 
@@ -26,8 +26,8 @@ def deploy(
     as_json: bool,
 ) -> None:
     from ..devices.connect import own_python
-    from ..devices.deployment import DeployOptions
-    from ..devices.deployment import deploy as run
+    from ..devices.deployment.deploy import DeployOptions
+    from ..devices.deployment.deploy import deploy as run
     from ..devices.registry import Registry
 
     output, place = Output(as_json), Workspace.find(workspace)
@@ -64,7 +64,7 @@ def deploy(
 
 def status(device: str, workspace: Path | None, as_json: bool) -> None:
     from ..devices.connect import own_python
-    from ..devices.deployment import agent_status
+    from ..devices.deployment.deploy import agent_status
     from ..devices.registry import Registry
 
     output, place = Output(as_json), Workspace.find(workspace)
@@ -75,7 +75,7 @@ def status(device: str, workspace: Path | None, as_json: bool) -> None:
 
 
 def remove(device: str, workspace: Path | None, as_json: bool) -> None:
-    from ..devices.deployment import remove_agent
+    from ..devices.deployment.deploy import remove_agent
 
     output = Output(as_json)
     with reached(device, Workspace.find(workspace)) as transport:

@@ -47,7 +47,7 @@ class Backend:
 
         if self.binary is None:
             return open_session(device, place.root)
-        from ..devices.benchmark_model import BenchmarkModelSession
+        from ..devices.benchmark_model.session import BenchmarkModelSession
         from ..devices.connect import connect
 
         return BenchmarkModelSession(lambda: connect(device, place.root), device.name, self.binary, self.delegate)

@@ -11,7 +11,7 @@ from ..workspace import Workspace
 from .output import Output
 
 if TYPE_CHECKING:
-    from ..devices.session import AgentSession
+    from ..devices.session.agent_session import AgentSession
     from ..profiling.records import Measurement
     from .backend import Backend
 
@@ -29,7 +29,7 @@ def _with_serial(uri: str) -> str:
     """`adb://` alone means the only phone there is: its serial is written down, so that it stays this one."""
     if uri != "adb://":
         return uri
-    from ..devices.phones import choose_serial
+    from ..devices.adb.phones import choose_serial
 
     return f"adb://{choose_serial()}"
 
@@ -54,10 +54,10 @@ def remove(name: str, workspace: Path | None, as_json: bool) -> None:
 
 def check(name: str, workspace: Path | None, as_json: bool) -> None:
     from ..devices.connect import own_python
-    from ..devices.deployment import agent_status
-    from ..devices.device_report import missing
-    from ..devices.probe import probe_device
-    from ..devices.pythons import find_pythons
+    from ..devices.deployment.deploy import agent_status
+    from ..devices.probe.needs import missing
+    from ..devices.probe.probe import probe_device
+    from ..devices.probe.pythons import find_pythons
     from ..devices.registry import Registry
     from .agent import reached, status_json, status_rows
 
@@ -90,7 +90,7 @@ def measure(
     from edgewright.device_agent.timing import TimingProtocol
 
     from ..devices.registry import Registry
-    from ..devices.session import MeasureJob
+    from ..devices.session.agent_session import MeasureJob
     from ..errors import MeasurementError
     from ..profiling.records import Measurement
 

@@ -11,17 +11,17 @@ from .output import Output
 
 if TYPE_CHECKING:
     from ..assembler.archive import TrainedSupernet
+    from ..assembler.joint.recipe import Recipe
+    from ..domains.opening import DataPlaces
     from ..tasks.domain import TaskDomain
-    from ..tasks.opening import DataPlaces
-    from ..training.recipe import Recipe
 
 
 def domain_of(
     trained: TrainedSupernet, place: Workspace, output: Output, data: Path | None = None, mnist_dir: Path | None = None
 ) -> TaskDomain:
     """That of a trained supernet. Raises `InputError` where data are missing."""
-    from ..tasks.opening import open_domain
-    from ..training.recipe import Backbone
+    from ..assembler.joint.recipe import Backbone
+    from ..domains.opening import open_domain
 
     backbone = Backbone(**{**trained.facts["recipe"]["backbone"], "image_shape": trained.image_shape})
     categories = trained.tasks.groups[0].attributes
@@ -32,13 +32,13 @@ def recipe_domain(
     recipe: Recipe, place: Workspace, output: Output, data: Path | None = None, mnist_dir: Path | None = None
 ) -> TaskDomain:
     """That of a recipe. Raises `InputError` where data are missing."""
-    from ..tasks.opening import open_domain
+    from ..domains.opening import open_domain
 
     return open_domain(recipe.tasks, recipe.categories, recipe.backbone.grid, _places(place, output, data, mnist_dir))
 
 
 def _places(place: Workspace, output: Output, data: Path | None, mnist_dir: Path | None) -> DataPlaces:
-    from ..tasks.opening import DataPlaces
+    from ..domains.opening import DataPlaces
 
     return DataPlaces(
         mnist_dir, data, place.generated, place.squares, place.colours, output.say, _quarters(output.say)

@@ -40,8 +40,8 @@ def evaluate(
     if space not in SPACES:
         raise InputError(f"unknown task space {space!r}; there are: {', '.join(SPACES)}")
     from ..assembler.archive import TrainedSupernet
-    from ..evaluation.evaluate import evaluate as run
-    from ..evaluation.options import METHODS, Options, default_tasks
+    from ..evaluation.nn_factory.evaluate import evaluate as run
+    from ..evaluation.nn_factory.options import METHODS, Options, default_tasks
     from ..shipped import find_supernet, shipped_supernets
 
     output = Output(as_json)

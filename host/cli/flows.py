@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..search.budget import CONFIDENCE, Budget, check_confidence
+from ..costs import CONFIDENCE, Budget, check_confidence
 from ..workspace import Workspace
 from .devices import check_delivered_name
 from .output import Output
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from edgewright.converters.precision import Precision
 
+    from ..costs import CostModel
+    from ..customize.algorithm1 import Candidate
     from ..customize.artifact import Artifact
     from ..customize.scenario import Scenario
     from ..profiling.records import Measurement
-    from ..search.algorithm1 import Candidate
-    from ..search.budget import CostModel
     from ..tasks import Task
 
 
@@ -40,7 +40,7 @@ def customize(
     workspace: Path | None,
     as_json: bool,
 ) -> None:
-    from ..customize.quantization import parse_precision
+    from ..delivery.quantization import parse_precision
     from ..devices.registry import Registry
 
     numbers = parse_precision(precision)
@@ -60,7 +60,7 @@ def customize(
 
 def quickstart(task: str, subnets: int, out: Path, workspace: Path | None, as_json: bool) -> None:
     started = time.monotonic()
-    from ..customize.quantization import parse_precision
+    from ..delivery.quantization import parse_precision
 
     output, place = Output(as_json), Workspace.find(workspace)
     output.say("1/4  supernet and template")
@@ -115,7 +115,7 @@ class _Flow:
 
         from ..devices.connect import open_session
         from ..devices.registry import Registry
-        from ..profiling.store import Store
+        from ..profiling.store.store import Store
 
         stack = ExitStack()
         self.store = stack.enter_context(Store.open(self.place.store))
@@ -123,7 +123,7 @@ class _Flow:
         return stack
 
     def records(self) -> list[Any]:
-        from ..customize.preparation import campaign_records
+        from ..workbench.profiles import campaign_records
 
         return campaign_records(self.store, self.device, self.profiled)
 
@@ -133,7 +133,7 @@ class _Flow:
 
     def ensure_records(self) -> None:
         """A device that was never profiled gets a short campaign first."""
-        from ..customize.preparation import SHORT_CAMPAIGN
+        from ..workbench.profiles import SHORT_CAMPAIGN
 
         if not self.records():
             longer = profile_command(self.device, self.precision, self.supernet)
@@ -145,7 +145,7 @@ class _Flow:
 
     def measure_full(self) -> float:
         """Median latency of the full supernet, now."""
-        from ..customize.verification import measure_model, median_latency_ms
+        from ..delivery.verification import measure_model, median_latency_ms
 
         content = self.template.emit(self.trained.supernet.space.full().pack()).tobytes()
         _, measurements = measure_model(self.session, content)
@@ -154,11 +154,11 @@ class _Flow:
     def customize(
         self, budget: Budget, out: Path, push: bool, confidence: float = CONFIDENCE, fills: bool = True
     ) -> Artifact:
-        from ..customize.flow import Customizer
-        from ..customize.preparation import campaign_with_records, cost_model, fit_to, template_sha256
-        from ..customize.quantization import Quantization
+        from ..customize.customizer import Customizer
         from ..customize.scenario import Scenario
-        from ..customize.verification import verification_record
+        from ..delivery.quantization import Quantization
+        from ..delivery.verification import verification_record
+        from ..workbench.profiles import campaign_with_records, cost_model, fit_to, template_sha256
 
         campaign, records = campaign_with_records(self.store, self.device, self.profiled)
         sha, quantization = template_sha256(self.profiled), None

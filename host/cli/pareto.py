@@ -12,7 +12,7 @@ from .output import Output
 from .profiling import device_predictors, load_supernet
 
 if TYPE_CHECKING:
-    from ..search.pareto import ParetoPoint
+    from ..customize.pareto import ParetoPoint
 
 
 def pareto(
@@ -24,8 +24,8 @@ def pareto(
     workspace: Path | None,
     as_json: bool,
 ) -> None:
-    from ..customize.preparation import cost_model
-    from ..search.pareto import pareto_front, pareto_points
+    from ..customize.pareto import pareto_front, pareto_points
+    from ..workbench.profiles import cost_model
 
     output, place = Output(as_json), Workspace.find(workspace)
     if out is not None and out.suffix != ".csv":

@@ -11,7 +11,7 @@ from ..workspace import Workspace
 from .output import Output
 
 if TYPE_CHECKING:
-    from ..tasks.readers import Answered, Detected, FoundBox
+    from ..domains.readers import Answered, Detected, FoundBox
 
 
 def predict(
@@ -23,7 +23,7 @@ def predict(
     workspace: Path | None,
     as_json: bool,
 ) -> None:
-    from ..customize.prediction import DeliveredModel, check_images, predict_each
+    from ..delivery.prediction import DeliveredModel, check_images, predict_each
     from ..devices.connect import open_session
     from ..devices.registry import Registry
 
@@ -73,7 +73,7 @@ def _check_places(images: Sequence[Path], paths: Sequence[Path]) -> None:
 
 def _told(output: Output, prediction: Detected | Answered, picture: Path | None, min_score: float) -> dict[str, Any]:
     """One image's result, on the terminal and as JSON."""
-    from ..tasks.readers import Answered
+    from ..domains.readers import Answered
 
     if isinstance(prediction, Answered):
         output.say(f"{prediction.image}: {prediction.answer} ({prediction.probability:.1%})")
@@ -92,7 +92,7 @@ def _row(each: FoundBox) -> list[str]:
 
 
 def _draw(prediction: Detected, picture: Path | None) -> None:
-    from ..tasks.drawing import LabelledBox, draw_boxes, write_png
+    from ..domains.detection.drawing import LabelledBox, draw_boxes, write_png
 
     labelled = [LabelledBox(each.box, f"{each.category} {each.score:.2f}", each.index) for each in prediction.boxes]
     if picture is not None:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from edgewright.device_agent.timing import TimingProtocol
 
     from ..assembler.archive import TrainedSupernet
-    from ..customize.preparation import Profiled
-    from ..predictors.evaluation import PredictorReport
     from ..predictors.fitting import CostPredictors
-    from ..predictors.learning import LearningCurve
+    from ..predictors.judging.learning import LearningCurve
+    from ..predictors.judging.report import PredictorReport
+    from ..workbench.profiles import Profiled
     from .backend import Backend
     from .output import Bar
 
@@ -89,9 +89,9 @@ def profile(
 def _watch_interval(
     output: Output, devices: list[str], place: Workspace, trained: TrainedSupernet, template: Template
 ) -> int:
-    from ..customize.preparation import watch_interval
-    from ..predictors.sentinels import USUAL
-    from ..profiling.store import Store
+    from ..predictors.drift.sentinels import USUAL
+    from ..profiling.store.store import Store
+    from ..workbench.profiles import watch_interval
 
     with Store.open(place.store) as store:
         every = watch_interval(store, devices, trained, template)
@@ -131,10 +131,10 @@ def measure_campaign(
     stop: threading.Event | None = None,
 ) -> Profiled:
     """A campaign of one device, or its share of one that is spread over a fleet. Opens a store of its own."""
-    from ..customize.preparation import profile_device
     from ..profiling.plan import PlanOptions
     from ..profiling.progress import CampaignInterrupted, Progress
-    from ..profiling.store import Store
+    from ..profiling.store.store import Store
+    from ..workbench.profiles import profile_device
 
     share = fleet.index(device) if fleet else 0
     every = options.sentinel_every or PlanOptions.sentinel_every
@@ -179,8 +179,8 @@ def load_supernet(
 ) -> tuple[TrainedSupernet, Template]:
     """A trained supernet (the shipped one by default) and its template in this precision."""
     from ..assembler.archive import TrainedSupernet
-    from ..customize.quantization import parse_precision
     from ..customize.templates import load_or_build
+    from ..delivery.quantization import parse_precision
     from ..shipped import find_supernet
     from .domains import domain_of
 
@@ -232,7 +232,7 @@ def report(device: str, precision: str, supernet: Path | None, workspace: Path |
 
 
 def evaluate_records(records: list[Any], trained: TrainedSupernet) -> PredictorReport:
-    from ..predictors.evaluation import evaluate
+    from ..predictors.judging.report import evaluate
 
     return evaluate(records, trained.supernet.space, trained.supernet.plan.layers)
 
@@ -241,7 +241,7 @@ def learning_of(records: list[Any], trained: TrainedSupernet) -> LearningCurve |
     """None for a campaign that is too short for one."""
     import numpy as np
 
-    from ..predictors.learning import MIN_SUBNETS, learning_curve
+    from ..predictors.judging.learning import MIN_SUBNETS, learning_curve
 
     if sum(record.kind == "subnet" and record.error is None for record in records) < MIN_SUBNETS:
         return None
@@ -285,8 +285,8 @@ def device_predictors(
     supernet: Path | None,
 ) -> CostPredictors:
     """Fitted to the newest campaign and to all models verified on the device."""
-    from ..customize.preparation import fit_to, template_sha256
-    from ..profiling.store import Store
+    from ..profiling.store.store import Store
+    from ..workbench.profiles import fit_to, template_sha256
 
     records = device_records(device, place, template, precision, supernet)
     with Store.open(place.store) as store:
@@ -297,9 +297,9 @@ def device_records(
     device: str, place: Workspace, template: Template, precision: str, supernet: Path | None
 ) -> list[Any]:
     """What predictors of a device learn from. Raises `InputError` where there is nothing."""
-    from ..customize.preparation import campaign_records
     from ..devices.registry import Registry
-    from ..profiling.store import Store
+    from ..profiling.store.store import Store
+    from ..workbench.profiles import campaign_records
 
     Registry(place.root).get(device)
     with Store.open(place.store) as store:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edgewright.device_agent.template import Template
 
     from ..assembler.archive import TrainedSupernet
-    from ..profiling.store import Store
+    from ..profiling.store.store import Store
     from ..report.gather import Gathered
 
 FORMATS = ("html", "png", "svg")
@@ -39,9 +39,9 @@ def report(
         )
     started = time.monotonic()
     output, place = Output(as_json), Workspace.find(folder)
-    from ..profiling.store import Store
+    from ..domains.opening import tasks_of
+    from ..profiling.store.store import Store
     from ..report.gather import page_data
-    from ..tasks.opening import tasks_of
 
     with Store.open(place.store) as store:
         trained, template = load_supernet(supernet, place, output, precision)
@@ -73,8 +73,8 @@ def _gather(
     precision: str,
     supernet: Path | None,
 ) -> Gathered:
-    from ..customize.preparation import campaign_with_records, template_sha256
     from ..report.gather import gather
+    from ..workbench.profiles import campaign_with_records, template_sha256
 
     profiled = sorted({campaign.device for campaign in store.campaigns(template_sha=template_sha256(template))})
     if device is None and len(profiled) > 1:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from edgewright.device_agent.template import Template
 
     from ..assembler.archive import TrainedSupernet
-    from ..customize.preparation import Profiled
     from ..devices.registry import Device
     from ..profiling.plan import Campaign
+    from ..workbench.profiles import Profiled
     from .backend import Backend
 
 
@@ -64,8 +64,8 @@ def _resumed(
 
     Raises: `InputError` when none of them has anything to go on with.
     """
-    from ..customize.preparation import find_resumable, template_sha256
-    from ..profiling.store import Store
+    from ..profiling.store.store import Store
+    from ..workbench.profiles import find_resumable, template_sha256
 
     with Store.open(place.store) as store:  # made here, before the devices' threads open it together
         found = {name: find_resumable(store, name, template_sha256(template), fleet) for name in names}

@@ -15,7 +15,7 @@ _NAMED_LAYERS = 3
 
 
 def inspect(backbone: str, image_size: int | None, policy: str, as_json: bool) -> None:
-    from ..supernet.sites import Policy
+    from ..supernet.analysis.sites import Policy
 
     if policy not in get_args(Policy):
         raise InputError(f"--policy must be {' or '.join(get_args(Policy))}, got {policy!r}")

@@ -12,11 +12,11 @@ from typing import Any
 
 from edgewright.converters.precision import Precision
 
+from ..costs import Cost
+from ..delivery.verification import PROTOCOL, Verification
 from ..files import write_atomic
-from ..search.algorithm1 import Candidate
-from ..search.budget import Cost
+from .algorithm1 import Candidate
 from .scenario import Scenario
-from .verification import PROTOCOL, Verification
 
 MANIFEST_SUFFIX = ".manifest.json"
 _VERSIONS = ("edgewright", "torch", "timm", "litert-torch", "ai-edge-quantizer", "ai-edge-litert", "numpy")

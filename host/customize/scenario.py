@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..search.budget import Budget
+from ..costs import Budget
 from ..tasks import Task
 
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ..assembler.archive import TrainedSupernet
+from ..delivery.quantization import N_IMAGES
 from ..errors import InputError, MeasurementError, StorageError
 from ..files import write_atomic
 from ..tasks.domain import TaskDomain, calibration_images
-from .quantization import N_IMAGES
 
 SUFFIX = ".ewt"
 

@@ -1,9 +1,9 @@
 """Devices: which there are (`Registry`), and how to talk to the agent on one (`open_session`)."""
 
-from .agent_link import SessionLimits
 from .connect import connect, open_session
 from .registry import LOCAL, Address, Device, Registry, parse_uri
-from .session import AgentSession, CampaignJob, CampaignReply, MeasureJob
+from .session.agent_session import AgentSession, CampaignJob, CampaignReply, MeasureJob
+from .session.link import SessionLimits
 
 __all__ = [
     "LOCAL",

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from ..errors import DeviceError
 from ..files import make_dir, storage_error
-from .agent_link import SessionLimits
-from .bundle import cached_agent
+from .deployment.zipapp import cached_agent
 from .local import LocalTransport
 from .registry import Device
-from .session import AgentSession
+from .session.agent_session import AgentSession
+from .session.link import SessionLimits
 
 if TYPE_CHECKING:
     from .transport import Stream, Transport
@@ -23,11 +23,11 @@ def connect(device: Device, workspace_dir: Path) -> Transport:
     """A transport to `device`; close it. Raises `DeviceError` when it cannot be reached or does not let us in."""
     address = device.address
     if address.scheme == "ssh":
-        from .ssh import connect_ssh
+        from .ssh.transport import connect_ssh
 
         return connect_ssh(address, device.name)
     if address.scheme == "adb":
-        from .adb import connect_adb
+        from .adb.transport import connect_adb
 
         return connect_adb(address, device.name)
     return LocalTransport(_private_folder(workspace_dir / "agent"))
@@ -69,8 +69,8 @@ class _AgentConnection:
         if isinstance(transport, LocalTransport):
             agent = cached_agent(Path(transport.agent_dir))
             return [sys.executable, str(agent), "--home", f"{transport.agent_dir}/home"]
-        from .deployment import agent_argv
-        from .deployment_record import read_deployment
+        from .deployment.deploy import agent_argv
+        from .deployment.record import read_deployment
 
         deployment = read_deployment(transport, self._device.name)
         if deployment is None:

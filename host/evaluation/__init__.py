@@ -1,1 +1,1 @@
-"""The paper's experiments on this machine: what NN-Factory claims, and what is found here."""
+"""Experiments: the claims of papers, tested on this machine."""

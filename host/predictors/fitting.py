@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..gates import GateSpace, Layer
 from ..profiling.records import Record
 from ..profiling.verifications import VerificationRecord
-from .correction import drift_of, teaching
+from .drift.correction import drift_of, teaching
 from .features import FeatureSet, FloatArray
 from .linear import CostPredictor, LatencyPredictor, MemoryPredictor
 

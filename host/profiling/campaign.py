@@ -12,7 +12,7 @@ from ..gates import GateSpace
 from .plan import Campaign, CampaignPlan, PlanOptions, make_plan
 from .progress import CampaignInterrupted, CampaignSummary, Progress
 from .run import CampaignRun, CampaignSession
-from .store import Store
+from .store.store import Store
 
 ROUNDS_AGAIN = 2
 COOLDOWN_S = 1.0

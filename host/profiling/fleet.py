@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import InputError
 from .plan import Campaign
 from .records import Record
-from .store import Store
+from .store.store import Store
 
 _SAME = ("model", "soc", "machine", "cpu_model", "cores", "max_freq_khz", "runtime", "runtime_version")
 _MEANS = ("runtime", "runtime_version", "delegate")

@@ -18,12 +18,12 @@ from typing import Any, Protocol
 
 from edgewright.device_agent.timing import TimingProtocol
 
-from ..devices.session import CampaignJob, CampaignReply
+from ..devices.session.agent_session import CampaignJob, CampaignReply
 from ..errors import DeviceError, DeviceRefused, InputError, MeasurementError
 from .plan import Campaign, CampaignPlan, PlanItem
 from .progress import CampaignSummary, Progress
 from .records import Measurement, Record
-from .store import Store
+from .store.store import Store
 
 _MAX_FAILURES_IN_A_ROW = 10
 _BATCH = 16  # subnets a request: enough that the link's delay does not show

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..assembler.archive import TrainedSupernet
+from ..assembler.scoring import TaskAccuracy
 from ..tasks.domain import TaskDomain
-from ..training.evaluate import TaskAccuracy
 
 _NAMES = {"numvqa": "NumVQA", "attrod": "attributed object detection"}
 _PRETRAINING = {"numvqa": "digit counts", "attrod": "all objects' categories and colours"}

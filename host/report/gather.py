@@ -12,18 +12,18 @@ from edgewright.device_agent.template import Template
 
 from ..assembler.archive import TrainedSupernet
 from ..assembler.request import Request
-from ..customize.preparation import cost_model, fit_to, template_sha256
-from ..predictors.correction import DriftCorrection, drift_of, teaching
-from ..predictors.evaluation import noise_floor
+from ..customize.pareto import pareto_front, pareto_points
+from ..predictors.drift.correction import DriftCorrection, drift_of, teaching
 from ..predictors.fitting import Quantity
-from ..predictors.heldout import held_out
-from ..predictors.learning import MIN_SUBNETS, learning_curve
+from ..predictors.judging.heldout import held_out
+from ..predictors.judging.learning import MIN_SUBNETS, learning_curve
+from ..predictors.judging.report import noise_floor
 from ..profiling.plan import Campaign
 from ..profiling.records import Record
-from ..profiling.store import Store
+from ..profiling.store.store import Store
 from ..profiling.verifications import VerificationRecord
-from ..search.pareto import pareto_front, pareto_points
 from ..tasks import Task
+from ..workbench.profiles import cost_model, fit_to, template_sha256
 from .page_data import (
     CampaignVerdict,
     Drift,

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..predictors.correction import Disturbance
-from ..predictors.drift import Stretch
+from ..predictors.drift.correction import Disturbance
+from ..predictors.drift.levels import Stretch
 from ..predictors.features import FloatArray
 
 Rows = tuple[tuple[str, str], ...]

@@ -43,7 +43,7 @@ def build_backbone(name: str, arguments: Mapping[str, Any]) -> nn.Module:
 
 
 def _detector(arguments: Mapping[str, Any]) -> nn.Module:
-    from .detector import build_detector
+    from ..domains.detection.detector import build_detector
 
     try:
         return build_detector(**arguments)

@@ -10,10 +10,10 @@ import torch
 
 from ..errors import InputError
 from ..gates import Gates
-from .analysis import analyse
+from .analysis.sites import Policy
+from .analysis.walk import analyse
 from .backbones import BuiltBackbone
 from .plan import RefusedClass, SupernetPlan
-from .sites import Policy
 from .supernet import Summary, Supernet, find_plan, in_parts, subnet_macs, summarise
 
 SHOWN_REASONS = 3

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..gates import Gates, GateSpace
-from .analysis import analyse, backbone_digest
+from .analysis.selfcheck import self_check
+from .analysis.sites import Policy
+from .analysis.walk import analyse, backbone_digest
 from .extraction import Extractor, tensors_of
 from .gating import GateState, attach, check_gates, detach
 from .plan import SupernetPlan
-from .selfcheck import self_check
-from .sites import Policy
 
 
 class Supernet(nn.Module):

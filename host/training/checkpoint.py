@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..assembler.joint.recipe import Recipe
 from ..errors import InputError
 from ..files import atomic_path
-from .recipe import Recipe
 
 FILE_NAME = "checkpoint.pt"
 

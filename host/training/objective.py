@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from ..assembler.joint.recipe import Recipe
 from ..tasks import Task
 from ..tasks.domain import TaskDomain
-from .recipe import Recipe
 
 
 class Batch(Protocol):
@@ -90,10 +90,10 @@ class Objective(Protocol):
 
 
 def objective_of(domain: TaskDomain) -> Objective:
-    from ..tasks.detection import AttrOd
-    from ..tasks.numvqa import NumVqa
-    from .detection_objective import DetectionObjective
-    from .numvqa_objective import NumVqaObjective
+    from ..domains.detection.domain import AttrOd
+    from ..domains.detection.objective import DetectionObjective
+    from ..domains.numvqa.domain import NumVqa
+    from ..domains.numvqa.objective import NumVqaObjective
 
     if isinstance(domain, AttrOd):
         return DetectionObjective(domain)

@@ -5,9 +5,9 @@ from edgewright.assembler.assembler import Assembler, AssemblerConfig, encode_li
 from edgewright.assembler.limits import open_modules
 from edgewright.assembler.request import Request
 from edgewright.assembler.semhash import discrete_gates, gate_loss, soft_gates, training_gates
+from edgewright.domains.numvqa import domain as numvqa
 from edgewright.errors import InputError
 from edgewright.gates import GateSpace, Site
-from edgewright.tasks import numvqa
 
 SPACE = GateSpace((Site("a", 20), Site("b", 30), Site("c", 50)))
 TASK = numvqa.SPACE.parse("only two even")

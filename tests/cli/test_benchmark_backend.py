@@ -1,4 +1,4 @@
-"""`--backend benchmark-model` at the command line. The tool is a stand-in, see `tests.devices.benchmark_stand_in`."""
+"""`--backend benchmark-model` at the command line. Its stand-in: `tests.devices.benchmark_model.stand_in`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from edgewright.profiling.records import Record
-from edgewright.profiling.store import Store
+from edgewright.profiling.store.store import Store
 
-from tests.devices.benchmark_stand_in import tool
+from tests.devices.benchmark_model.stand_in import tool
 
 Command = Callable[..., Any]
 BACKEND = ("--backend", "benchmark-model", "--binary")

@@ -44,7 +44,7 @@ def test_a_smaller_budget_gives_a_smaller_model(edgewright, profiled, tmp_path):
 
 
 def test_a_device_without_measurements_is_profiled_first(edgewright, template, trained, tmp_path, monkeypatch):
-    from edgewright.customize import preparation
+    from edgewright.workbench import profiles as preparation
 
     monkeypatch.setattr(preparation, "SHORT_CAMPAIGN", 20)
     (tmp_path / "templates").mkdir()

@@ -7,10 +7,10 @@ import sys
 import time
 
 import pytest
-from edgewright.tasks.attrod import COLOURS
+from edgewright.domains.detection.attrod import COLOURS
 
 from tests.cli.command_line import MAIN
-from tests.tasks.small_coco import CATEGORIES, change, name, write_small_coco
+from tests.domains.detection.small_coco import CATEGORIES, change, name, write_small_coco
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import json
 import pytest
 from PIL import Image
 
-from tests.tasks.small_coco import name, write_small_coco
+from tests.domains.detection.small_coco import name, write_small_coco
 
 RECIPE = """
 name = "tiny"

@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from edgewright.customize import preparation
 from edgewright.customize.templates import template_path
-from edgewright.profiling.store import Store
+from edgewright.profiling.store.store import Store
+from edgewright.workbench import profiles as preparation
 from edgewright.workspace import Workspace
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.customize.delivered import ATTROD, NUMVQA, deliver, detector_file, grey, judge_file, write_picture
+from tests.delivery.delivered import ATTROD, NUMVQA, deliver, detector_file, grey, judge_file, write_picture
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,7 @@ def test_ctrl_c_keeps_what_is_measured_and_resume_goes_on(edgewright, template, 
 
 def measured(workspace):
     """Records of the campaign with seed 7."""
-    from edgewright.profiling.store import Store
+    from edgewright.profiling.store.store import Store
     from edgewright.workspace import Workspace
 
     with Store.open(Workspace(workspace).store) as store:

@@ -12,7 +12,7 @@ import pytest
 from edgewright.profiling.campaign import begin_campaign
 from edgewright.profiling.plan import Campaign
 from edgewright.profiling.records import Record
-from edgewright.profiling.store import Store
+from edgewright.profiling.store.store import Store
 
 from tests.cli.command_line import Cli
 from tests.devices.campaign_bench import wait_for

@@ -19,8 +19,8 @@ from edgewright.converters.parity import tflite_outputs
 from edgewright.converters.precision import Precision
 from edgewright.converters.quantize import quantize
 from edgewright.converters.torch_to_tflite import silenced
-from edgewright.tasks import numvqa
-from edgewright.tasks.digits import load_digits
+from edgewright.data.digits import load_digits
+from edgewright.domains.numvqa import domain as numvqa
 
 TASK = numvqa.SPACE.parse("only two even")
 FLOAT16, INT8 = 1, 9  # TensorType of the TFLite schema

@@ -19,7 +19,7 @@ from edgewright.converters.slice_plan import Run
 from edgewright.converters.torch_to_tflite import convert
 from edgewright.converters.union_plan import plan_by_union
 from edgewright.device_agent.template import Template, TemplateSite
-from edgewright.supernet.detector import build_detector
+from edgewright.domains.detection.detector import build_detector
 from edgewright.supernet.supernet import Supernet, modularize
 from torch import Tensor, nn
 

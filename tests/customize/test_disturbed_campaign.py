@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgewright.customize.preparation import Profiled, profile_device
 from edgewright.device_agent.timing import TimingProtocol
 from edgewright.devices.connect import open_session
 from edgewright.devices.registry import Registry
@@ -19,7 +18,8 @@ from edgewright.predictors.fitting import fit_predictors
 from edgewright.profiling.plan import PlanOptions
 from edgewright.profiling.progress import Progress
 from edgewright.profiling.records import Record
-from edgewright.profiling.store import Store
+from edgewright.profiling.store.store import Store
+from edgewright.workbench.profiles import Profiled, profile_device
 
 OPTIONS = PlanOptions(n_subnets=110, sentinel_every=8)
 ON_ALL_CPUS = TimingProtocol(threads=len(os.sched_getaffinity(0)))

@@ -13,8 +13,9 @@ import pytest
 from edgewright.device_agent.isolation import run_isolated
 from edgewright.device_agent.measure import measure, run_batch
 from edgewright.device_agent.memory import exhaustion_named, heap_bytes, memory_gauge, status_bytes
-from edgewright.device_agent.runtime_tflite import TfliteModel
-from edgewright.device_agent.runtimes import ModelLoadError, ModelRunError, Runtime, Runtimes
+from edgewright.device_agent.runtimes.base import ModelLoadError, ModelRunError, Runtime
+from edgewright.device_agent.runtimes.choice import Runtimes
+from edgewright.device_agent.runtimes.tflite import TfliteModel
 from edgewright.device_agent.timing import TimingProtocol
 
 QUICK = TimingProtocol(n_warmup_min=1, warmup_max_ms=20, n_runs=5, min_time_ms=1)
@@ -88,7 +89,7 @@ MODULES_OF_A_CHILD = """
 import sys
 from edgewright.device_agent import measure as module
 from edgewright.device_agent.isolation import run_isolated
-from edgewright.device_agent.runtimes import Runtimes
+from edgewright.device_agent.runtimes.choice import Runtimes
 from edgewright.device_agent.timing import TimingProtocol
 
 runtime, model = Runtimes().tflite, open(sys.argv[1], "rb").read()

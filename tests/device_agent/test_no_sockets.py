@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from edgewright.device_agent.timing import TimingProtocol
 from edgewright.devices import AgentSession, MeasureJob
-from edgewright.devices.bundle import build_agent_zipapp
+from edgewright.devices.deployment.zipapp import build_agent_zipapp
 from edgewright.devices.local import LocalStream, LocalTransport
 
 TABLES = ("tcp", "tcp6", "udp", "udp6", "udplite", "raw", "raw6", "unix", "netlink", "packet")

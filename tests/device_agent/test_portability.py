@@ -13,7 +13,7 @@ import pytest
 from edgewright.device_agent import AGENT_VERSION
 from edgewright.version import __version__
 
-SOURCES = sorted(Path(str(device_agent.__file__)).parent.glob("*.py"))
+SOURCES = sorted(Path(str(device_agent.__file__)).parent.rglob("*.py"))
 ALLOWED = {"numpy", "ai_edge_litert", "tflite_runtime"}
 
 

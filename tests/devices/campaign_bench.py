@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from edgewright.device_agent.timing import TimingProtocol
 from edgewright.devices import AgentSession, Device, SessionLimits, connect, open_session
-from edgewright.devices.deployment import deploy
+from edgewright.devices.deployment.deploy import deploy
 from edgewright.errors import DeviceError
 from edgewright.files import sha256_of
 from edgewright.profiling.campaign import begin_campaign, run_campaign
 from edgewright.profiling.plan import Campaign, PlanOptions, make_plan
 from edgewright.profiling.progress import CampaignSummary, Progress
-from edgewright.profiling.store import Store
+from edgewright.profiling.store.store import Store
 
 N_SUBNETS = 60
 IMPATIENT = SessionLimits(silence_s=3.0, heartbeat_s=0.5, reply_s=20.0)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from edgewright.devices import AgentSession, SessionLimits
-from edgewright.devices.bundle import cached_agent
+from edgewright.devices.deployment.zipapp import cached_agent
 from edgewright.devices.local import LocalStream, LocalTransport
 
 _TINY_MODELS = Path(__file__).parents[1] / "device_agent" / "tiny_models.py"

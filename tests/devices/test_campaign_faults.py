@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 from edgewright.device_agent.timing import TimingProtocol
 from edgewright.devices import MeasureJob, Registry
-from edgewright.devices import session as session_module
+from edgewright.devices.session import agent_session as session_module
 from edgewright.errors import DeviceError
 from edgewright.profiling.plan import Campaign
-from edgewright.profiling.store import Store
+from edgewright.profiling.store.store import Store
 
 from tests.devices.campaign_bench import N_SUBNETS, Bench, Fault, wait_for
 from tests.rigs.fault_proxy import Direction, FaultProxy

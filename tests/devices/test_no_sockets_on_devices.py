@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from edgewright.device_agent.timing import TimingProtocol
 from edgewright.devices import Device, MeasureJob, Registry, connect, open_session
-from edgewright.devices.deployment import deploy, remove_agent
+from edgewright.devices.deployment.deploy import deploy, remove_agent
 from edgewright.devices.transport import Transport
 
 from tests.devices.campaign_bench import wait_for

@@ -11,9 +11,9 @@ import pytest
 from edgewright.device_agent.timing import TimingProtocol
 from edgewright.errors import InputError
 from edgewright.gates import GateSpace, Layer, Site
-from edgewright.predictors.evaluation import PredictorReport, evaluate, noise_floor
 from edgewright.predictors.features import FeatureMap
 from edgewright.predictors.fitting import CostPredictors, fit_predictors
+from edgewright.predictors.judging.report import PredictorReport, evaluate, noise_floor
 from edgewright.predictors.linear import LatencyPredictor
 from edgewright.profiling.records import Measurement
 from edgewright.profiling.verifications import VerificationRecord

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from edgewright.device_agent.timing import TimingProtocol
-from edgewright.devices.session import CampaignJob, CampaignReply
+from edgewright.devices.session.agent_session import CampaignJob, CampaignReply
 from edgewright.files import sha256_of
 from edgewright.gates import GateSpace, Site
 from edgewright.profiling.campaign import begin_campaign
 from edgewright.profiling.plan import Campaign, PlanOptions
-from edgewright.profiling.store import Store
+from edgewright.profiling.store.store import Store
 
 SPACE = GateSpace((Site("stem", 16), Site("body", 24), Site("head", 32, block=2)))
 TEMPLATE = b"the template's bytes"

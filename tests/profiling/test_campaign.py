@@ -19,7 +19,7 @@ from edgewright.gates import GateSpace, Site
 from edgewright.profiling.campaign import run_campaign
 from edgewright.profiling.plan import Campaign, PlanOptions, make_plan
 from edgewright.profiling.progress import CampaignInterrupted, Progress
-from edgewright.profiling.store import Store
+from edgewright.profiling.store.store import Store
 
 Begin = Callable[..., Campaign]
 
@@ -29,7 +29,7 @@ import sys, time
 sys.path.insert(0, sys.argv[2])
 import conftest
 from edgewright.profiling.campaign import run_campaign
-from edgewright.profiling.store import Store
+from edgewright.profiling.store.store import Store
 
 with Store.open(sys.argv[1]) as store:
     campaign = store.campaigns()[0] if store.campaigns() else conftest.new_campaign(store)

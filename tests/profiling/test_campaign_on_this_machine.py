@@ -11,13 +11,13 @@ from edgewright.device_agent.timing import TimingProtocol
 from edgewright.devices import open_session
 from edgewright.devices.registry import LOCAL
 from edgewright.gates import GateSpace, Layer
-from edgewright.predictors.evaluation import evaluate
 from edgewright.predictors.fitting import fit_predictors
+from edgewright.predictors.judging.report import evaluate
 from edgewright.profiling.campaign import begin_campaign, run_campaign
 from edgewright.profiling.plan import PlanOptions, make_plan
 from edgewright.profiling.progress import CampaignSummary
 from edgewright.profiling.records import Record
-from edgewright.profiling.store import Store
+from edgewright.profiling.store.store import Store
 
 OPTIONS = PlanOptions(30, sentinel_every=15)
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgewright.devices.session import CampaignReply
+from edgewright.devices.session.agent_session import CampaignReply
 from edgewright.errors import DeviceError, DeviceRefused, InputError, MeasurementError
 from edgewright.gates import GateSpace
 from edgewright.profiling import run as run_module
 from edgewright.profiling.campaign import run_campaign
 from edgewright.profiling.plan import Campaign, PlanOptions, make_plan
 from edgewright.profiling.progress import CampaignInterrupted
-from edgewright.profiling.store import Store
+from edgewright.profiling.store.store import Store
 
 Begin = Callable[..., Campaign]
 
@@ -200,6 +200,6 @@ def test_reconnecting_does_not_falsify_the_rate(
 
 
 def _jobs(campaign: Campaign, space: GateSpace) -> list[Any]:
-    from edgewright.devices.session import CampaignJob
+    from edgewright.devices.session.agent_session import CampaignJob
 
     return [CampaignJob(item.position, 1, item.gates.pack()) for item in make_plan(space, campaign.options)]

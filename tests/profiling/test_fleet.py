@@ -13,7 +13,7 @@ from edgewright.gates import GateSpace
 from edgewright.profiling.campaign import begin_campaign, run_campaign
 from edgewright.profiling.fleet import check_identical, check_names, fleet_records
 from edgewright.profiling.plan import PlanOptions, make_plan
-from edgewright.profiling.store import Store
+from edgewright.profiling.store.store import Store
 
 FLEET = ("left", "middle", "right")
 FACTS = {"model": "Board", "soc": "x", "machine": "aarch64", "cores": 4, "runtime": "ai-edge-litert"}

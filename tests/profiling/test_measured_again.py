@@ -12,7 +12,7 @@ from edgewright.errors import DeviceError
 from edgewright.gates import GateSpace
 from edgewright.profiling.campaign import run_campaign
 from edgewright.profiling.plan import Campaign, PlanOptions, make_plan
-from edgewright.profiling.store import Store
+from edgewright.profiling.store.store import Store
 
 Begin = Callable[..., Campaign]
 LATE_MS, CALM_MS = 77.0, 5.0

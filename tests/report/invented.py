@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from edgewright.predictors.drift import Stretch
+from edgewright.predictors.drift.levels import Stretch
 from edgewright.report.page_data import (
     CampaignVerdict,
     Drift,

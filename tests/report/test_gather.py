@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgewright.customize.preparation import campaign_with_records
-from edgewright.profiling.store import Store
+from edgewright.customize.pareto import ParetoPoint, pareto_front
+from edgewright.domains.numvqa import domain as numvqa
+from edgewright.profiling.store.store import Store
 from edgewright.report.gather import gather, page_data
 from edgewright.report.page import render
-from edgewright.search.pareto import ParetoPoint, pareto_front
-from edgewright.tasks import numvqa
+from edgewright.workbench.profiles import campaign_with_records
 from edgewright.workspace import Workspace
 
 

@@ -3,14 +3,14 @@ from pathlib import Path
 
 from edgewright.assembler.request import Request
 from edgewright.converters.precision import Precision
+from edgewright.costs import Budget, Cost, Estimate
+from edgewright.customize.algorithm1 import Candidate
 from edgewright.customize.artifact import Artifact
 from edgewright.customize.scenario import Scenario
-from edgewright.customize.verification import Verification
+from edgewright.delivery.verification import Verification
+from edgewright.domains.numvqa import domain as numvqa
 from edgewright.gates import GateSpace, Site
 from edgewright.report.verdict import verdict_rows
-from edgewright.search.algorithm1 import Candidate
-from edgewright.search.budget import Budget, Cost, Estimate
-from edgewright.tasks import numvqa
 
 
 def test_a_verdict_holds_what_was_asked_predicted_and_measured():

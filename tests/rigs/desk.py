@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from edgewright.devices.registry import parse_uri
-from edgewright.devices.ssh import SshTransport, connect_ssh
+from edgewright.devices.ssh.transport import SshTransport, connect_ssh
 from edgewright.errors import DeviceError
 
 from tests.rigs.sshd import SshdRig

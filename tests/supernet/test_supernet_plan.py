@@ -11,7 +11,7 @@ import timm
 import torch
 from edgewright.errors import InputError
 from edgewright.gates import Layer
-from edgewright.supernet.analysis import analyse
+from edgewright.supernet.analysis.walk import analyse
 from edgewright.supernet.plan import SupernetPlan
 from edgewright.supernet.supernet import Supernet, modularize, summarise
 from torch import Tensor, nn

@@ -14,9 +14,9 @@ import pytest
 import timm
 import torch
 from edgewright.errors import InputError
+from edgewright.supernet.analysis.sites import Policy
 from edgewright.supernet.extraction import Extractor
 from edgewright.supernet.plan import SitePlan, SupernetPlan
-from edgewright.supernet.sites import Policy
 from edgewright.supernet.supernet import Supernet, find_plan, modularize
 from torch import Tensor, nn
 

@@ -1,7 +1,7 @@
 import pytest
+from edgewright.domains.numvqa.domain import SPACE
 from edgewright.errors import InputError
 from edgewright.tasks import AttributeSpace
-from edgewright.tasks.numvqa import SPACE
 
 
 @pytest.mark.parametrize(

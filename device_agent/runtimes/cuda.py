@@ -1,0 +1,54 @@
+"""What an NVIDIA GPU needs beside the model: its own clock, its own memory, and errors of its own.
+
+Used in the measuring child only, because CUDA does not survive a fork.
+"""
+
+from __future__ import annotations
+
+import resource
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator
+
+from ..isolation import WorkFailed
+
+
+class Cuda:
+    """The GPU behind `torch.cuda`, given as `cuda`. Counts memory from here on."""
+
+    name = "cuda"
+    clock_name = "cuda_events"
+    memory_name = "torch_cuda_peak"
+
+    def __init__(self, cuda: Any) -> None:
+        self._cuda = cuda
+        # The driver maps far more than it uses; what the model takes is counted on the GPU.
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+        cuda.init()
+        cuda.reset_peak_memory_stats()
+
+    def run_ms(self, run: Callable[[], Any]) -> float:
+        """Milliseconds of one run on the GPU, which is idle before and after."""
+        start, end = self._cuda.Event(enable_timing=True), self._cuda.Event(enable_timing=True)
+        self._cuda.synchronize()
+        start.record()
+        run()
+        end.record()
+        end.synchronize()
+        return float(start.elapsed_time(end))
+
+    def peak_bytes(self) -> int:
+        """The most that tensors have held at once."""
+        return int(self._cuda.max_memory_allocated())
+
+    @contextmanager
+    def exhaustion_named(self) -> Iterator[None]:
+        try:
+            yield
+        except getattr(self._cuda, "OutOfMemoryError", MemoryError) as error:  # torch has it from 1.13 on
+            raise WorkFailed("out_of_memory", f"the GPU has not enough memory for it: {error}") from error
+
+
+def find_cuda(torch: Any) -> Cuda | None:
+    """The GPU torch can use in this process; None without one."""
+    return Cuda(torch.cuda) if torch.cuda.is_available() else None

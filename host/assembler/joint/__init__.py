@@ -1,0 +1,1 @@
+"""Joint training of a supernet and its assembler, by a recipe."""

@@ -1,0 +1,122 @@
+"""What each stage of training makes of a batch, as modules: one forward pass under gates, one loss.
+
+Random draws are made for the whole batch of a step and handed in, so that processes which share a batch make the same.
+
+Shapes: `B` samples, `N` modules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ...gates import GateSpace
+from ...supernet.supernet import Supernet
+from ...training.objective import Batch, Objective
+from ..assembler import Assembler
+from ..semhash import discrete_gates, gate_loss, training_gates
+from .recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What a step gave, all scalars: what is minimised, and what is told; `ratio` is the mean share of open gates."""
+
+    total: Tensor
+    task: Tensor
+    gates: Tensor
+    ratio: Tensor
+    score: Tensor
+
+
+@dataclass(frozen=True)
+class JointNoise:
+    """Which samples see discrete gates, `(B, 1)`, and what is added to the assembler's weights, `(B, N)` or None."""
+
+    coin: Tensor
+    weights: Tensor | None = None
+
+    @classmethod
+    def draw(cls, n: int, space: GateSpace, recipe: Recipe, generator: torch.Generator) -> JointNoise:
+        coin = torch.rand(n, 1, generator=generator) < 0.5  # (B, 1)
+        noise = torch.randn(n, space.total, generator=generator) if recipe.semhash_noise else None  # (B, N)
+        return cls(coin, noise)
+
+    def to(self, device: torch.device, part: slice) -> JointNoise:
+        """The rows of one process, on its device."""
+        noise = None if self.weights is None else self.weights[part].to(device)
+        return JointNoise(self.coin[part].to(device), noise)
+
+
+def random_gates(n: int, space: GateSpace, min_ratio: float, generator: torch.Generator) -> Tensor:
+    """Gates `(B, N)`, every sample at its own share between `min_ratio` and one."""
+    ratio = min_ratio + (1.0 - min_ratio) * torch.rand(n, 1, generator=generator)  # (B, 1)
+    return (torch.rand(n, space.total, generator=generator) < ratio).float()  # (B, N)
+
+
+class PretrainLoss(nn.Module):
+    """What all tasks ask about, under random gates."""
+
+    def __init__(self, supernet: Supernet, objective: Objective, recipe: Recipe) -> None:
+        super().__init__()
+        self.supernet, self.objective, self.recipe = supernet, objective, recipe
+
+    def forward(self, batch: Batch, gates: Tensor) -> Losses:
+        outputs = _forward(self.supernet, batch.images, gates, self.recipe)
+        loss, score = self.objective.pretrain_loss(outputs, batch)
+        return Losses(loss, loss.detach(), torch.zeros_like(score), gates.mean(), score)
+
+
+class JointLoss(nn.Module):
+    """Task loss under the assembler's own gates, plus the weighted gate loss (Eq. 6)."""
+
+    def __init__(self, supernet: Supernet, assembler: Assembler, objective: Objective, recipe: Recipe) -> None:
+        super().__init__()
+        self.supernet, self.assembler, self.objective, self.recipe = supernet, assembler, objective, recipe
+
+    def forward(self, batch: Batch, noise: JointNoise, gate_weight: float) -> Losses:
+        weights = self.assembler(batch.tasks, batch.limits)  # (B, N)
+        if noise.weights is not None:
+            weights = weights + noise.weights
+        discrete = discrete_gates(weights)  # (B, N)
+        bits = weights > 0  # (B, N)
+        if self.recipe.keep_limits:
+            bits = self.assembler.open(weights, _kept(batch.limits, self.supernet))  # (B, N)
+        gates = training_gates(weights, bits, noise.coin)  # (B, N)
+        outputs = _forward(self.supernet, batch.images, gates, self.recipe)
+        (task, score), over = self.objective.task_loss(outputs, batch), gate_loss(discrete, batch.limits)
+        return Losses(task + gate_weight * over, task.detach(), over.detach(), discrete.detach().mean(), score)
+
+
+@torch.no_grad()
+def calibrate_step(supernet: Supernet, assembler: Assembler, batch: Batch) -> None:
+    """Let the running batch norm statistics see what is deployed: discrete gates that keep their limit.
+
+    Half of the samples of the joint training see soft gates, so that its statistics are of networks nobody gets.
+    """
+    weights = assembler(batch.tasks, batch.limits)
+    bits = assembler.open(weights, _kept(batch.limits, supernet))  # (B, N)
+    supernet(batch.images.to(memory_format=torch.channels_last), bits.float())
+
+
+def reset_batch_norm(module: nn.Module) -> None:
+    """Start the running statistics anew, as a plain average over the batches to come."""
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.reset_running_stats()
+            part.momentum = None
+
+
+def _kept(limits: Tensor, supernet: Supernet) -> Tensor:
+    """Limits `(B,)` that leave room for a module at every site."""
+    space = supernet.space
+    return limits.clamp_min((len(space.sites) + 1) / space.total)
+
+
+def _forward(supernet: Supernet, images: Tensor, gates: Tensor, recipe: Recipe) -> Tensor:
+    images = images.to(memory_format=torch.channels_last)
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+        outputs: Tensor = supernet(images, gates)
+    return outputs.float()

@@ -1,0 +1,102 @@
+"""How good assembled subnets are, task by task and limit by limit.
+
+A gated supernet equals the extracted subnet to rounding, which tests assert. Cutting one out takes as long as some
+hundred images take the supernet, and then the subnet is several times faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..gates import Gates
+from ..tasks import Task
+from ..tasks.domain import Examples, Split, TaskDomain
+from ..training.objective import Objective
+from .archive import TrainedSupernet
+from .request import Request
+
+_SLICE = 500  # images in one forward pass
+
+
+@dataclass(frozen=True)
+class TaskAccuracy:
+    """One request and what its subnet reached on images it never saw: the domain's score."""
+
+    task: str
+    held_out: bool
+    limit: float
+    ratio: float
+    accuracy: float
+
+
+Measure = Callable[[TrainedSupernet, Gates, Examples], float]
+
+
+def subnet_accuracy(trained: TrainedSupernet, gates: Gates, examples: Examples) -> float:
+    """The score of the subnet of these gates."""
+    return model_score(trained.supernet.extract(gates), examples)
+
+
+@torch.inference_mode()
+def gated_accuracy(trained: TrainedSupernet, gates: Gates, examples: Examples) -> float:
+    """The score of the supernet under one choice of gates."""
+    trained.supernet.eval()
+    like = next(trained.supernet.parameters())
+    bits = torch.tensor(gates.bits).to(like)  # (N,)
+    return examples.score(_outputs(lambda images: trained.supernet(images, bits), examples, like))
+
+
+@torch.inference_mode()
+def model_score(model: nn.Module, examples: Examples) -> float:
+    """The score of an ordinary model."""
+    return examples.score(_outputs(model.eval(), examples, next(model.parameters())))
+
+
+def _outputs(model: Callable[[Tensor], Tensor], examples: Examples, like: Tensor) -> NDArray[np.float32]:
+    images = torch.from_numpy(examples.images).to(like)
+    return torch.cat([model(part) for part in images.split(_SLICE)]).float().cpu().numpy()
+
+
+def evaluate_tasks(
+    trained: TrainedSupernet,
+    domain: TaskDomain,
+    tasks: Sequence[Task],
+    limits: Sequence[float],
+    n_images: int,
+    seed: int,
+    on_task: Callable[[int, int], None] = lambda done, total: None,
+    measure: Measure = subnet_accuracy,
+    split: Split = "test",
+) -> list[TaskAccuracy]:
+    """The score of every task at every limit, each task on the same images, at most `n_images`, for all limits.
+
+    Tasks that the split does not pose are left out.
+    """
+    rows, unseen = [], set(domain.held_out)
+    for index, task in enumerate(tasks):
+        if not domain.poses(task, split):
+            continue
+        examples = domain.examples(task, split, n_images, np.random.default_rng([seed, index]))
+        answers = trained.assembler.assemble([Request(task, limit) for limit in limits])
+        for limit, gates in zip(limits, answers, strict=True):
+            accuracy = measure(trained, gates, examples)
+            rows.append(TaskAccuracy(str(task), task in unseen, limit, gates.ratio, accuracy))
+        on_task(index + 1, len(tasks))
+    return rows
+
+
+def validation_score(
+    trained: TrainedSupernet, objective: Objective, limit: float, seed: int, n_images: int = 64
+) -> float:
+    """Mean over the watched tasks that validation images pose, to watch a run by; 0 where they pose none."""
+    rows = evaluate_tasks(
+        trained, objective.domain, objective.watched, [limit], n_images, seed, measure=gated_accuracy,
+        split="validation",
+    )  # fmt: skip
+    return float(np.mean([row.accuracy for row in rows])) if rows else 0.0

@@ -1,0 +1,1 @@
+"""From a model to a verdict on a device: precision, verification, manifest, use."""

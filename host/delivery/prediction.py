@@ -1,0 +1,129 @@
+"""A delivered model at work: images in, boxes or answers out. The device computes, the host reads its outputs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..customize.artifact import MANIFEST_SUFFIX
+from ..data.pictures import check_picture
+from ..devices.session.agent_session import MeasureJob
+from ..domains.readers import READERS, REMEDY, Answered, AnswerReader, BoxReader, Detected
+from ..errors import InputError, MeasurementError
+from ..files import sha256_of
+
+MIN_SCORE = 0.3
+_AT_ONCE = 32  # pictures in memory
+
+
+class RunningSession(Protocol):
+    """What predicting needs of a device."""
+
+    device_name: str
+
+    def put_blob(self, data: bytes) -> str: ...
+
+    def run(self, job: MeasureJob, inputs: NDArray[np.float32]) -> NDArray[np.float32]: ...
+
+
+@dataclass(frozen=True)
+class DeliveredModel:
+    """A model file and how its manifest says to read it."""
+
+    path: Path
+    content: bytes
+    task: str
+    reader: BoxReader | AnswerReader
+
+    @classmethod
+    def read(cls, path: Path) -> DeliveredModel:
+        """Raises `InputError` where the model or the manifest beside it is missing, or the two do not go together."""
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise InputError(f"cannot read model {path}: {error.strerror or error}; check the path") from error
+        place = path.with_name(path.name + MANIFEST_SUFFIX)
+        manifest = _read_manifest(place)
+        outputs = manifest.get("outputs")
+        if not isinstance(outputs, dict):
+            raise InputError(f'{place} does not say how to read the model ("outputs" is missing); {REMEDY}')
+        _check_belongs(path, content, place, manifest)
+        return cls(path, content, str(manifest.get("task", "")), _reader(place, outputs))
+
+
+def check_images(images: Sequence[Path]) -> None:
+    """Raises `InputError` for what is no image, before anything is done with the others."""
+    for path in images:
+        check_picture(path)
+
+
+def predict_each(
+    model: DeliveredModel, images: Sequence[Path], session: RunningSession, min_score: float = MIN_SCORE
+) -> Iterator[Detected | Answered]:
+    """What the model says about each image, in their order; computed on the session's device.
+
+    Raises:
+        InputError: an image cannot be read, a `min_score` beyond 0 and 1, outputs that are not as the manifest says.
+        MeasurementError: the model does not run there, or computes no numbers.
+    """
+    if not 0 <= min_score < 1:
+        raise InputError(f"the least score must lie within 0 and 1, such as {MIN_SCORE}; got {min_score}")
+    job = MeasureJob(model_sha=session.put_blob(model.content))
+
+    def run(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        outputs = session.run(job, inputs)
+        if not np.isfinite(outputs).all():
+            raise MeasurementError(
+                f"{model.path} gives no finite numbers on {session.device_name!r}; its runtime computes this model "
+                "wrongly: try another runtime version"
+            )
+        return outputs
+
+    for start in range(0, len(images), _AT_ONCE):
+        yield from model.reader.predict(images[start : start + _AT_ONCE], run, min_score)
+
+
+def _read_manifest(place: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(place.read_bytes())
+    except FileNotFoundError as error:
+        raise InputError(
+            f"no manifest {place}, which says how to read the model; copy it there from where the model was made"
+        ) from error
+    except OSError as error:
+        raise InputError(f"cannot read manifest {place}: {error.strerror or error}; check the path") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"manifest {place} is not a JSON file ({error}); copy it again, with its model") from error
+    if not isinstance(manifest, dict):
+        raise InputError(f"{place} is no manifest of a model; copy the right one there, or {REMEDY}")
+    return manifest
+
+
+def _check_belongs(path: Path, content: bytes, place: Path, manifest: dict[str, Any]) -> None:
+    hashes = manifest.get("hashes")
+    told, found = hashes.get("model_sha256") if isinstance(hashes, dict) else None, sha256_of(content)
+    if told != found:
+        raise InputError(
+            f"{path} is not the model that {place} describes (sha256 {found[:12]}, the manifest says "
+            f"{str(told)[:12]}); copy both again from where the model was made"
+        )
+
+
+def _reader(place: Path, outputs: dict[str, Any]) -> BoxReader | AnswerReader:
+    name = outputs.get("name")
+    if not isinstance(name, str) or name not in READERS:
+        raise InputError(
+            f"{place} is of the task domain {name!r}, of which this version knows nothing; it reads: "
+            f"{', '.join(READERS)}"
+        )
+    try:
+        return READERS[name].of(outputs)
+    except (KeyError, TypeError, ValueError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise InputError(f'the "outputs" of {place} cannot be used ({reason}); {REMEDY}') from error

@@ -1,0 +1,1 @@
+"""An Android device over ADB: the server on this machine, the shell protocol, files, phones."""

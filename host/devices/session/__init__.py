@@ -1,0 +1,1 @@
+"""A conversation with the agent on a device: frames over a stream, blobs, jobs, records."""

@@ -1,0 +1,1 @@
+"""Task domains: each a folder with its tasks, data, batches, losses and reader."""

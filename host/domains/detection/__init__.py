@@ -1,0 +1,1 @@
+"""AttrOD: detection of objects by category and colour."""

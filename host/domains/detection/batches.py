@@ -1,0 +1,141 @@
+"""Training batches for detectors: a task and an image for every sample, each a function of (seed, stage, step) alone.
+
+Shapes: `B` samples, `N` images of the set, `Q` tasks of the pool, `T` attributes, `K` categories, `M` objects an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, product
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.ops import box_area
+
+from ...assembler.joint.recipe import Recipe
+from ...tasks import AttributeSpace, Task
+from ...training.rng import draw_limits, draw_questions, moved, step_rng
+from . import attrod
+from .attrod import Query
+from .letterboxed import Squares
+
+WANTED_SHARE = 0.6  # of a batch's images that are sure to hold something that is asked for
+_ZOOM, _SHIFT = 0.15, 0.1  # of the side, either way
+_BRIGHTNESS, _CONTRAST = 0.04, 0.08
+_LEAST_LEFT = 0.4  # of an object's box within the image, or it is no longer there
+
+
+@dataclass(frozen=True)
+class DetectionBatch:
+    """Images `(B, 3, S, S)` in [0, 1], multi-hot tasks `(B, T)`, limits `(B,)`, asked categories `(B, K)`; of the
+    objects their boxes `(B, M, 4)`, categories and colours `(B, M)`, and whether they are there at all, are wanted,
+    are regions that the task ignores, and are crowds of any category, `(B, M)`."""
+
+    images: Tensor
+    tasks: Tensor
+    limits: Tensor
+    asked: Tensor
+    boxes: Tensor
+    category: Tensor
+    colour: Tensor
+    there: Tensor
+    wanted: Tensor
+    ignored: Tensor
+    crowd: Tensor
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> DetectionBatch:
+        """Everything on `device`, images and tasks in `dtype`."""
+        return moved(self, device, dtype)
+
+
+def augmented_tasks(space: AttributeSpace) -> list[tuple[str, ...]]:
+    """Every set of categories with every set of colours that is no task: what the pool is enlarged by."""
+    categories, colours = (group.attributes for group in space.groups)
+    sets = [chosen for size in range(len(colours) + 1) for chosen in combinations(colours, size)]
+    several = [chosen for size in range(2, len(categories) + 1) for chosen in combinations(categories, size)]
+    taken = {frozenset(task.attributes) for task in attrod.tasks(space)}
+    found = [(*some, *chosen) for some, chosen in product(several, sets)]
+    return [names for names in found if frozenset(names) not in taken]
+
+
+class DetectionSource:
+    """Draws batches for a recipe from a set of images, of the given tasks and the recipe's share of augmented ones."""
+
+    def __init__(self, recipe: Recipe, squares: Squares, space: AttributeSpace, asked: Sequence[Task]) -> None:
+        self.recipe, self.squares, self.space = recipe, squares, space
+        extra = augmented_tasks(space) if recipe.augmented_share else []
+        names = [*(task.attributes for task in asked), *extra[: recipe.n_augmented_tasks]]
+        self.n_tasks = len(asked)
+        self.encoding = np.stack([space.encode(each) for each in names])  # (Q, T)
+        self.queries = [Query.of(Task(tuple(each))) for each in names]
+        self.holding = [np.flatnonzero(squares.wanted(query).any(axis=1)) for query in self.queries]  # Q times images
+
+    def draw(self, stage: str, step: int, part: slice = slice(None)) -> DetectionBatch:
+        """The batch of a step, or the part of it that one process works on."""
+        rng, generator = step_rng(self.recipe.seed, stage, step)
+        n = self.recipe.batch_size
+        share = self.recipe.augmented_share
+        question = draw_questions(rng, n, self.n_tasks, len(self.queries), share)  # (B,)
+        image = rng.integers(len(self.squares), size=n)  # (B,)
+        for sample in np.flatnonzero(rng.random(n) < WANTED_SHARE):
+            holding = self.holding[question[sample]]
+            if len(holding):
+                image[sample] = rng.choice(holding)
+        limits = draw_limits(rng, n, self.recipe.min_limit)  # (B,)
+        mirrored = torch.rand(n, generator=generator) < 0.5 if self.recipe.mirror else torch.zeros(n, dtype=torch.bool)
+        variation = (torch.rand(5, n, generator=generator) * 2 - 1) * float(self.recipe.digit_augmentation)  # (5, B)
+        batch = self._batch(question[part], image[part], limits[part])
+        varies = self.recipe.digit_augmentation or self.recipe.mirror
+        return _varied(batch, variation[:, part], mirrored[part]) if varies else batch
+
+    def _batch(
+        self, question: NDArray[np.int64], image: NDArray[np.int64], limits: NDArray[np.float32]
+    ) -> DetectionBatch:
+        found = self.squares.of(image)
+        wanted = np.stack([found.wanted(self.queries[q])[row] for row, q in enumerate(question)])
+        ignored = np.stack([found.ignored(self.queries[q])[row] for row, q in enumerate(question)])
+        asked = [np.isin(self.squares.categories, list(self.queries[q].categories)) for q in question]
+        return DetectionBatch(
+            images=torch.from_numpy(found.pixels).float() / 255,
+            tasks=torch.from_numpy(self.encoding[question]),
+            limits=torch.from_numpy(limits),
+            asked=torch.from_numpy(np.stack(asked)),
+            boxes=torch.from_numpy(found.boxes),
+            category=torch.from_numpy(found.category),
+            colour=torch.from_numpy(found.colour),
+            there=torch.from_numpy((found.category >= 0) & ~found.crowd),
+            wanted=torch.from_numpy(wanted),
+            ignored=torch.from_numpy(ignored),
+            crowd=torch.from_numpy(found.crowd),
+        )
+
+
+def _varied(batch: DetectionBatch, draw: Tensor, mirrored: Tensor) -> DetectionBatch:
+    """Images zoomed, shifted, mirrored and unevenly exposed, the boxes with them; `draw` is `(5, B)` in [-1, 1)."""
+    side = batch.images.shape[-1]
+    zoom = 1 + _ZOOM * draw[0]  # (B,)
+    flip = torch.where(mirrored, -1.0, 1.0)
+    transform = torch.zeros(len(zoom), 2, 3)
+    transform[:, 0, 0], transform[:, 1, 1] = flip / zoom, 1 / zoom
+    transform[:, :, 2] = -2 * _SHIFT * draw[1:3].T / zoom[:, None] * torch.stack([flip, torch.ones_like(flip)], 1)
+    grid = F.affine_grid(transform, list(batch.images.shape), align_corners=False)  # (B, S, S, 2)
+    images = F.grid_sample(batch.images - 0.5, grid, align_corners=False) + 0.5  # grey where nothing is
+    contrast, brightness = 1 + _CONTRAST * draw[3], _BRIGHTNESS * draw[4]
+    images = ((images - 0.5) * contrast[:, None, None, None] + 0.5 + brightness[:, None, None, None]).clamp(0, 1)
+    boxes = _moved(batch.boxes, zoom, _SHIFT * side * draw[1:3].T, mirrored, side)
+    left = box_area(boxes.clamp(0, side)) >= _LEAST_LEFT * box_area(boxes)  # (B, M)
+    there, wanted = batch.there & left, batch.wanted & left  # a region is ignored however little is left of it
+    return replace(batch, images=images, boxes=boxes.clamp(0, side), there=there, wanted=wanted)
+
+
+def _moved(boxes: Tensor, zoom: Tensor, shift: Tensor, mirrored: Tensor, side: int) -> Tensor:
+    """Boxes `(B, M, 4)`, mirrored, zoomed about the image's middle, then shifted by `(B, 2)` pixels."""
+    x0, y0, x1, y1 = boxes.unbind(2)  # (B, M) each
+    turned = mirrored[:, None]
+    x0, x1 = torch.where(turned, side - x1, x0), torch.where(turned, side - x0, x1)
+    corners = torch.stack([x0, y0, x1, y1], 2)
+    return (corners - side / 2) * zoom[:, None, None] + side / 2 + shift.repeat(1, 2)[:, None]

@@ -1,0 +1,1 @@
+"""The colours of annotated objects: who finds them, and where they are kept."""

@@ -1,0 +1,96 @@
+"""What a detector is taught: which places hold a wanted object, and where its box is.
+
+Assignment is by level and by centre, as in FCOS (Tian et al. 2019), whether or not the place lies in the box: a
+handwritten one is narrower than a cell. Scores are taught how good the place's own box is, by the quality focal loss
+(Li et al. 2020, eq. 6), boxes their generalised IoU (Rezatofighi et al. 2019).
+
+Shapes: `B` samples, `L` places, `M` objects an image, `K` scores a place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.ops import generalized_box_iou_loss
+
+from .boxes import Grid
+
+_RADIUS = 1.0  # strides from an object's middle, within which places are taught to find it: four of them
+_LARGEST = 4.0  # strides, of the longer side of a level's objects; the coarsest level takes all that are larger
+_BOX_WEIGHT = 2.0
+_LEAST_QUALITY = 0.5  # score of an object whose box is still wrong, so that what it is can be learnt before where
+
+
+@dataclass(frozen=True)
+class DetectionLoss:
+    """The loss of a step, a scalar, and the mean IoU of the boxes at places that should hold one."""
+
+    total: Tensor
+    overlap: Tensor
+
+
+def assign(grid: Grid, boxes: Tensor, eligible: Tensor) -> Tensor:
+    """Which object each place is to find, `(B, L)`; -1 for none. Of several the smallest.
+
+    `boxes` are `(B, M, 4)`, `eligible` `(B, M)`.
+    """
+    centres, stride = grid.centres.to(boxes), grid.stride_of.to(boxes)  # (L, 2), (L,)
+    x, y = centres[:, 0, None], centres[:, 1, None]  # (L, 1)
+    x0, y0, x1, y1 = boxes[:, None].unbind(3)  # (B, 1, M) each
+    near = _RADIUS * stride[:, None]
+    central = ((x - (x0 + x1) / 2).abs() < near) & ((y - (y0 + y1) / 2).abs() < near)
+    longer = torch.maximum(x1 - x0, y1 - y0)  # (B, 1, M)
+    finest, coarsest = stride.min(), stride.max()
+    fits = (longer > _LARGEST / 2 * stride[:, None]) | (stride[:, None] == finest)
+    fits &= (longer <= _LARGEST * stride[:, None]) | (stride[:, None] == coarsest)
+    area = (x1 - x0) * (y1 - y0)  # (B, 1, M)
+    cost = torch.where(central & fits & eligible[:, None], area, torch.inf)  # (B, L, M)
+    least, index = cost.min(2)  # (B, L)
+    return torch.where(least < torch.inf, index, -1)
+
+
+def detection_loss(
+    outputs: Tensor, grid: Grid, boxes: Tensor, eligible: Tensor, labels: Tensor, asked: Tensor, ignored: Tensor
+) -> DetectionLoss:
+    """Of outputs `(B, L, 4 + K)`.
+
+    `labels` `(B, M, K)` are the scores that each object should have, 0 or 1; only scores in `asked` `(B, K)` count, and
+    no place whose middle lies in a box of `ignored` `(B, M)`. A sample counts as much as another, however many objects
+    it has.
+    """
+    index = assign(grid, boxes, eligible)  # (B, L)
+    positive = index >= 0
+    at = index.clamp_min(0)[..., None]
+    target = boxes.gather(1, at.expand(-1, -1, 4))  # (B, L, 4)
+    found = grid.boxes(outputs[..., :4])  # (B, L, 4)
+    generalised = generalized_box_iou_loss(found, target)  # (B, L)
+    overlap = (_overlap(found, target).detach() * positive)[..., None]  # (B, L, 1)
+    quality = positive[..., None] * (_LEAST_QUALITY + (1 - _LEAST_QUALITY) * overlap)  # (B, L, 1)
+    wanted = labels.gather(1, at.expand(-1, -1, labels.shape[2])) * quality  # (B, L, K)
+    scores = outputs[..., 4:]
+    focal = (scores.sigmoid() - wanted).square() * F.binary_cross_entropy_with_logits(scores, wanted, reduction="none")
+    counted = asked[:, None] & (positive | ~_covered(grid, boxes, ignored))[..., None]  # (B, L, K)
+    n_positive = positive.sum(1).clamp_min(1)  # (B,)
+    score_loss = (focal * counted).sum((1, 2)) / n_positive
+    box_loss = torch.where(positive, generalised, 0.0).sum(1) / n_positive
+    mean_overlap = overlap.sum() / positive.sum().clamp_min(1)
+    return DetectionLoss((score_loss + _BOX_WEIGHT * box_loss).mean(), mean_overlap)
+
+
+def _overlap(one: Tensor, other: Tensor) -> Tensor:
+    """IoU of boxes in pairs, `(B, L)`."""
+    low, high = torch.maximum(one[..., :2], other[..., :2]), torch.minimum(one[..., 2:], other[..., 2:])
+    shared = (high - low).clamp_min(0).prod(-1)
+    areas = (one[..., 2:] - one[..., :2]).prod(-1) + (other[..., 2:] - other[..., :2]).prod(-1)
+    return shared / (areas - shared).clamp_min(1e-6)
+
+
+def _covered(grid: Grid, boxes: Tensor, regions: Tensor) -> Tensor:
+    """Which places lie in one of the regions, `(B, L)`."""
+    x, y = grid.centres.to(boxes).T[:, :, None]  # (L, 1) each
+    x0, y0, x1, y1 = boxes[:, None].unbind(3)  # (B, 1, M) each
+    within = (x >= x0) & (x <= x1) & (y >= y0) & (y <= y1)
+    return (within & regions[:, None]).any(2)

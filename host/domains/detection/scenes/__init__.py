@@ -1,0 +1,1 @@
+"""Generated images of coloured digits."""

@@ -1,0 +1,1 @@
+"""NumVQA: yes/no questions about four handwritten digits."""

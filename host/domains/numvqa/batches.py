@@ -1,0 +1,136 @@
+"""NumVQA's training batches: questions drawn and posed on the fly, every batch a function of (seed, stage, step) alone.
+
+That is what makes a killed run resume on exactly the batches it would have seen.
+
+Shapes: `B` samples, `Q` questions of the pool, `T` attributes, `K` = 5 counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...assembler.joint.recipe import Recipe
+from ...data.digits import N_CLASSES, Digits
+from ...tasks import Task
+from ...training.rng import draw_limits, draw_questions, moved, step_rng
+from . import domain as numvqa
+from .augment import Variation, vary_digits
+from .domain import N_DIGITS, Question
+
+
+def augmented_questions(n: int, rng: np.random.Generator, max_tries: int = 100) -> list[Question]:
+    """Up to `n` different questions outside the 60 tasks: one or two quantities with one to three digit attributes.
+
+    "Augmented with extra attribute combinations" (NN-Factory, implementation section). None means the same as a
+    held-out task or has only one possible answer.
+    """
+    quantities, digits = (group.attributes for group in numvqa.SPACE.groups)
+    meaning = lambda q: (q.members, q.counts)  # noqa: E731
+    taken = {meaning(Question.of(task.attributes)) for task in numvqa.TASKS}
+    found: dict[tuple[frozenset[int], frozenset[int]], Question] = {}
+    for _ in range(n * max_tries):
+        if len(found) == n:
+            break
+        names = [*rng.choice(quantities, rng.integers(1, 3), replace=False)]
+        names += [*rng.choice(digits, rng.integers(1, 4), replace=False)]
+        question = Question.of(str(name) for name in names)
+        both = all(question.count_weights(answer).any() for answer in (False, True))
+        if both and meaning(question) not in taken:
+            found.setdefault(meaning(question), question)
+    return list(found.values())
+
+
+@dataclass(frozen=True)
+class QuestionPool:
+    """Questions as arrays, to draw a mixed batch of tasks without a loop over samples."""
+
+    encoding: NDArray[np.float32]  # (Q, T)
+    members: NDArray[np.bool_]  # (Q, 10)
+    natural: NDArray[np.float64]  # (Q, 2, K) how often each count occurs, per answer
+    even: NDArray[np.float64]  # (Q, 2, K) every possible count equally often
+    n_tasks: int  # the first `n_tasks` are tasks, the others augmentation
+
+    @classmethod
+    def of(cls, tasks: list[Question], augmented: list[Question]) -> QuestionPool:
+        questions = [*tasks, *augmented]
+        natural = np.array([[q.count_weights(answer) for answer in (False, True)] for q in questions])
+        possible = (natural > 0).astype(float)
+        return cls(
+            encoding=np.stack([numvqa.SPACE.encode(q.attributes) for q in questions]),
+            members=np.array([np.isin(np.arange(N_CLASSES), list(q.members)) for q in questions]),
+            natural=natural,
+            even=possible / possible.sum(2, keepdims=True),
+            n_tasks=len(tasks),
+        )
+
+
+@dataclass(frozen=True)
+class NumVqaBatch:
+    """Images `(B, 1, 56, 56)`, multi-hot tasks `(B, T)`, limits `(B,)`, answers `(B,)`, digit counts `(B, 10)`."""
+
+    images: Tensor
+    tasks: Tensor
+    limits: Tensor
+    answers: Tensor
+    digit_counts: Tensor
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> NumVqaBatch:
+        """Everything on `device`, images and tasks in `dtype`."""
+        return moved(self, device, dtype)
+
+
+class NumVqaSource:
+    """Draws batches for a recipe from the training digits, of all trained tasks or of the given ones."""
+
+    def __init__(self, recipe: Recipe, digits: Digits, asked: Sequence[Task] = numvqa.TRAINED) -> None:
+        self.recipe, self.digits = recipe, digits
+        rng = np.random.default_rng([recipe.seed, 99])
+        tasks = [Question.of(task.attributes) for task in asked]
+        self.pool = QuestionPool.of(tasks, augmented_questions(recipe.n_augmented_tasks, rng))
+
+    def draw(self, stage: str, step: int, part: slice = slice(None)) -> NumVqaBatch:
+        """The batch of a step, or the part of it that one process works on."""
+        rng, generator = step_rng(self.recipe.seed, stage, step)
+        n, pool, recipe = self.recipe.batch_size, self.pool, self.recipe
+        question = draw_questions(rng, n, pool.n_tasks, len(pool.encoding), recipe.augmented_share)  # (B,)
+        answers = rng.integers(2, size=n)  # (B,)
+        even = rng.random(n) < recipe.even_counts_share
+        weights = np.where(even[:, None], pool.even[question, answers], pool.natural[question, answers])  # (B, K)
+        counts = (weights.cumsum(1) < rng.random((n, 1))).sum(1).clip(max=N_DIGITS)  # (B,)
+        digits = numvqa.draw_digits(pool.members[question], counts, rng)  # (B, 4)
+        chosen = numvqa.pick_examples(digits, self.digits, rng)  # (B, 4)
+        images = torch.from_numpy(numvqa.tile(self.digits.images[chosen[part]]))  # (B, 1, 56, 56)
+        if recipe.digit_augmentation:
+            images = vary_digits(images, Variation.draw(n, generator).of(part))
+        limits = draw_limits(rng, n, recipe.min_limit)  # (B,)
+        return NumVqaBatch(
+            images=images,
+            tasks=torch.from_numpy(pool.encoding[question[part]]),
+            limits=torch.from_numpy(limits[part]),
+            answers=torch.from_numpy(answers[part]),
+            digit_counts=_digit_counts(digits[part]),
+        )
+
+
+def example_batch(task: Task, digits: Digits, n: int, rng: np.random.Generator) -> NumVqaBatch:
+    """A task's examples as tests have them, half yes and half no, at full size."""
+    posed, answers = numvqa.pose(task, n, rng)  # (B, 4), (B,)
+    chosen = numvqa.pick_examples(posed, digits, rng)  # (B, 4)
+    return NumVqaBatch(
+        images=torch.from_numpy(numvqa.tile(digits.images[chosen])),
+        tasks=torch.from_numpy(numvqa.SPACE.encode(task.attributes)).repeat(n, 1),
+        limits=torch.ones(n),
+        answers=torch.from_numpy(answers),
+        digit_counts=_digit_counts(posed),
+    )
+
+
+def _digit_counts(digits: NDArray[np.int64]) -> Tensor:
+    """How often each digit occurs: `(B, 4)` -> `(B, 10)`."""
+    return torch.from_numpy((digits[:, :, None] == np.arange(N_CLASSES)).sum(1))

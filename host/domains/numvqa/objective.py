@@ -1,0 +1,47 @@
+"""NumVQA's losses: how often each digit occurs, and yes or no.
+
+Shapes: `B` samples, 10 digits with `K` = 5 possible counts each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...assembler.joint.recipe import Recipe
+from ...tasks import Task
+from ...training.objective import Scored
+from . import domain as numvqa
+from .batches import NumVqaBatch, NumVqaSource, example_batch
+from .domain import NumVqa
+
+N_COUNT_LOGITS = 10 * 5
+
+
+@dataclass(frozen=True)
+class NumVqaObjective:
+    domain: NumVqa
+    n_pretrain_outputs: int = N_COUNT_LOGITS
+    n_outputs: int = 2
+    watched: Sequence[Task] = numvqa.TRAINED
+
+    def source(self, recipe: Recipe, tasks: Sequence[Task] | None = None) -> NumVqaSource:
+        return NumVqaSource(recipe, self.domain.digits.train, numvqa.TRAINED if tasks is None else tasks)
+
+    def validation(self, recipe: Recipe, n: int, task: Task | None = None) -> NumVqaBatch:
+        digits = self.domain.digits.validation
+        if task is not None:
+            return example_batch(task, digits, n, np.random.default_rng([recipe.seed, 7]))
+        return NumVqaSource(replace(recipe, batch_size=n, digit_augmentation=False), digits).draw("pretrain", 0)
+
+    def pretrain_loss(self, outputs: Tensor, batch: NumVqaBatch) -> Scored:
+        logits = outputs.unflatten(1, (10, 5))  # (B, 10, K)
+        loss = F.cross_entropy(logits.flatten(0, 1), batch.digit_counts.flatten())
+        return Scored(loss, (logits.argmax(2) == batch.digit_counts).float().mean())
+
+    def task_loss(self, outputs: Tensor, batch: NumVqaBatch) -> Scored:
+        return Scored(F.cross_entropy(outputs, batch.answers), (outputs.argmax(1) == batch.answers).float().mean())

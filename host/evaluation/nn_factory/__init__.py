@@ -1,0 +1,1 @@
+"""The experiments of NN-Factory on this machine, and what they show."""

@@ -1,0 +1,109 @@
+"""How many subnets are enough: error against the number of profiled ones (NN-Factory, Fig. 13), and what more bring.
+
+Shapes: `k` training sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import nnls
+
+from ...errors import InputError
+from ...gates import GateSpace, Layer
+from ...profiling.records import Record
+from ..drift.correction import drift_of, teaching
+from ..fitting import fit_predictors, table, usable
+from ..linear import MIN_RECORDS
+
+MORE = 40
+MIN_SUBNETS = 40
+_WORTH_IT = 0.1  # percentage points of error
+_TEST_SHARE = 0.25
+_DRAWS = 5
+_SMALLEST = 20
+
+
+@dataclass(frozen=True)
+class SizePoint:
+    """Held-out error in percent after `n_train` subnets: mean, least and most of several draws."""
+
+    n_train: int
+    mape: float
+    least: float
+    most: float
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """`gain` is what `MORE` further subnets are expected to take off the error, in percentage points."""
+
+    points: tuple[SizePoint, ...]
+    gain: float
+    n_subnets: int
+
+    @property
+    def sentence(self) -> str:
+        if self.gain < _WORTH_IT:
+            return f"{MORE} more subnets would gain less than {_WORTH_IT:g} %: {self.n_subnets} are enough"
+        return f"{MORE} more subnets would gain about {self.gain:.1f} %: profile more"
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "more": MORE, "sentence": self.sentence}
+
+
+def learning_curve(
+    records: Sequence[Record], space: GateSpace, layers: Sequence[Layer], rng: np.random.Generator
+) -> LearningCurve:
+    """Latency error on a quarter of the subnets, kept from training, for training sizes that double.
+
+    Raises:
+        InputError: fewer than 40 subnets.
+    """
+    rows = [row for row in usable(teaching(records, drift_of(records, space, layers))) if row.kind == "subnet"]
+    n_test = round(_TEST_SHARE * len(rows))
+    if len(rows) < MIN_SUBNETS:
+        raise InputError(
+            f"{len(rows)} measured subnets are too few for a learning curve: at least {MIN_SUBNETS} are needed; "
+            "measure more with: edgewright profile"
+        )
+    sizes = _sizes(len(rows) - n_test)
+    errors = np.array([_errors(rows, n_test, sizes, space, layers, rng) for _ in range(_DRAWS)])  # (draws, k)
+    points = [
+        SizePoint(size, float(column.mean()), float(column.min()), float(column.max()))
+        for size, column in zip(sizes, errors.T, strict=True)
+    ]
+    return LearningCurve(tuple(points), _gain(sizes, errors.mean(0), len(rows)), len(rows))
+
+
+def _sizes(most: int) -> list[int]:
+    doubled = [_SMALLEST * 2**power for power in range(20)]
+    return [*(size for size in doubled if size < 0.8 * most), most]
+
+
+def _errors(
+    rows: Sequence[Record],
+    n_test: int,
+    sizes: Sequence[int],
+    space: GateSpace,
+    layers: Sequence[Layer],
+    rng: np.random.Generator,
+) -> list[float]:
+    """Percent, for each size; a smaller training set is a part of the larger ones."""
+    order = rng.permutation(len(rows))
+    counts, true = table([rows[place] for place in order[:n_test]], "latency", space)
+    errors = []
+    for size in sizes:
+        train = [rows[place] for place in order[n_test : n_test + max(size, MIN_RECORDS)]]
+        predicted = fit_predictors(train, space, layers, "steps", drift=False).latency.predict(counts)
+        errors.append(100 * float(np.mean(np.abs(predicted - true) / true)))
+    return errors
+
+
+def _gain(sizes: Sequence[int], errors: np.ndarray[Any, np.dtype[np.float64]], n_now: int) -> float:
+    """From error = floor + slope / n, fitted to the curve; what is left above the floor is what data can take off."""
+    slope = nnls(np.column_stack([np.ones(len(sizes)), 1 / np.array(sizes)]), errors)[0][1]
+    return float(slope / n_now - slope / (n_now + MORE))

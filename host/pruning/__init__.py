@@ -1,0 +1,1 @@
+"""Taking parts of a trained network away."""

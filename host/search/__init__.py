@@ -1,1 +1,0 @@
-"""Which gates fit a budget: search strategies over what the assembler offers."""

@@ -1,0 +1,1 @@
+"""From a module's exported graph to the sites where it can be sliced."""

@@ -1,0 +1,127 @@
+"""Stepping down when the device says no, and what is left behind. The device's answers are distorted on their way to
+the flow, where no real machine could be made to be slower by a known factor; everything else is real."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from edgewright.costs import Budget
+from edgewright.customize.customizer import Customizer
+from edgewright.customize.scenario import Scenario
+from edgewright.delivery.verification import verification_record
+from edgewright.devices.connect import open_session
+from edgewright.devices.registry import Registry
+from edgewright.domains.numvqa import domain as numvqa
+from edgewright.errors import BudgetError, MeasurementError
+from edgewright.profiling.store.store import Store
+from edgewright.workbench.profiles import campaign_records, cost_model, fit_to
+from edgewright.workspace import Workspace
+
+TASK = numvqa.SPACE.parse("only two even")
+
+
+@pytest.fixture(scope="module")
+def customizer(trained, template, profiled, domain):
+    with Store.open(Workspace(profiled).store) as store:
+        predictors = fit_to(campaign_records(store, "local", template), trained)
+    return Customizer(trained, template, cost_model(predictors), domain, profiled / "artifacts")
+
+
+class Distorted:
+    """A real session whose measured latencies come back `slower` times as long, and whose outputs are shifted."""
+
+    def __init__(self, session, slower=1.0, shift=0.0):
+        self._session, self._slower, self._shift = session, slower, shift
+
+    def __getattr__(self, name):
+        return getattr(self._session, name)
+
+    def measure(self, job, protocol):
+        reply = self._session.measure(job, protocol)
+        return {**reply, "samples_ms": [self._slower * sample for sample in reply["samples_ms"]]}
+
+    def run(self, job, inputs):
+        return self._session.run(job, inputs) + self._shift
+
+
+@pytest.fixture
+def session(profiled):
+    with open_session(Registry(profiled).get("local"), profiled) as opened:
+        yield opened
+
+
+def budget_for(customizer, ratio):
+    """A latency budget that the predictor thinks a subnet of about this ratio just meets."""
+    gates = customizer.trained.supernet.space.from_counts(
+        [max(1, round(ratio * site.width)) for site in customizer.trained.supernet.space.sites]
+    )
+    return Budget(latency_ms=customizer.predict([gates])[0].upper.latency_ms)
+
+
+def test_a_draft_needs_no_device_and_is_an_ordinary_file(customizer):
+    budget = budget_for(customizer, 0.5)
+    _, draft = customizer.draft(TASK, budget)
+    assert draft.path.read_bytes() == draft.content and draft.content[4:8] == b"TFL3"
+    assert budget.fits(draft.candidate.estimate.upper)
+
+
+def test_a_device_that_says_no_gets_a_smaller_model(customizer, session, tmp_path):
+    budget = budget_for(customizer, 1.0)
+    _, first = customizer.draft(TASK, budget)
+    slow = 1.05 * budget.latency_ms / first.candidate.predicted.latency_ms * 1.5
+    said = []
+    scenario = Scenario(TASK, "local", budget)
+    artifact = customizer.customize(scenario, tmp_path / "m.tflite", Distorted(session, slow), on_status=said.append)
+    assert artifact.tries >= 2 and budget.fits(artifact.measured)
+    assert artifact.size_bytes < len(first.content)
+    assert len(said) == artifact.tries - 1 and "latency_ms by" in said[0]
+
+
+def test_budgets_are_filled_by_what_the_task_wants(customizer):
+    ratios = []
+    for share in (0.25, 0.35, 0.45, 0.55):
+        budget = budget_for(customizer, share)
+        candidates, filled = customizer.draft(TASK, budget)
+        _, plain = replace(customizer, fills=False).draft(TASK, budget)
+        assert (plain.candidate.gates.bits <= filled.candidate.gates.bits).all(), "what was chosen stays open"
+        wanted = np.any([item.gates.bits for item in candidates.items], axis=0)
+        assert (filled.candidate.gates.bits <= wanted).all(), "modules of other tasks stay closed"
+        assert budget.fits(filled.candidate.estimate.upper)
+        ratios.append((plain.candidate.gates.ratio, filled.candidate.gates.ratio))
+    assert sum(filled for _, filled in ratios) > 1.02 * sum(plain for plain, _ in ratios)
+
+
+def test_every_verification_is_kept_before_the_next_step_and_teaches(customizer, session, tmp_path):
+    budget = budget_for(customizer, 0.6)
+    _, first = customizer.draft(TASK, budget)
+    slow = 1.5 * budget.latency_ms / first.candidate.predicted.latency_ms
+    kept, refits = [], []
+
+    def refit():
+        refits.append(len(kept))
+        return customizer.predict
+
+    keeping = replace(customizer, keep=lambda *what: kept.append(what), refit=refit)
+    scenario = Scenario(TASK, "local", budget)
+    artifact = keeping.customize(scenario, tmp_path / "m.tflite", Distorted(session, slow))
+    assert len(kept) == artifact.tries >= 2 and refits == list(range(1, artifact.tries))
+    records = [verification_record(*what, "t" * 64, "facts") for what in kept]
+    assert [record.fits for record in records] == [False] * (len(records) - 1) + [True]
+    assert records[-1].latency_ms == artifact.measured.latency_ms
+    assert all(later.counts != earlier.counts for earlier, later in pairwise(records))
+    assert all(record.predicted_latency_ms <= record.upper_latency_ms for record in records)
+
+
+def test_a_device_on_which_nothing_fits_leaves_no_file(customizer, session, tmp_path):
+    scenario = Scenario(TASK, "local", budget_for(customizer, 0.5))
+    with pytest.raises(BudgetError, match="the fastest seen there took"):
+        customizer.customize(scenario, tmp_path / "m.tflite", Distorted(session, slower=1000.0))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_runtime_that_computes_something_else_is_refused(customizer, session, tmp_path):
+    scenario = Scenario(TASK, "local", Budget(latency_ms=1000.0))
+    with pytest.raises(MeasurementError, match="the device's answers differ from torch's by up to"):
+        customizer.customize(scenario, tmp_path / "m.tflite", Distorted(session, shift=0.5))
+    assert list(tmp_path.iterdir()) == []

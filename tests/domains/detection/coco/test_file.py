@@ -1,0 +1,181 @@
+import json
+
+import numpy as np
+import pytest
+from edgewright.domains.detection.coco.file import CocoFile, CocoFolder, DetectionObject, detection_set, splits
+from edgewright.domains.detection.coco.masks import encode_mask, object_mask
+from edgewright.errors import InputError
+
+from tests.domains.detection.small_coco import N_IMAGES, SPLIT, change, name
+
+
+def colourless(coco):
+    return {row.id: None for rows in coco.objects.values() for row in rows}
+
+
+def test_a_split_is_read(place):
+    coco = CocoFile.read(CocoFolder.of(place.images.parent, SPLIT))
+    found = detection_set(coco, colourless(coco))
+    assert coco.categories == ("person", "bicycle", "car", "motorcycle")  # the file has a dog too
+    by_name = {str(image.path.relative_to(place.images)): image for image in found.images}
+    assert by_name[name(1)].objects == (
+        DetectionObject("car", (4, 8, 24, 20), None),
+        DetectionObject("person", (40, 24, 50, 44), None),
+    )
+    assert by_name[name(2)].objects[0] == DetectionObject("person", (32, 2, 62, 22), None, crowd=True)
+    assert by_name[name(3)].objects == () == by_name[name(7)].objects
+    assert (by_name[name(1)].width, by_name[name(1)].height) == (64, 48)
+    assert splits(place.images.parent) == [SPLIT]
+
+
+def test_what_is_not_there_or_has_no_area_is_left_out_and_told(place):
+    coco = CocoFile.read(place)
+    found = detection_set(coco, colourless(coco), unreadable={4})
+    assert len(found.images) == N_IMAGES - 2 and found.n_degenerate == 2
+    assert found.left_out.sentence() == (
+        f"2 of 24 images of {place.images} are left out: {name(4)} (cannot be read), {name(5)} (not there)"
+    )
+    assert found.counts()["car", None] == 2 and found.counts()["person", None] == 1
+
+
+def test_too_many_missing_images_are_an_error(place):
+    for number in (8, 9):
+        (place.images / name(number)).unlink()
+    coco = CocoFile.read(place)
+    with pytest.raises(InputError, match=r"3 of 24 images .* more than 10%: complete the folder first"):
+        detection_set(coco, colourless(coco))
+
+
+def test_objects_without_colours_name_the_command_that_finds_them(place):
+    with pytest.raises(InputError, match="have no colours yet; run: edgewright data annotate .*coco"):
+        detection_set(CocoFile.read(place))
+
+
+def test_colours_written_in_the_file_are_taken(place):
+    rows = json.loads(place.annotations.read_bytes())["annotations"]
+    change(place, annotations=[{**row, "colour": "lime"} for row in rows])
+    coco = CocoFile.read(place, ["car"])
+    assert coco.has_colours and set(detection_set(coco).counts()) == {("car", "lime")}
+
+
+def test_a_category_it_has_not(place):
+    with pytest.raises(InputError, match="has no category 'cra'; did you mean 'car'"):
+        CocoFile.read(place, ["cra"])
+    assert CocoFile.read(place, ["dog"]).objects[7][0].category == "dog"
+
+
+def test_a_split_it_has_not(place):
+    root = place.images.parent
+    with pytest.raises(InputError, match=rf"no annotation file .*instances_val.json; splits of .* are: {SPLIT}"):
+        CocoFolder.of(root, "val")
+    place.images.rename(root / "moved")
+    with pytest.raises(InputError, match=f"no folder of images .*{SPLIT}"):
+        CocoFolder.of(root, SPLIT)
+
+
+OUTSIDE = ["../secret.jpg", "/etc/passwd", "more/../../x.jpg", "..\\x.jpg", "C:\\x.jpg", "C:/x.jpg", "", "a\0b"]
+
+
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_a_file_name_does_not_lead_out_of_the_folder(place, path):
+    change(place, images=[{"id": 1, "file_name": path, "width": 64, "height": 48}], annotations=[])
+    with pytest.raises(InputError, match="of image 1 leads out of the folder of images"):
+        CocoFile.read(place)
+
+
+IMAGE = {"id": 1, "file_name": "a.jpg", "width": 64, "height": 48}
+OBJECT = {"id": 1, "image_id": 1, "category_id": 3, "bbox": [0, 0, 9, 9]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"images": {}}, "it needs the lists images, annotations, categories"),
+        ({"images": [{**IMAGE, "id": "1"}]}, "expected a whole number, got '1'"),
+        ({"images": [IMAGE, IMAGE]}, "two images have the same id"),
+        ({"images": [{**IMAGE, "width": 0}]}, "image 1 is 0 x 48 pixels"),
+        ({"images": [{"id": 1}]}, "field 'file_name' is missing"),
+        ({"images": [3]}, "is not in COCO's format"),
+        ({"images": [IMAGE], "annotations": [{**OBJECT, "image_id": 2}]}, "on the unknown image 2"),
+        ({"images": [IMAGE], "annotations": [{**OBJECT, "category_id": 5}]}, "has the unknown category 5"),
+        ({"images": [IMAGE], "annotations": [OBJECT, OBJECT]}, "two annotations have the id 1"),
+        ({"images": [IMAGE], "annotations": [{**OBJECT, "bbox": [0, 0, 9]}]}, "not enough values"),
+        ({"images": [IMAGE], "annotations": [{**OBJECT, "bbox": None}]}, "is not in COCO's format"),
+        ({"images": [IMAGE], "annotations": [{**OBJECT, "colour": "blue"}]}, "unknown colour 'blue'; known are: white"),
+    ],
+)
+def test_a_file_that_is_not_as_coco_has_it_is_one_sentence(place, changes, sentence):
+    change(place, **changes)
+    with pytest.raises(InputError, match=sentence) as error:
+        CocoFile.read(place)
+    assert str(place.annotations) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1, 2]", b"\xff\xfe", b"[" * 100_000])
+def test_a_file_that_is_no_json(place, content):
+    place.annotations.write_bytes(content)
+    with pytest.raises(InputError, match="is not a JSON file|is not in COCO's format"):
+        CocoFile.read(place)
+
+
+def masks(place):
+    coco = CocoFile.read(place)
+    images = {row.id: row for row in coco.images}
+    return {row.id: object_mask(row, images[key]) for key, rows in coco.objects.items() for row in rows}
+
+
+def filled(x0, y0, x1, y1):
+    mask = np.zeros((48, 64), bool)
+    mask[y0:y1, x0:x1] = True
+    return mask
+
+
+def test_every_kind_of_segmentation_becomes_a_mask(place):
+    got = masks(place)
+    assert np.array_equal(got[10], filled(4, 8, 24, 20))  # a polygon
+    assert np.array_equal(got[11], filled(40, 24, 50, 44))  # run lengths
+    assert np.array_equal(got[80], filled(5, 5, 45, 25))  # compressed run lengths
+    assert np.array_equal(got[21], filled(10, 30, 30, 40))  # none: the box
+    assert np.array_equal(got[61], filled(10, 10, 40, 30))  # an empty list: the box
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [
+        [[1, 2]],
+        [[1, 2, 3, 4]],
+        [[1, 2, 3, 4, 5]],
+        [[float("nan")] * 6],
+        [[0, 0, 1e15, 0, 1e15, 5]],
+        ["polygon"],
+        7,
+        {"size": [48, 64], "counts": []},
+        {"size": [48, 64], "counts": ""},
+        {"size": [48, 64], "counts": [3, 4]},
+        {"size": [48, 64], "counts": [-1, 3073]},
+        {"size": [48, 64], "counts": [10**30]},
+        {"size": [48, 64], "counts": [0, 10**13]},
+        {"size": [48, 64], "counts": "PPPPPP"},
+        {"size": [48, 64], "counts": "\u00e9"},
+        {"size": [9, 9], "counts": [81]},
+        {"counts": [3072]},
+    ],
+)
+def test_a_segmentation_that_makes_no_sense_falls_back_to_the_box(place, segmentation):
+    image = {"id": 1, "file_name": name(1), "width": 64, "height": 48}
+    change(place, images=[image], annotations=[{**OBJECT, "segmentation": segmentation}])
+    assert np.array_equal(masks(place)[1], filled(0, 0, 9, 9))
+
+
+def test_compressed_run_lengths_are_pycocotools_own():
+    """Random masks of many run lengths, decoded by both."""
+    from edgewright.domains.detection.coco.masks import _unpacked
+    from pycocotools import mask as rle
+
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        mask = rng.random((37, 53)) < rng.random()
+        runs = _unpacked(encode_mask(mask)["counts"])
+        decoded = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(53, 37).T
+        assert np.array_equal(decoded, mask)
+        assert np.array_equal(rle.decode(encode_mask(mask)), mask)

@@ -1,9 +1,0 @@
-import pytest
-
-from tests.tasks.small_coco import write_small_coco
-
-
-@pytest.fixture
-def place(tmp_path):
-    """A small folder in COCO's format; see `small_coco`."""
-    return write_small_coco(tmp_path / "coco")
