@@ -18,12 +18,13 @@ from ..shipped import shipped_supernets
 from ..supernet.backbones import build_backbone
 from ..supernet.plan import SupernetPlan
 from ..supernet.supernet import Supernet
+from ..supernet.weights import BACKBONE, damaged, read_weights
 from ..tasks import AttributeSpace
 from .assembler import Assembler, AssemblerConfig
 
 FORMAT = "edgewright-supernet"
 VERSION = 1
-FACTS, BACKBONE, ASSEMBLER = "supernet.json", "backbone.safetensors", "assembler.safetensors"
+FACTS, ASSEMBLER = "supernet.json", "assembler.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,7 @@ class TrainedSupernet:
             tasks = AttributeSpace.from_json(data["tasks"])
             config = AssemblerConfig(**data["assembler"])
         except (KeyError, TypeError, ValueError) as error:
-            raise _damaged(folder / FACTS, error) from error
+            raise damaged(folder / FACTS, error) from error
         backbone = build_backbone(recipe_backbone["name"], recipe_backbone["arguments"])
         _load_weights(backbone, folder / BACKBONE)
         supernet = Supernet(backbone.eval(), plan)
@@ -107,7 +108,7 @@ def _read_facts(folder: Path) -> dict[str, Any]:
             f"or name one that comes along: {', '.join(shipped_supernets())}"
         ) from error
     except (OSError, ValueError) as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise InputError(f"{path} is not a supernet of this program; name a folder that `edgewright train` wrote")
     if data.get("version") != VERSION:
@@ -115,24 +116,8 @@ def _read_facts(folder: Path) -> dict[str, Any]:
     return data
 
 
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of one of a supernet's files. Raises `InputError` when it is not there or damaged."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    try:
-        return load(path.read_bytes())
-    except (OSError, SafetensorError) as error:
-        raise _damaged(path, error) from error
-
-
 def _load_weights(module: nn.Module, path: Path) -> None:
     try:
         module.load_state_dict(read_weights(path))
     except RuntimeError as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> InputError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-    return InputError(f"{path} is damaged or foreign ({reason}); copy the folder again, or train anew")
+        raise damaged(path, error) from error

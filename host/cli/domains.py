@@ -20,12 +20,12 @@ def domain_of(
     trained: TrainedSupernet, place: Workspace, output: Output, data: Path | None = None, mnist_dir: Path | None = None
 ) -> TaskDomain:
     """That of a trained supernet. Raises `InputError` where data are missing."""
-    from ..assembler.joint.recipe import Backbone
     from ..domains.opening import open_domain
+    from ..supernet.backbones import Backbone
 
     backbone = Backbone(**{**trained.facts["recipe"]["backbone"], "image_shape": trained.image_shape})
     categories = trained.tasks.groups[0].attributes
-    return open_domain(trained.domain_name, categories, backbone.grid, _places(place, output, data, mnist_dir))
+    return open_domain(trained.domain_name, categories, backbone, _places(place, output, data, mnist_dir))
 
 
 def recipe_domain(
@@ -34,7 +34,7 @@ def recipe_domain(
     """That of a recipe. Raises `InputError` where data are missing."""
     from ..domains.opening import open_domain
 
-    return open_domain(recipe.tasks, recipe.categories, recipe.backbone.grid, _places(place, output, data, mnist_dir))
+    return open_domain(recipe.tasks, recipe.categories, recipe.backbone, _places(place, output, data, mnist_dir))
 
 
 def _places(place: Workspace, output: Output, data: Path | None, mnist_dir: Path | None) -> DataPlaces:

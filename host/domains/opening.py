@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..data.digits import load_digits
 from ..errors import InputError
+from ..supernet.backbones import Backbone
 from ..tasks.attributes import AttributeSpace, Task
 from ..tasks.domain import Split, TaskDomain
 from .detection import attrod
@@ -17,7 +18,7 @@ from .detection.boxes import Grid
 from .detection.coco.file import CocoFile, CocoFolder, DetectionSet, detection_set, splits
 from .detection.colours.cache import annotated_set
 from .detection.colours.pixels import PixelColours
-from .detection.domain import AttrOd
+from .detection.domain import AttrOd, grid_of
 from .detection.letterboxed import Squares, load_squares
 from .detection.scenes.digit_set import DigitSet, write_digit_set
 from .numvqa import domain as numvqa
@@ -47,8 +48,8 @@ class DataPlaces:
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
 
 
-def open_domain(name: str, categories: Sequence[str], grid: Grid | None, places: DataPlaces) -> TaskDomain:
-    """Raises `InputError` where the data are not there or lack a category. `grid` is the detector's, else None.
+def open_domain(name: str, categories: Sequence[str], backbone: Backbone, places: DataPlaces) -> TaskDomain:
+    """Raises `InputError` where the data are not there or lack a category.
 
     Without `categories` they are those of the data.
     """
@@ -58,8 +59,7 @@ def open_domain(name: str, categories: Sequence[str], grid: Grid | None, places:
         return NumVqa(load_digits(places.mnist))
     if name != "attrod":
         raise InputError(f"this version knows nothing of the task domain {name!r}; update edgewright")
-    if grid is None:
-        raise InputError("attributed detection needs a detector as backbone: name = \"detector\" in the recipe")
+    grid = grid_of(backbone)
     if places.coco is not None:
         return _of_folder(places.coco, categories, grid, places)
     if set(categories or DIGIT_CATEGORIES) != set(DIGIT_CATEGORIES):

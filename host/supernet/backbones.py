@@ -1,21 +1,37 @@
-"""A backbone by its name: any timm model, a detector on one, or a user's own module as `module.path:callable`."""
+"""A backbone by its name: a timm model, one that a package brings, or a user's own as `module.path:callable`."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from torch import nn
 
 from ..errors import InputError
+from ..plugins import Guests
+from .analysis.sites import Policy
 
 DEFAULT_SHAPE = (3, 224, 224)
-DETECTOR = "detector"
-STRIDES = (8, 16, 32)  # of a detector's levels
+BUILDERS: Guests[Callable[..., nn.Module]] = Guests("edgewright.backbones", "backbone")
+"""Backbones that are not timm's: each takes a recipe's arguments, `num_classes` among them, and gives the module."""
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A timm model by name and arguments; `image_shape` is one input's `(C, H, W)`. With `whole_axes` sites that are
+    only a part of some axis stay ungated: attention heads, concatenated channels."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    name: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    image_shape: tuple[int, int, int] = (1, 56, 56)
+    policy: Policy = "single"
+    whole_axes: bool = False
 
 
 @dataclass(frozen=True)
@@ -27,14 +43,14 @@ class BuiltBackbone:
 
 
 def build_backbone(name: str, arguments: Mapping[str, Any]) -> nn.Module:
-    """An untrained timm model, or for the name "detector" what `build_detector` makes of the arguments.
+    """An untrained timm model, or what the builder of that name makes of the arguments.
 
-    Raises `InputError` for a name or argument that timm, or the detector, does not take.
+    Raises `InputError` for a name or argument that timm, or the builder, does not take.
     """
     import timm
 
-    if name == DETECTOR:
-        return _detector(arguments)
+    if name in BUILDERS.names:
+        return _built(name, arguments)
     try:
         model: nn.Module = timm.create_model(name, pretrained=False, **arguments)
     except (AssertionError, RuntimeError, TypeError, ValueError) as error:
@@ -42,13 +58,12 @@ def build_backbone(name: str, arguments: Mapping[str, Any]) -> nn.Module:
     return model
 
 
-def _detector(arguments: Mapping[str, Any]) -> nn.Module:
-    from ..domains.detection.detector import build_detector
-
+def _built(name: str, arguments: Mapping[str, Any]) -> nn.Module:
+    build = BUILDERS.get(name)
     try:
-        return build_detector(**arguments)
+        return build(**arguments)
     except TypeError as error:
-        raise InputError(f"a detector cannot be built with {dict(arguments)}: {error}") from error
+        raise InputError(f"backbone {name!r} cannot be built with {dict(arguments)}: {error}") from error
 
 
 def create_backbone(name: str, image_size: int | None = None) -> BuiltBackbone:

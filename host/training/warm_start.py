@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..assembler.archive import BACKBONE, read_weights
 from ..errors import InputError
 from ..shipped import find_supernet
+from ..supernet.weights import BACKBONE, read_weights
 
 _PREFIXES = ("", "features.")
 

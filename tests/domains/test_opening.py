@@ -8,14 +8,15 @@ import pytest
 from edgewright.data.digits import load_digits
 from edgewright.domains import opening
 from edgewright.domains.detection.attrod import DIGIT_CATEGORIES
-from edgewright.domains.detection.boxes import Grid
 from edgewright.domains.detection.coco.file import CocoFile
 from edgewright.domains.opening import DataPlaces, open_domain
 from edgewright.errors import InputError
+from edgewright.supernet.backbones import Backbone
 
 from tests.domains.detection.small_coco import N_IMAGES, name, write_small_coco
 
-GRID = Grid(32, (8, 16))
+SIDE = 32
+BACKBONE = Backbone("detector", {"strides": [8, 16]}, (3, SIDE, SIDE))
 CATEGORIES = ("person", "bicycle", "car", "motorcycle")
 UNREADABLE = {4, 5}  # of the small folder's images
 read_once = cache(load_digits)
@@ -62,49 +63,49 @@ def test_numvqa_needs_no_folder_and_takes_none(places, coco):
 
 def test_detection_needs_a_detector(places):
     with pytest.raises(InputError, match="needs a detector as backbone"):
-        open_domain("attrod", DIGIT_CATEGORIES, None, places(None))
+        open_domain("attrod", DIGIT_CATEGORIES, Backbone("resnet18"), places(None))
 
 
 def test_without_a_folder_there_are_coloured_digits_made_when_they_are_asked_for(places, monkeypatch):
     few_images(monkeypatch)
     said = []
-    domain = open_domain("attrod", (), GRID, places(None, say=said.append))
+    domain = open_domain("attrod", (), BACKBONE, places(None, say=said.append))
     assert domain.categories == DIGIT_CATEGORIES and not said
     sizes = {split: len(domain.squares(split)) for split in ("train", "validation", "test")}
-    assert sizes == {"train": 6, "validation": 3, "test": 4} and domain.squares("train").side == GRID.side
+    assert sizes == {"train": 6, "validation": 3, "test": 4} and domain.squares("train").side == SIDE
     assert len(said) == 3 and "making 6 images of coloured digits in " in said[0]
-    again = open_domain("attrod", (), GRID, places(None, say=said.append))
+    again = open_domain("attrod", (), BACKBONE, places(None, say=said.append))
     assert (again.squares("test").pixels == domain.squares("test").pixels).all() and len(said) == 3
 
 
 def test_the_order_of_categories_is_the_recipes(places, monkeypatch):
     few_images(monkeypatch)
-    domain = open_domain("attrod", DIGIT_CATEGORIES[::-1], GRID, places(None))
-    other = open_domain("attrod", DIGIT_CATEGORIES, GRID, places(None))
+    domain = open_domain("attrod", DIGIT_CATEGORIES[::-1], BACKBONE, places(None))
+    other = open_domain("attrod", DIGIT_CATEGORIES, BACKBONE, places(None))
     one, two = domain.squares("train").category, other.squares("train").category
     assert (one == np.where(two < 0, -1, 3 - two)).all() and (two >= 0).any()
 
 
 def test_photographs_need_a_folder(places):
     with pytest.raises(InputError, match="--data DIR is needed: a folder in COCO's format with person, car"):
-        open_domain("attrod", ("person", "car"), GRID, places(None))
+        open_domain("attrod", ("person", "car"), BACKBONE, places(None))
 
 
 def test_a_folder_without_splits_is_refused(places, tmp_path):
     with pytest.raises(InputError, match="is no data set: it has no annotations/instances_"):
-        open_domain("attrod", (), GRID, places(tmp_path))
+        open_domain("attrod", (), BACKBONE, places(tmp_path))
     with pytest.raises(InputError, match="is no data set: it has no annotations/instances_"):
-        open_domain("attrod", CATEGORIES, GRID, places(tmp_path / "nowhere")).squares("test")
+        open_domain("attrod", CATEGORIES, BACKBONE, places(tmp_path / "nowhere")).squares("test")
 
 
 def test_a_category_that_the_folder_lacks_is_named(places, coco):
-    domain = open_domain("attrod", ("person", "cat"), GRID, places(coco))
+    domain = open_domain("attrod", ("person", "cat"), BACKBONE, places(coco))
     with pytest.raises(InputError, match="has no category 'cat'; did you mean 'car'"):
         domain.squares("train")
 
 
 def test_a_folder_like_coco_2017_is_tested_on_its_validation_images(places, coco):
-    domain = open_domain("attrod", (), GRID, places(coco))
+    domain = open_domain("attrod", (), BACKBONE, places(coco))
     assert domain.categories == CATEGORIES and domain.data == str(coco)
     test = domain.squares("test")
     assert len(test) == len(readable())
@@ -117,7 +118,7 @@ def test_validation_is_a_fixed_share_that_training_lacks(places, coco, monkeypat
     assert 1 < len(validation) < len(train) and not set(train) & set(validation)
     assert {*train, *validation} == {name(number).split("/")[-1] for number in readable()}
     assert images_of(coco, "validation", places) == validation  # the same ones
-    domain = open_domain("attrod", CATEGORIES, GRID, places(coco))
+    domain = open_domain("attrod", CATEGORIES, BACKBONE, places(coco))
     assert len(domain.squares("train")) == len(train) and len(domain.squares("validation")) == len(validation)
 
 
@@ -130,14 +131,14 @@ def test_validation_has_an_image_however_small_the_folder(places, coco, monkeypa
 def test_a_split_for_validation_is_taken_where_there_is_one(places, coco):
     shutil.copytree(coco / "val2017", coco / "validation")
     shutil.copy(coco / "annotations" / "instances_val2017.json", coco / "annotations" / "instances_validation.json")
-    domain = open_domain("attrod", CATEGORIES, GRID, places(coco))
+    domain = open_domain("attrod", CATEGORIES, BACKBONE, places(coco))
     assert len(domain.squares("validation")) == len(domain.squares("train")) == len(readable())
 
 
 def test_progress_is_told_split_by_split(places, coco):
     seen = []
     places = places(coco, progress=lambda what, done, total: seen.append((what, done, total)))
-    open_domain("attrod", CATEGORIES, GRID, places).squares("test")
+    open_domain("attrod", CATEGORIES, BACKBONE, places).squares("test")
     assert seen and {what for what, _, _ in seen} == {"test images"}
     assert all(done <= total for _, done, total in seen)
     assert CocoFile.read(opening._folder(coco, "test")).images  # the folder itself is as it was

@@ -5,38 +5,14 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar, Literal
 
 import torch
 
-from ...domains.detection.boxes import Grid
 from ...errors import InputError
-from ...supernet.analysis.sites import Policy
-from ...supernet.backbones import DETECTOR, STRIDES
+from ...supernet.backbones import Backbone
 from ..assembler import AssemblerConfig
-
-
-@dataclass(frozen=True)
-class Backbone:
-    """A timm model by name and arguments; `image_shape` is one input's `(C, H, W)`. With `whole_axes` sites that are
-    only a part of some axis stay ungated: attention heads, concatenated channels."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    name: str
-    arguments: dict[str, Any] = field(default_factory=dict)
-    image_shape: tuple[int, int, int] = (1, 56, 56)
-    policy: Policy = "single"
-    whole_axes: bool = False
-
-    @property
-    def grid(self) -> Grid | None:
-        """Where a detector's places are; None for another backbone. Raises `InputError` for sides and strides that do
-        not go together."""
-        if self.name != DETECTOR:
-            return None
-        return Grid(self.image_shape[-1], tuple(self.arguments.get("strides", STRIDES)))
 
 
 @dataclass(frozen=True)

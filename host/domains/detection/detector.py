@@ -1,7 +1,7 @@
 """A detector in the manner of EfficientDet: a timm backbone's feature maps, a light pyramid, one head for all levels.
 
 Anchor-free: every place of every level predicts one box (FCOS, Tian et al. 2019). The output is raw; what its numbers
-mean is decoded in `host.tasks.boxes`, outside of any exported graph.
+mean is decoded in `boxes`, outside of any exported graph.
 
 Shapes: `B` images, `C` features, `L` places over all levels, `K` scores a place.
 """
@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...errors import InputError
-from ...supernet.backbones import STRIDES
 
 BOX_NUMBERS = 4
+STRIDES = (8, 16, 32)  # of the levels
 _RARE = 0.02  # how likely a place is to hold an object before anything is learnt
 
 

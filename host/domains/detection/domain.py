@@ -16,16 +16,26 @@ from numpy.typing import NDArray
 from torchvision.ops import box_iou
 
 from ...errors import InputError
+from ...supernet.backbones import Backbone
 from ...tasks.attributes import AttributeSpace, Task
 from ...tasks.domain import MAP50, ScoreName, Split
 from . import attrod
 from .attrod import Query
 from .boxes import Detections, Grid, decode
+from .detector import STRIDES
 from .letterboxed import Squares
 from .mean_ap import Truth, mean_ap
 
 _SAME = 0.9  # IoU, from which on two models are taken to mean the same box
 MIN_SCORE = 0.01  # of boxes that count for the precision at low scores
+
+
+def grid_of(backbone: Backbone) -> Grid:
+    """Where the places of a recipe's detector are. Raises `InputError` for another backbone, and for sides and strides
+    that do not go together."""
+    if backbone.name != "detector":
+        raise InputError('attributed detection needs a detector as backbone: name = "detector" in the recipe')
+    return Grid(backbone.image_shape[-1], tuple(backbone.arguments.get("strides", STRIDES)))
 
 
 @dataclass(frozen=True)

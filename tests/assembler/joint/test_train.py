@@ -9,7 +9,7 @@ import pytest
 import torch
 from edgewright.assembler.archive import TrainedSupernet
 from edgewright.assembler.assembler import Assembler
-from edgewright.assembler.joint.recipe import Backbone, Recipe
+from edgewright.assembler.joint.recipe import Recipe
 from edgewright.assembler.joint.recipe_files import load_recipe
 from edgewright.assembler.joint.stages import JointLoss, JointNoise
 from edgewright.assembler.joint.train import _new_supernet, train
@@ -18,6 +18,7 @@ from edgewright.domains.numvqa.augment import Variation, vary_digits
 from edgewright.domains.numvqa.batches import NumVqaSource, augmented_questions
 from edgewright.domains.numvqa.objective import NumVqaObjective
 from edgewright.errors import InputError
+from edgewright.supernet.backbones import Backbone
 from edgewright.training import loop as run
 from edgewright.training.schedule import one_cycle, ramp
 from edgewright.training.workers import Workers

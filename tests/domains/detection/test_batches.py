@@ -5,13 +5,14 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
-from edgewright.assembler.joint.recipe import Backbone, Recipe
+from edgewright.assembler.joint.recipe import Recipe
 from edgewright.domains.detection.attrod import COLOURS, Query, attrod_space, tasks
 from edgewright.domains.detection.batches import DetectionSource, augmented_tasks
 from edgewright.domains.detection.boxes import Grid
 from edgewright.domains.detection.domain import AttrOd
 from edgewright.domains.detection.letterboxed import Squares
 from edgewright.domains.detection.objective import DetectionObjective
+from edgewright.supernet.backbones import Backbone
 
 CATEGORIES = ("bicycle", "car", "person")
 SPACE = attrod_space(CATEGORIES)

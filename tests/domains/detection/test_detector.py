@@ -134,8 +134,8 @@ def test_strides_that_cannot_be(strides, sentence):
     ("arguments", "sentence"),
     [
         ({"features": "resnet99", "num_classes": 2}, "'resnet99' has no feature maps"),
-        ({"features": "resnet18", "num_classes": 2, "colour": "red"}, "a detector cannot be built with"),
-        ({"num_classes": 2}, "a detector cannot be built with"),
+        ({"features": "resnet18", "num_classes": 2, "colour": "red"}, "backbone 'detector' cannot be built with"),
+        ({"num_classes": 2}, "backbone 'detector' cannot be built with"),
     ],
 )
 def test_a_detector_that_cannot_be_built(arguments, sentence):

@@ -1,0 +1,66 @@
+"""Guests: implementations of a protocol by name, those that come along and those that installed packages bring.
+
+A package brings one by an entry point of the protocol's group; nothing of ours has to be changed for it:
+
+    [options.entry_points]
+    edgewright.domains =
+        parcels = my_package.parcels:Parcels
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Generic, TypeVar, cast
+
+from .errors import InputError
+
+Guest = TypeVar("Guest")
+
+
+class Guests(Generic[Guest]):
+    """The guests of one kind. Nothing is imported before it is asked for.
+
+    Args:
+        group: of entry points, such as "edgewright.domains".
+        kind: what a guest is called in sentences, such as "task domain".
+        own: those that come along, name to "module:attribute".
+    """
+
+    def __init__(self, group: str, kind: str, own: Mapping[str, str] | None = None) -> None:
+        self.group, self.kind = group, kind
+        self._own = dict(own or {})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that come along first, then those of installed packages by name."""
+        return tuple(self._found())
+
+    def get(self, name: str) -> Guest:
+        """The guest of that name.
+
+        Raises `InputError` for an unknown name, one that two packages bring, and one that cannot be imported.
+        """
+        found = self._found()
+        if name not in found:
+            near = difflib.get_close_matches(name, found, 1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise InputError(f"unknown {self.kind} {name!r}; {hint}there are: {', '.join(found) or 'none'}")
+        if len(found[name]) > 1:
+            raise InputError(f"{self.kind} {name!r} is in {' and in '.join(found[name])}; remove one")
+        module, _, attribute = found[name][0].partition(":")
+        try:
+            return cast(Guest, getattr(importlib.import_module(module), attribute))
+        except (ImportError, AttributeError) as error:
+            raise InputError(f"{self.kind} {name!r} cannot be imported from {found[name][0]}: {error}") from error
+
+    def _found(self) -> dict[str, list[str]]:
+        """Where each guest is; more than one place where packages compete for its name."""
+        found = {name: [where] for name, where in self._own.items()}
+        for each in sorted(entry_points(group=self.group), key=lambda entry: entry.name):
+            places = found.setdefault(each.name, [])
+            if each.value not in places:
+                places.append(each.value)
+        return found
