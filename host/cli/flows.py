@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..costs import CONFIDENCE, Budget, check_confidence
 from ..workspace import Workspace
+from .budget import parse_budget
 from .devices import check_delivered_name
 from .output import Output
 from .profiling import ProfileOptions, evaluate_records, profile_command, run_profile, show_report, summary_json
@@ -45,7 +46,7 @@ def customize(
 
     numbers = parse_precision(precision)
     check_confidence(confidence)
-    budget = Budget.parse(*bounds)  # before anything slow, so that a typo costs no time
+    budget = parse_budget(*bounds)  # before anything slow, so that a typo costs no time
     output, place = Output(as_json), Workspace.find(workspace)
     Registry(place.root).get(device)
     if push:
