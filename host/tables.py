@@ -1,0 +1,62 @@
+"""Tables of a TOML or JSON file as frozen dataclasses, every mistake in one named by its field."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar, get_type_hints
+
+from .errors import InputError
+
+Settings = TypeVar("Settings")
+
+
+def read_table(kind: type[Settings], table: Mapping[str, Any], what: str) -> Settings:
+    """`table` as an instance of the dataclass `kind`, its fields strictly of their types: "12" is no number.
+
+    Args:
+        kind: a dataclass whose fields are numbers, texts, tuples, dictionaries and such dataclasses.
+        table: lists are tuples here; tables are the dataclasses within.
+        what: the table's name in sentences, such as "recipe 'mine'".
+
+    Raises:
+        InputError: the first field that is unknown (with the name closest to it), missing or of another type, and
+            whatever the dataclass says about its values.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    _refuse_unknown(kind, table, what, ())
+    try:
+        text = json.dumps(table)  # strict JSON takes a list for a tuple, which strict Python does not
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what} may hold only numbers, texts, lists and tables: {error}") from error
+    try:
+        return TypeAdapter(kind).validate_json(text, strict=True)
+    except ValidationError as error:
+        raise _first_problem(what, error.errors()[0]) from error
+
+
+def _refuse_unknown(kind: Any, table: Any, what: str, path: tuple[str, ...]) -> None:
+    if not (isinstance(table, Mapping) and is_dataclass(kind)):
+        return
+    known = [each.name for each in fields(kind)]
+    hints = get_type_hints(kind)
+    for name, value in table.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known) or 'none'}"
+            raise InputError(f"{what} has no field {'.'.join((*path, name))}; {hint}")
+        _refuse_unknown(hints[name], value, what, (*path, name))
+
+
+def _first_problem(what: str, problem: Any) -> InputError:
+    where = ".".join(str(part) for part in problem["loc"])
+    own = problem.get("ctx", {}).get("error")
+    if isinstance(own, InputError):
+        return own
+    if problem["type"] == "missing":
+        return InputError(f"{what} lacks {where}")
+    message = problem["msg"][:1].lower() + problem["msg"][1:]
+    return InputError(f"{what}: {where or 'it'} is {problem['input']!r}: {message}")
