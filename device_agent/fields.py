@@ -10,6 +10,7 @@ from .timing import TimingProtocol
 
 _DTYPES = ("float32", "float16", "int8", "uint8", "int32", "int64", "bool")
 _MAX_PLACES = 4096
+_MAX_ARRAYS = 64
 
 
 class RequestError(ValueError):
@@ -48,8 +49,26 @@ def timing_field(frame: Frame) -> TimingProtocol:
         raise RequestError("bad_request", str(error)) from error
 
 
-def array_field(frame: Frame, data: bytes) -> np.ndarray:
-    shape, dtype = frame.header.get("shape"), text_field(frame, "dtype")
+def arrays_field(frame: Frame, data: bytes) -> list[np.ndarray]:
+    """The arrays of `inputs`, a list of {"shape", "dtype"}, which lie in `data` one after the other."""
+    described = frame.header.get("inputs")
+    if not isinstance(described, list) or not 0 < len(described) <= _MAX_ARRAYS:
+        raise RequestError("bad_request", f"inputs must be a list of 1 to {_MAX_ARRAYS} arrays, got {described!r:.100}")
+    arrays, start = [], 0
+    for entry in described:
+        shape, dtype, size = _array_of(entry)
+        if start + size > len(data):
+            raise RequestError("bad_request", f"inputs {described!r:.200} do not fill {len(data)} bytes")
+        arrays.append(np.frombuffer(data[start : start + size], dtype).reshape(shape))
+        start += size
+    if start != len(data):
+        raise RequestError("bad_request", f"inputs {described!r:.200} do not fill {len(data)} bytes")
+    return arrays
+
+
+def _array_of(entry: object) -> tuple[list[int], str, int]:
+    """Shape, dtype and bytes."""
+    shape, dtype = (entry.get("shape"), entry.get("dtype")) if isinstance(entry, dict) else (None, None)
     if dtype not in _DTYPES:
         raise RequestError("bad_request", f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r:.100}")
     if (
@@ -61,9 +80,7 @@ def array_field(frame: Frame, data: bytes) -> np.ndarray:
     elements = 1
     for size in shape:
         elements *= size
-    if elements * np.dtype(dtype).itemsize != len(data):
-        raise RequestError("bad_request", f"inputs of shape {shape} and dtype {dtype} do not fill {len(data)} bytes")
-    return np.frombuffer(data, dtype).reshape(shape)
+    return shape, dtype, elements * np.dtype(dtype).itemsize
 
 
 def places_field(frame: Frame, name: str) -> list[Place]:

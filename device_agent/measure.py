@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import contextmanager
-from typing import Any, Iterator
+from typing import Any, Iterator, Sequence
 
 import numpy as np
 import numpy.random  # numpy loads it on first use: in a child that would be memory, and time, of the model
@@ -56,12 +56,16 @@ def measure(model: Any, runtime: Runtime, protocol: TimingProtocol, wait: Wait =
 
 
 def run_batch(
-    model: Any, runtime: Runtime, inputs: np.ndarray, protocol: TimingProtocol, wait: Wait = plain_wait
+    model: Any, runtime: Runtime, inputs: Sequence[np.ndarray], protocol: TimingProtocol, wait: Wait = plain_wait
 ) -> Outcome:
-    """The model's output for `inputs` (N, ...), in a child limited as `protocol` says.
+    """The model's outputs for some batches of `inputs`, in a child limited as `protocol` says.
 
-    Returns: an outcome whose header has `shape` (N, ...) and `dtype`, and whose payload is the array in C order; or its
-        error.
+    Args:
+        inputs: one array for each input of the model, of whole batches: a model that takes (2, 3) and (4,) takes `n`
+            batches as (2 n, 3) and (4 n,).
+
+    Returns: an outcome whose header has `outputs`, a list of {"shape", "dtype"} of as many batches, and whose payload
+        holds them in C order, one after the other; or its error.
     """
     return run_isolated(
         lambda: _run_here(bytes(model), runtime, inputs, protocol), protocol.timeout_s, protocol.memory_limit_mib, wait
@@ -153,27 +157,42 @@ def _example(spec: TensorSpec, rng: np.random.Generator) -> np.ndarray:
 
 
 def _run_here(
-    model: bytes, runtime: Runtime, inputs: np.ndarray, protocol: TimingProtocol
+    model: bytes, runtime: Runtime, inputs: Sequence[np.ndarray], protocol: TimingProtocol
 ) -> tuple[dict[str, Any], bytes]:
     loaded = _load(model, runtime, protocol.threads)
-    with _run_failures_named():  # some runtimes know their outputs only from a first run
-        n_inputs, n_outputs = len(loaded.inputs), len(loaded.outputs)
-    if n_inputs != 1 or n_outputs != 1:
-        raise WorkFailed(
-            "run_failed", f"running needs one input and one output, the model has {n_inputs} and {n_outputs}"
-        )
-    size = loaded.inputs[0].shape[0] if loaded.inputs[0].shape else 1
-    if inputs.ndim < 1 or len(inputs) == 0 or len(inputs) % size:
-        raise WorkFailed("run_failed", f"the model takes batches of {size}, got inputs of shape {inputs.shape}")
-    outputs = []
     with _run_failures_named():
-        for start in range(0, len(inputs), size):
-            loaded.set_input(0, inputs[start : start + size])
-            loaded.invoke()
-            outputs.append(loaded.output(0))
-    stacked = np.concatenate(outputs)  # (N, ...)
-    if stacked.nbytes > MAX_PAYLOAD_BYTES:
+        n_outputs = len(loaded.outputs)  # some runtimes know their outputs only from a first run
+        if not n_outputs:
+            raise WorkFailed("run_failed", "the model has no output")
+        runs = [_run_once(loaded, batch, n_outputs) for batch in _batches(loaded.inputs, inputs)]
+    outputs = [np.concatenate([run[position] for run in runs]) for position in range(n_outputs)]
+    total = sum(output.nbytes for output in outputs)
+    if total > MAX_PAYLOAD_BYTES:
         raise WorkFailed(
-            "run_failed", f"outputs of {stacked.nbytes} bytes exceed {MAX_PAYLOAD_BYTES}; send fewer inputs at once"
+            "run_failed", f"outputs of {total} bytes exceed {MAX_PAYLOAD_BYTES}; send fewer inputs at once"
         )
-    return {"shape": list(stacked.shape), "dtype": stacked.dtype.name}, stacked.tobytes()
+    header = {"outputs": [{"shape": list(output.shape), "dtype": output.dtype.name} for output in outputs]}
+    return header, b"".join(output.tobytes() for output in outputs)
+
+
+def _batches(specs: Sequence[TensorSpec], inputs: Sequence[np.ndarray]) -> Iterator[list[np.ndarray]]:
+    """What the model takes at once, again and again. Raises `WorkFailed` where the inputs are no whole batches."""
+    if len(inputs) != len(specs):
+        raise WorkFailed("run_failed", f"the model takes {len(specs)} inputs, got {len(inputs)}")
+    sizes = [spec.shape[0] if spec.shape else 1 for spec in specs]
+    for size, value in zip(sizes, inputs):
+        if value.ndim < 1 or len(value) == 0 or len(value) % size:
+            raise WorkFailed("run_failed", f"the model takes batches of {size}, got inputs of shape {value.shape}")
+    counts = {len(value) // size for size, value in zip(sizes, inputs)}
+    if len(counts) > 1:
+        raise WorkFailed("run_failed", f"all inputs must hold as many batches, got {sorted(counts)}")
+    for index in range(max(counts)):
+        batch = [value[index * size : (index + 1) * size] for size, value in zip(sizes, inputs)]
+        yield [value if spec.shape else value.reshape(()) for spec, value in zip(specs, batch)]
+
+
+def _run_once(model: LoadedModel, batch: Sequence[np.ndarray], n_outputs: int) -> list[np.ndarray]:
+    for position, value in enumerate(batch):
+        model.set_input(position, value)
+    model.invoke()
+    return [np.atleast_1d(model.output(position)) for position in range(n_outputs)]

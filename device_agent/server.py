@@ -11,7 +11,7 @@ request must be `hello`. The host sends {"op": "heartbeat"} now and then, which 
     blob_stat  sha -> complete, bytes
     blob_put   sha, size, offset, payload = chunk -> complete, bytes (where to go on)
     measure    a model, timing -> the result of `measure.measure`, and emit_ms, agent_ms
-    run        a model, timing, shape, dtype, payload -> shape, dtype, payload
+    run        a model, timing, inputs, payload = inputs one after the other -> outputs, payload likewise
     deliver    sha, name -> path, sha256
     measure_each  key, template_sha, timing, places, gates_bytes, stored, payload = packed gates one after the other
                   -> a frame for each place {"re", "record": a measurement, position, attempt, started_unix_s}; then n
@@ -24,7 +24,8 @@ A place is [position, attempt]. A record of `measure_each` is in the spool befor
 host names its place in `stored` or `spool_drop`. When the host is lost, the measurement at hand is finished and kept.
 
 A model is named by `model_sha` (a pushed .tflite, .pt2 or TorchScript file), or by `template_sha` (a pushed template)
-with the packed gates: in `measure` they are the payload, in `run` the first `gates_bytes` of it.
+with the packed gates: in `measure` they are the payload, in `run` the first `gates_bytes` of it. `inputs` and `outputs`
+are lists of {"shape", "dtype"}, in the model's order; each holds the same number of batches, one below the other.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from .blobs import DEFAULT_QUOTA_BYTES, BlobError, BlobStore, check_sha, sha256_
 from .facts import facts, health
 from .fields import (
     RequestError,
-    array_field,
+    arrays_field,
     integer_field,
     number_field,
     places_field,
@@ -242,7 +243,7 @@ class Agent:
     def _run(self, frame: Frame) -> Reply:
         protocol = timing_field(frame)
         gates_bytes = integer_field(frame, "gates_bytes", 0, len(frame.payload))
-        inputs = array_field(frame, frame.payload[gates_bytes:])
+        inputs = arrays_field(frame, frame.payload[gates_bytes:])
         emitted = self._model(frame, frame.payload[:gates_bytes])
         runtime = self._need_runtime(emitted.model, self._link.wait)
         with self._turns.one(self._link.wait, protocol.timeout_s):  # it would disturb another agent's measurement

@@ -103,7 +103,7 @@ def test_garbage_is_answered_with_an_error_and_a_close(agent: AgentProcess, garb
 
 TIMING = TimingProtocol().to_json()
 ZEROS = "0" * 64
-RUN = {"op": "run", "model_sha": ZEROS, "timing": TIMING, "gates_bytes": 0, "dtype": "float32", "shape": [1]}
+RUN = {"op": "run", "model_sha": ZEROS, "timing": TIMING, "gates_bytes": 0}
 
 
 @pytest.mark.parametrize(
@@ -126,10 +126,16 @@ RUN = {"op": "run", "model_sha": ZEROS, "timing": TIMING, "gates_bytes": 0, "dty
         ({"op": "measure", "model_sha": ZEROS}, "bad_request"),
         ({"op": "measure", "model_sha": ZEROS, "timing": {"n_runs": -1}}, "bad_request"),
         ({"op": "measure", "model_sha": ZEROS, "timing": [1]}, "bad_request"),
-        ({**RUN, "gates_bytes": 5}, "bad_request"),
-        ({**RUN, "dtype": "object"}, "bad_request"),
-        ({**RUN, "shape": [9]}, "bad_request"),
-        ({**RUN, "shape": [1 << 29] * 8}, "bad_request"),
+        ({**RUN, "inputs": [{"shape": [1], "dtype": "float32"}], "gates_bytes": 5}, "bad_request"),
+        ({**RUN, "inputs": [{"shape": [1], "dtype": "object"}]}, "bad_request"),
+        ({**RUN, "inputs": [{"shape": [9], "dtype": "float32"}]}, "bad_request"),
+        ({**RUN, "inputs": [{"shape": [1 << 29] * 8, "dtype": "float32"}]}, "bad_request"),
+        ({**RUN, "inputs": [{"dtype": "float32"}]}, "bad_request"),
+        ({**RUN, "inputs": [{"shape": [0], "dtype": ["float32"]}]}, "bad_request"),
+        ({**RUN, "inputs": [[1]]}, "bad_request"),
+        ({**RUN, "inputs": []}, "bad_request"),
+        ({**RUN, "inputs": "all"}, "bad_request"),
+        (RUN, "bad_request"),
     ],
     ids=str,
 )
@@ -157,8 +163,8 @@ def test_only_plain_ids_are_repeated(shared_agent: AgentProcess, identity: objec
 def test_random_requests_never_end_it(shared_agent: AgentProcess) -> None:
     rng = np.random.default_rng(0)
     operations = ["hello", "ping", "facts", "blob_stat", "blob_put", "measure", "run", "deliver", "nonsense"]
-    names = ["sha", "size", "offset", "name", "timing", "model_sha", "template_sha", "gates_bytes", "shape", "dtype"]
-    values = [None, -1, 0, 3, 1e308, "", "x" * 300, ZEROS, [], [1, [2]], {}, {"n_runs": "5"}, True]
+    names = ["sha", "size", "offset", "name", "timing", "model_sha", "template_sha", "gates_bytes", "inputs"]
+    values = [None, -1, 0, 3, 1e308, "", "x" * 300, ZEROS, [], [1, [2]], {}, {"n_runs": "5"}, [{}], True]
     for number in range(300):
         header: dict[str, Any] = {"op": operations[rng.integers(len(operations))], "id": number}
         for _ in range(rng.integers(5)):

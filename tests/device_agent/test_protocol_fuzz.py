@@ -73,7 +73,7 @@ def requests(model_sha: str) -> dict[str, dict[str, Any]]:
         "blob_stat": {"sha": ZEROS},
         "blob_put": {"sha": CHUNK_SHA, "size": len(CHUNK), "offset": 0},
         "measure": measured,
-        "run": {**measured, "gates_bytes": 0, "shape": [1], "dtype": "float32"},
+        "run": {**measured, "gates_bytes": 0, "inputs": [{"shape": [1], "dtype": "float32"}]},
         "deliver": {"sha": CHUNK_SHA, "name": "model.tflite"},
         "measure_each": {**each, "key": key},
         "spool_list": {"key": key},

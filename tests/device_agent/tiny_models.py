@@ -1,10 +1,42 @@
-"""Small .tflite files written straight with the schema: a chain of convolutions that share one weight tensor."""
+"""Small .tflite files written straight with the schema."""
 
 from __future__ import annotations
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+
+
+def three_ends() -> bytes:
+    """Three inputs and outputs: float32 (2, 3) negated, int32 (4,) doubled, and the absolute value of a number."""
+    model = schema.ModelT()
+    model.version = 3
+    model.buffers = [schema.BufferT()]
+    graph = schema.SubGraphT()
+    graph.tensors, graph.operators, graph.inputs, graph.outputs = [], [], [], []
+    model.operatorCodes = []
+    builtin, types = schema.BuiltinOperator, schema.TensorType
+    for code, shape, dtype, uses in (
+        (builtin.NEG, [2, 3], types.FLOAT32, 1), (builtin.ADD, [4], types.INT32, 2), (builtin.ABS, [], types.FLOAT32, 1)
+    ):  # fmt: skip
+        operator, kind = schema.OperatorT(), schema.OperatorCodeT()
+        kind.builtinCode = kind.deprecatedBuiltinCode = code
+        kind.version = 1
+        for name in ("in", "out"):
+            entry = schema.TensorT()
+            entry.name, entry.shape, entry.type, entry.buffer = f"{name}{code}".encode(), shape, dtype, 0
+            graph.tensors.append(entry)
+        source, result = len(graph.tensors) - 2, len(graph.tensors) - 1
+        operator.opcodeIndex, operator.inputs, operator.outputs = len(model.operatorCodes), [source] * uses, [result]
+        if code == builtin.ADD:
+            operator.builtinOptionsType = schema.BuiltinOptions.AddOptions
+            operator.builtinOptions = schema.AddOptionsT()
+        model.operatorCodes.append(kind)
+        graph.operators.append(operator)
+        graph.inputs.append(source)
+        graph.outputs.append(result)
+    model.subgraphs = [graph]
+    return _packed(model)
 
 
 def conv_chain(
@@ -65,6 +97,10 @@ def conv_chain(
         current = out
     graph.outputs = [current]
     model.subgraphs = [graph]
+    return _packed(model)
+
+
+def _packed(model: schema.ModelT) -> bytes:
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())

@@ -17,27 +17,34 @@ from edgewright.devices.local import LocalStream, LocalTransport
 _TINY_MODELS = Path(__file__).parents[1] / "device_agent" / "tiny_models.py"
 
 
-def _conv_chain() -> Callable[..., bytes]:
+def _tiny_model(name: str) -> Callable[..., bytes]:
     spec = importlib.util.spec_from_file_location("tiny_models", _TINY_MODELS)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.conv_chain
+    made: Callable[..., bytes] = getattr(module, name)
+    return made
 
 
 @pytest.fixture(scope="session")
 def small_model() -> bytes:
-    return _conv_chain()(size=32, channels=16, depth=4)
+    return _tiny_model("conv_chain")(size=32, channels=16, depth=4)
+
+
+@pytest.fixture(scope="session")
+def three_ends() -> bytes:
+    """Three inputs and outputs of different shapes and types."""
+    return _tiny_model("three_ends")()
 
 
 @pytest.fixture(scope="session")
 def slow_model() -> bytes:
-    return _conv_chain()(size=128, channels=64, depth=8)
+    return _tiny_model("conv_chain")(size=128, channels=64, depth=8)
 
 
 @pytest.fixture(scope="session")
 def hungry_model() -> bytes:
-    return _conv_chain()(size=1024, channels=64, depth=2, in_channels=1)
+    return _tiny_model("conv_chain")(size=1024, channels=64, depth=2, in_channels=1)
 
 
 @pytest.fixture

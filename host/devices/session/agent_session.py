@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -24,6 +25,26 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 4 << 20
 _BATCH_BYTES = 16 << 20
 _BATCH_INPUTS = 50  # a slow device is done with so many within the time limit of one child
+
+
+def _batches_at_once(nbytes: int) -> int:
+    """How many batches of that size one request holds."""
+    return min(_BATCH_INPUTS, max(1, _BATCH_BYTES // max(1, nbytes)))
+
+
+def _below(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """`(n, b, ...)` -> `(n * b, ...)`: batch below batch, as the agent takes them; `(n,)` stays."""
+    return values if values.ndim < 2 else values.reshape(-1, *values.shape[2:])
+
+
+def _arrays(described: Sequence[dict[str, Any]], data: bytes) -> Iterator[np.ndarray[Any, Any]]:
+    """What lies in `data`, one after the other."""
+    start = 0
+    for entry in described:
+        dtype, shape = np.dtype(entry["dtype"]), tuple(entry["shape"])
+        count = math.prod(shape)
+        yield np.frombuffer(data, dtype, count, start).reshape(shape)
+        start += count * dtype.itemsize
 
 
 @dataclass(frozen=True)
@@ -226,30 +247,60 @@ class AgentSession:
     def run(
         self, job: MeasureJob, inputs: np.ndarray[Any, Any], protocol: TimingProtocol | None = None
     ) -> np.ndarray[Any, Any]:
-        """The model's outputs (N, ...) for `inputs` (N, C, H, W), from the device.
+        """The outputs (N, ...) for `inputs` (N, C, H, W) of a model with one input and one output, from the device.
 
         Raises: `MeasurementError` when the model cannot be loaded or run, `InputError` when the template refuses the
             gates.
         """
         if inputs.ndim < 1 or len(inputs) == 0:
             raise InputError(f"running needs at least one input, got an array of shape {inputs.shape}")
-        step = min(_BATCH_INPUTS, max(1, _BATCH_BYTES // max(1, inputs[:1].nbytes)))
+        step = _batches_at_once(inputs[:1].nbytes)
         parts = [
-            self._run_part(job, inputs[start : start + step], protocol or TimingProtocol())
+            self._run_part(job, [inputs[start : start + step]], protocol or TimingProtocol())
             for start in range(0, len(inputs), step)
         ]
-        return np.concatenate(parts)  # (N, ...)
+        if len(parts[0]) != 1:
+            raise MeasurementError(
+                f"the model has {len(parts[0])} outputs on device {self.device_name!r}; read them all with `run_each`"
+            )
+        return np.concatenate([output for (output,) in parts])  # (N, ...)
+
+    def run_each(
+        self, job: MeasureJob, inputs: Sequence[np.ndarray[Any, Any]], protocol: TimingProtocol | None = None
+    ) -> tuple[np.ndarray[Any, Any], ...]:
+        """All outputs, each `(n, *shape)`, of a model for `n` sets of inputs, one array `(n, *shape)` for each input.
+
+        A single number comes back as shape (1,). Raises what `run` raises.
+        """
+        counts = {len(value) if value.ndim else 0 for value in inputs}
+        if len(counts) != 1 or 0 in counts:
+            raise InputError(
+                "running needs as many values of every input, and at least one; got arrays of shapes "
+                f"{[value.shape for value in inputs]}"
+            )
+        (n,) = counts
+        step = _batches_at_once(sum(value[:1].nbytes for value in inputs))
+        parts = [
+            self._run_part(job, [_below(value[start : start + step]) for value in inputs], protocol or TimingProtocol())
+            for start in range(0, n, step)
+        ]
+        joined = [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]  # each (n * b, ...)
+        return tuple(output.reshape(n, len(output) // n, *output.shape[1:]) for output in joined)
 
     def _run_part(
-        self, job: MeasureJob, inputs: np.ndarray[Any, Any], protocol: TimingProtocol
-    ) -> np.ndarray[Any, Any]:
+        self, job: MeasureJob, inputs: Sequence[np.ndarray[Any, Any]], protocol: TimingProtocol
+    ) -> list[np.ndarray[Any, Any]]:
         gates = job.packed_gates or b""
         header = {
-            "op": "run", "timing": protocol.to_json(), "gates_bytes": len(gates),
-            "shape": list(inputs.shape), "dtype": inputs.dtype.name, **job.header(),
+            "op": "run", "timing": protocol.to_json(), "gates_bytes": len(gates), **job.header(),
+            "inputs": [{"shape": list(value.shape), "dtype": value.dtype.name} for value in inputs],
         }  # fmt: skip
-        reply, payload = self._ask(header, gates + np.ascontiguousarray(inputs).tobytes(), self._reply_s(protocol))
-        return np.frombuffer(payload, reply["dtype"]).reshape(reply["shape"])
+        payload = b"".join([gates, *(np.ascontiguousarray(value).tobytes() for value in inputs)])
+        reply, data = self._ask(header, payload, self._reply_s(protocol))
+        try:
+            return list(_arrays(reply["outputs"], data))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DeviceError(f"device {self.device_name!r} sent outputs that are none ({error}); try again") from error
 
     def deliver(self, sha: str, name: str) -> dict[str, str]:
         """Leave blob `sha` on the device as `name`. Returns: its absolute `path` there, and its `sha256`."""

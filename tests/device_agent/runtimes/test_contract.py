@@ -68,7 +68,7 @@ class Backend:
 def files(tmp_path_factory: pytest.TempPathFactory, workspace: Path) -> Path:
     """The networks in every format, with torch's answers. The template is left where all tests look for it."""
     folder = tmp_path_factory.mktemp("networks")
-    program = Path(__file__).with_name("network_files.py")
+    program = Path(__file__).parents[1] / "network_files.py"
     argv = [sys.executable, str(program), str(folder), str(workspace / "templates")]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

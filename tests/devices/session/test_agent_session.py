@@ -44,6 +44,38 @@ def test_runs_of_many_inputs_are_joined(
     assert not np.array_equal(outputs[0], outputs[1])
 
 
+def test_several_inputs_and_outputs_keep_their_order_types_and_shapes(
+    session: AgentSession, three_ends: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgewright.devices.session.agent_session._BATCH_INPUTS", 2)  # five sets in three requests
+    rng = np.random.default_rng(0)
+    floats, numbers = rng.standard_normal((5, 2, 3)).astype(np.float32), rng.integers(-9, 9, (5, 4), dtype=np.int32)
+    single = rng.standard_normal(5).astype(np.float32)
+    job = MeasureJob(model_sha=session.put_blob(three_ends))
+    assert "error" not in session.measure(job, QUICK)
+    negated, doubled, absolute = session.run_each(job, (floats, numbers, single))
+    np.testing.assert_array_equal(negated, -floats, strict=True)
+    np.testing.assert_array_equal(doubled, 2 * numbers, strict=True)
+    np.testing.assert_array_equal(absolute, np.abs(single)[:, None], strict=True)
+
+
+def test_inputs_that_do_not_go_with_the_model_or_with_each_other_are_named(
+    session: AgentSession, three_ends: bytes, small_model: bytes
+) -> None:
+    job = MeasureJob(model_sha=session.put_blob(three_ends))
+    floats, numbers = np.zeros((2, 2, 3), np.float32), np.zeros((2, 4), np.int32)
+    single = np.zeros(2, np.float32)
+    with pytest.raises(MeasurementError, match="the model takes 3 inputs, got 1"):
+        session.run(job, floats[0])
+    with pytest.raises(MeasurementError, match=r"takes int32 of shape \(4,\), got int64 of shape \(4,\)"):
+        session.run_each(job, (floats, numbers.astype(np.int64), single))
+    with pytest.raises(MeasurementError, match="all inputs must hold as many batches"):
+        session.run_each(job, (floats, np.zeros((2, 8), np.int32), single))
+    for wrong in ((), (floats, numbers[:1], single), (floats[:0], numbers[:0], single[:0]), (np.float32(3),)):
+        with pytest.raises(InputError, match="as many values of every input, and at least one; got arrays of shapes"):
+            session.run_each(job, [np.asarray(value) for value in wrong])
+
+
 def test_a_failing_model_is_a_value_in_measure_and_an_error_in_run(
     session: AgentSession, small_model: bytes, hungry_model: bytes
 ) -> None:
