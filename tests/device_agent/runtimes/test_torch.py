@@ -119,9 +119,10 @@ def test_outputs_are_those_of_the_network(runtime: Runtime, export: bytes, trace
     with torch.inference_mode():
         expected = Small().eval()(torch.from_numpy(inputs)).numpy()
     for content in (export, traced):
-        outcome = run_batch(content, runtime, inputs, QUICK)
+        outcome = run_batch(content, runtime, [inputs], QUICK)
         assert outcome.error is None
-        outputs = np.frombuffer(outcome.payload, outcome.header["dtype"]).reshape(outcome.header["shape"])
+        (told,) = outcome.header["outputs"]
+        outputs = np.frombuffer(outcome.payload, told["dtype"]).reshape(told["shape"])
         assert np.abs(outputs - expected).max() < 1e-5
 
 
@@ -411,7 +412,10 @@ def test_several_inputs_and_nested_outputs(runtime: Runtime) -> None:
     found = run_isolated(lambda: _json(specs()), 60, 2048).header
     assert found == {"in": 2, "out": [[1.0, 2.0], [0.0, 0.0], [1.0, 2.0]]}
     assert "error" not in measure(content, runtime, QUICK)
-    assert "2 and 3" in run_batch(content, runtime, np.zeros((1, 2), np.float32), QUICK).error["message"]
+    outcome = run_batch(content, runtime, [np.zeros((1, 2), np.float32), np.ones((1, 2), np.float32)], QUICK)
+    assert outcome.error is None and len(outcome.header["outputs"]) == 3
+    one = run_batch(content, runtime, [np.zeros((1, 2), np.float32)], QUICK)
+    assert "takes 2 inputs, got 1" in one.error["message"]
 
 
 def _json(result: tuple[dict[str, Any], bytes]) -> tuple[dict[str, Any], bytes]:
@@ -580,7 +584,7 @@ def test_a_record_from_a_gpu_names_its_clock_and_adds_its_memory(
     assert "error" not in record
     assert record["timing_method"] == "cuda_events" and set(record["samples_ms"]) == {3.0}
     assert record["memory_method"].endswith("+torch_cuda_peak") and record["memory_mib"] > 5
-    assert run_batch(content, with_gpu, ZEROS, QUICK).error is None
+    assert run_batch(content, with_gpu, [ZEROS], QUICK).error is None
 
 
 def test_a_limit_for_the_cpu_does_not_bind_the_driver(with_gpu: TorchRuntime, export: bytes) -> None:
