@@ -22,6 +22,17 @@ _NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if i
 
 
 @dataclass(frozen=True)
+class TensorType:
+    """Shape and number type of a model's input or output."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def __str__(self) -> str:
+        return f"{self.dtype.name} {self.shape}"
+
+
+@dataclass(frozen=True)
 class Operator:
     """One operator; `inputs` and `outputs` are tensor indices, absent optional inputs left out."""
 
@@ -69,6 +80,19 @@ class Graph:
     def boundary(self) -> tuple[int, ...]:
         """The model's input and output tensors."""
         return tuple(int(tensor) for tensor in (*self._subgraph.inputs, *self._subgraph.outputs))
+
+    @property
+    def inputs(self) -> tuple[TensorType, ...]:
+        return tuple(self._type(int(tensor)) for tensor in self._subgraph.inputs)
+
+    @property
+    def outputs(self) -> tuple[TensorType, ...]:
+        return tuple(self._type(int(tensor)) for tensor in self._subgraph.outputs)
+
+    def _type(self, tensor: int) -> TensorType:
+        if self.dtype(tensor) not in DTYPES:
+            raise ConversionError(f"tensor {self.name(tensor)!r} has type {self.dtype(tensor)}, which no array has")
+        return TensorType(self.shape(tensor), np.dtype(DTYPES[self.dtype(tensor)]))
 
     @property
     def n_tensors(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,12 +23,16 @@ _PADDING = 3e38  # a max-pool's padding is as low as a float goes; the quantiser
 _UNQUANTISED_TYPES = (0, 2, 4, 6)  # TensorType FLOAT32, INT32, INT64 and BOOL
 
 
-def quantize(content: bytes, precision: Precision, calibration: NDArray[np.float32] | None = None) -> bytes:
-    """The same model with smaller numbers; input and output stay float32. Equal arguments give equal bytes.
+Calibration = NDArray[Any] | Sequence[NDArray[Any]]
+
+
+def quantize(content: bytes, precision: Precision, calibration: Calibration | None = None) -> bytes:
+    """The same model with smaller numbers; inputs and outputs keep their types. Equal arguments give equal bytes.
 
     Args:
-        content: a float32 .tflite with one input, one output and batch 1.
-        calibration: for int8, `(n, C, H, W)` samples; the range of every activation is the widest seen on them.
+        content: a float32 .tflite.
+        calibration: for int8, `n` samples as one array `(n, *shape)` for each input, or `(n, C, H, W)` for the only
+            input of a model with batch 1; the range of every activation is the widest seen on them.
 
     Raises:
         ConversionError: the model is no float32 model, int8 has no or unfit samples, or the quantiser fails.
@@ -50,18 +55,26 @@ def quantize(content: bytes, precision: Precision, calibration: NDArray[np.float
             ) from error
 
 
-def _checked(graph: Graph, calibration: NDArray[np.float32] | None) -> NDArray[np.float32]:
-    if calibration is None or not len(calibration):
+def _checked(graph: Graph, calibration: Calibration | None) -> tuple[NDArray[Any], ...]:
+    """Samples as the model takes them, `(n, *shape)` each, in its types."""
+    if calibration is None or not len(calibration) or not all(len(values) for values in calibration):
         raise ConversionError("int8 needs samples to calibrate on, as many as make the model's usual range; got none")
-    takes = graph.shape(graph.boundary[0])[1:]
-    if calibration.shape[1:] != takes:
-        raise ConversionError(f"samples to calibrate on must have shape {takes}, got {calibration.shape[1:]}")
-    if not np.isfinite(calibration).all():
-        raise ConversionError("the samples to calibrate on hold numbers that are not finite")
-    return calibration.astype(np.float32, copy=False)
+    takes = graph.inputs
+    samples = [calibration[:, None]] if isinstance(calibration, np.ndarray) else list(calibration)
+    if len(samples) != len(takes) or len({len(values) for values in samples}) != 1:
+        raise ConversionError(
+            f"samples to calibrate on must hold as many values of each of the model's {len(takes)} inputs, got "
+            f"{[len(values) for values in samples]}"
+        )
+    for each, values in zip(takes, samples, strict=True):
+        if values.shape[1:] != each.shape:
+            raise ConversionError(f"samples to calibrate on must have shape {each.shape}, got {values.shape[1:]}")
+        if not np.isfinite(values).all():
+            raise ConversionError("the samples to calibrate on hold numbers that are not finite")
+    return tuple(values.astype(each.dtype, copy=False) for each, values in zip(takes, samples, strict=True))
 
 
-def _quantized(content: bytes, calibration: NDArray[np.float32] | None) -> Any:
+def _quantized(content: bytes, calibration: Sequence[NDArray[Any]] | None) -> Any:
     """float16 without samples, int8 with them."""
     from ai_edge_quantizer.quantizer import Quantizer  # takes a third of a second to import
 
@@ -104,7 +117,7 @@ def _int8_recipe() -> RecipeManager:
     return recipe
 
 
-def _ranges(content: bytes, recipe: RecipeManager, calibration: NDArray[np.float32]) -> Any:
+def _ranges(content: bytes, recipe: RecipeManager, calibration: Sequence[NDArray[Any]]) -> Any:
     """What every activation lies between: the widest seen on any sample.
 
     The quantiser's own moving average would clip whatever is rare. Its calibrator says by the first sample which
@@ -114,18 +127,27 @@ def _ranges(content: bytes, recipe: RecipeManager, calibration: NDArray[np.float
     from ai_edge_quantizer.utils.tfl_interpreter_utils import create_tfl_interpreter
 
     interpreter = create_tfl_interpreter(content, num_threads=1, preserve_all_tensors=True)
-    ((signature, ends),) = interpreter.get_signature_list().items()
-    (name,) = ends["inputs"]
+    (signature,) = interpreter.get_signature_list()
+    sources = interpreter.get_input_details()
+    names = _input_names(interpreter.get_signature_runner(signature), sources)
     calibrator = Calibrator(content, num_threads=1)
+    first = {name: values[0] for name, values in zip(names, calibration, strict=True)}
     with contextlib.redirect_stderr(io.StringIO()):  # a progress bar
-        calibrator.calibrate({signature: [{name: calibration[:1]}]}, recipe)
+        calibrator.calibrate({signature: [first]}, recipe)
     ranges = calibrator.get_model_qsvs()
     places = {detail["name"]: detail["index"] for detail in interpreter.get_tensor_details()}
-    for sample in calibration[1:]:
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], sample[None])
+    for sample in zip(*(values[1:] for values in calibration), strict=True):
+        for source, value in zip(sources, sample, strict=True):
+            interpreter.set_tensor(source["index"], value)
         interpreter.invoke()
         for tensor, seen in ranges.items():
             values = interpreter.get_tensor(places[tensor])
             values = values[np.abs(values) < _PADDING]
             seen["min"], seen["max"] = np.minimum(seen["min"], values.min()), np.maximum(seen["max"], values.max())
     return ranges
+
+
+def _input_names(runner: Any, sources: Sequence[dict[str, Any]]) -> list[str]:
+    """What the signature calls the inputs, in the model's order."""
+    named = {detail["index"]: name for name, detail in runner.get_input_details().items()}
+    return [named[source["index"]] for source in sources]

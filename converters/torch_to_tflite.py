@@ -21,18 +21,29 @@ def convert(module: nn.Module, example: Tensor) -> bytes:
     """The module as a float32 .tflite with the example's fixed shape `(1, C, H, W)`; the input stays NCHW.
 
     Raises:
-        ConversionError: the module is in training mode, the example has another batch size, or litert-torch fails.
+        ConversionError: the example has another batch size, and what `convert_module` raises.
+    """
+    if example.ndim < 2 or example.shape[0] != 1:
+        raise ConversionError(f"the example must hold one sample, (1, C, H, W), but has shape {tuple(example.shape)}")
+    return convert_module(module, (example,))
+
+
+def convert_module(module: nn.Module, inputs: tuple[Tensor, ...]) -> bytes:
+    """The module as a float32 .tflite that takes tensors of these shapes, in this order.
+
+    What is 64 bits wide in torch has 32 in the file. Outputs stand in the order in which torch's pytree has them.
+
+    Raises:
+        ConversionError: the module is in training mode, or litert-torch fails.
     """
     if any(part.training for part in module.modules()):
         raise ConversionError(f"{type(module).__name__} is in training mode; call .eval() before converting it")
-    if example.ndim < 2 or example.shape[0] != 1:
-        raise ConversionError(f"the example must hold one sample, (1, C, H, W), but has shape {tuple(example.shape)}")
     with silenced(), torch.no_grad():
         import litert_torch  # takes seconds to import, and prints
 
         litert_torch.config.show_progress = False
         try:
-            content: bytes = litert_torch.convert(module, (example,)).model_content()
+            content: bytes = litert_torch.convert(module, inputs).model_content()
         except Exception as error:  # the converter promises no type
             reason = (str(error).strip().splitlines() or ["no message"])[0]
             raise ConversionError(

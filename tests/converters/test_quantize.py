@@ -122,7 +122,7 @@ def test_ranges_are_those_of_the_quantisers_calibrator(float32: bytes, calibrati
     graph.name_tensors_apart()
     content, recipe = graph.pack(()), quantize_module._int8_recipe()
     with silenced():
-        found = quantize_module._ranges(content, recipe, calibration[:8])
+        found = quantize_module._ranges(content, recipe, [calibration[:8, None]])
         calibrator = Calibrator(content, num_threads=1, qsv_update_func=min_max_update)
         calibrator.calibrate({"serving_default": [{"args_0": sample[None]} for sample in calibration[:8]]}, recipe)
     expected = calibrator.get_model_qsvs()
@@ -149,7 +149,7 @@ def test_constants_behind_the_flatbuffer_are_brought_inside(trained: Any, templa
     [
         (None, "int8 needs samples to calibrate on"),
         (np.zeros((0, 1, 56, 56), np.float32), "int8 needs samples to calibrate on"),
-        (np.zeros((2, 1, 28, 28), np.float32), r"must have shape \(1, 56, 56\), got \(1, 28, 28\)"),
+        (np.zeros((2, 1, 28, 28), np.float32), r"must have shape \(1, 1, 56, 56\), got \(1, 1, 28, 28\)"),
         (np.full((2, 1, 56, 56), np.nan, np.float32), "numbers that are not finite"),
     ],
 )
