@@ -17,9 +17,10 @@ from edgewright.device_agent.template import Template
 from ..assembler.assembler import Assembler
 from ..costs import CostModel
 from ..gates import Gates
+from ..search.dominance import non_dominated
 from ..tasks import Task
 from .algorithm1 import ask_all_limits
-from .fill import FloatArray, allowed_by, value_of_modules
+from .fill import allowed_by, value_of_modules
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,8 @@ def pareto_points(assembler: Assembler, template: Template, cost_model: CostMode
 
 
 def pareto_front(points: Sequence[ParetoPoint]) -> tuple[ParetoPoint, ...]:
-    """Those that no other point beats or equals in every cost and the score and betters in one, in their order."""
+    """Those that no other point dominates in the costs and the score, in their order."""
     if not points:
         return ()
     rows = np.array([[p.latency_ms, p.memory_mib or 0.0, p.size_mib, -p.score] for p in points])  # (n, k)
-    return tuple(point for point, row in zip(points, rows, strict=True) if not _beaten(row, rows))
-
-
-def _beaten(row: FloatArray, rows: FloatArray) -> bool:
-    return bool(((rows <= row).all(1) & (rows < row).any(1)).any())
+    return tuple(point for point, kept in zip(points, non_dominated(rows), strict=True) if kept)

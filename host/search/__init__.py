@@ -1,0 +1,1 @@
+"""Searching for architectures: what makes one better than another."""
