@@ -24,8 +24,8 @@ from edgewright.customize.algorithm1 import Candidate
 from edgewright.customize.customizer import Customizer
 from edgewright.customize.scenario import Scenario
 from edgewright.customize.templates import load_or_build
+from edgewright.customize.verification_record import verification_record
 from edgewright.data.digits import load_digits
-from edgewright.delivery.verification import verification_record
 from edgewright.device_agent.timing import TimingProtocol
 from edgewright.devices.connect import open_session
 from edgewright.devices.registry import Registry
@@ -120,7 +120,7 @@ def _run(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
                     "tries": artifact.tries,
                     "use": used(artifact.measured, scenario.budget),
                     "filled": used(artifact.candidate.estimate.upper, scenario.budget),
-                    "accuracy": artifact.verification.score,
+                    "accuracy": artifact.scores.on_device,
                     "customize_s": artifact.customize_s,
                 }
             )

@@ -157,8 +157,8 @@ class _Flow:
     ) -> Artifact:
         from ..customize.customizer import Customizer
         from ..customize.scenario import Scenario
+        from ..customize.verification_record import verification_record
         from ..delivery.quantization import Quantization
-        from ..delivery.verification import verification_record
         from ..workbench.profiles import campaign_with_records, cost_model, fit_to, template_sha256
 
         campaign, records = campaign_with_records(self.store, self.device, self.profiled)
@@ -205,10 +205,10 @@ def artifact_json(artifact: Artifact) -> dict[str, Any]:
     return {
         "task": str(artifact.scenario.task),
         "device": artifact.scenario.device,
-        artifact.verification.score_name.key: artifact.verification.score,
+        artifact.scores.name.key: artifact.scores.on_device,
         "precision": str(artifact.precision),
         "float32": artifact.float32,
-        "agreement": artifact.verification.agreement,
+        "agreement": artifact.scores.agreement,
         "budget": artifact.scenario.budget.to_json(),
         "limit": artifact.candidate.request.limit,
         "ratio": artifact.candidate.gates.ratio,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..customize.artifact import MANIFEST_SUFFIX
 from ..data.pictures import check_picture
 from ..devices.session.agent_session import MeasureJob
 from ..domains.readers import READERS, REMEDY, Answered, AnswerReader, BoxReader, Detected
 from ..errors import InputError, MeasurementError
 from ..files import sha256_of
+from .manifest import manifest_path, read_manifest
 
 MIN_SCORE = 0.3
 _AT_ONCE = 32  # pictures in memory
@@ -48,9 +47,14 @@ class DeliveredModel:
             content = path.read_bytes()
         except OSError as error:
             raise InputError(f"cannot read model {path}: {error.strerror or error}; check the path") from error
-        place = path.with_name(path.name + MANIFEST_SUFFIX)
-        manifest = _read_manifest(place)
+        place = manifest_path(path)
+        manifest = read_manifest(place)
         outputs = manifest.get("outputs")
+        if "signature" in manifest and outputs is None:
+            raise InputError(
+                f"{place} says that {path} was delivered as it is, and not how its outputs are read; run it with code "
+                "of your own"
+            )
         if not isinstance(outputs, dict):
             raise InputError(f'{place} does not say how to read the model ("outputs" is missing); {REMEDY}')
         _check_belongs(path, content, place, manifest)
@@ -87,22 +91,6 @@ def predict_each(
 
     for start in range(0, len(images), _AT_ONCE):
         yield from model.reader.predict(images[start : start + _AT_ONCE], run, min_score)
-
-
-def _read_manifest(place: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads(place.read_bytes())
-    except FileNotFoundError as error:
-        raise InputError(
-            f"no manifest {place}, which says how to read the model; copy it there from where the model was made"
-        ) from error
-    except OSError as error:
-        raise InputError(f"cannot read manifest {place}: {error.strerror or error}; check the path") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"manifest {place} is not a JSON file ({error}); copy it again, with its model") from error
-    if not isinstance(manifest, dict):
-        raise InputError(f"{place} is no manifest of a model; copy the right one there, or {REMEDY}")
-    return manifest
 
 
 def _check_belongs(path: Path, content: bytes, place: Path, manifest: dict[str, Any]) -> None:

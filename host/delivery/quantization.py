@@ -1,13 +1,15 @@
-"""Smaller numbers for a chosen model, calibrated on its own task; never on an object that it is tested on."""
+"""Smaller numbers for a model. Of a task's model they are calibrated on the task, and never on what it is tested on."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from edgewright.converters.precision import Precision
 from edgewright.device_agent.template import Template
+from numpy.typing import NDArray
 
 from ..errors import InputError, MeasurementError
 from ..tasks import Task
@@ -23,6 +25,22 @@ def parse_precision(text: str) -> Precision:
     except ValueError as error:
         names = ", ".join(Precision)
         raise InputError(f"a precision is one of {names}; got {text!r}") from error
+
+
+def quantized(
+    content: bytes, precision: Precision, calibration: NDArray[Any] | Sequence[NDArray[Any]] | None = None
+) -> bytes:
+    """A float32 model in this precision; int8 is calibrated on samples as `converters.quantize` takes them.
+
+    Raises `MeasurementError` when the quantiser cannot do it.
+    """
+    from edgewright.converters.errors import ConversionError
+    from edgewright.converters.quantize import quantize
+
+    try:
+        return quantize(content, precision, calibration)
+    except ConversionError as error:
+        raise MeasurementError(f"the chosen model cannot become {precision}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -44,17 +62,10 @@ class Quantization:
 
     def quantize(self, content: bytes, task: Task) -> bytes:
         """Raises `MeasurementError` when the quantiser cannot do it."""
-        from edgewright.converters.errors import ConversionError
-        from edgewright.converters.quantize import quantize
-
-        images = None
-        if self.precision is Precision.INT8:
-            rng = np.random.default_rng(self.seed)
-            images = calibration_images(self.domain, [task], self.n_images, rng)
-        try:
-            return quantize(content, self.precision, images)
-        except ConversionError as error:
-            raise MeasurementError(f"the chosen model cannot become {self.precision}: {error}") from error
+        if self.precision is not Precision.INT8:
+            return quantized(content, self.precision)
+        rng = np.random.default_rng(self.seed)
+        return quantized(content, self.precision, calibration_images(self.domain, [task], self.n_images, rng))
 
     def to_json(self) -> dict[str, Any]:
         """What of it belongs into a manifest: on what an int8 model was calibrated."""

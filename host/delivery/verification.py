@@ -1,36 +1,34 @@
-"""The verdict is the device's: a candidate is pushed, measured and run there before it is called done.
+"""The verdict is the device's: a model is pushed, measured and run there before it is called done.
 
-Shapes: `B` test images.
+Shapes: `n` sets of inputs, `B` test images.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import torch
+from edgewright.converters.errors import ParityError
+from edgewright.converters.parity import Difference, differences
 from edgewright.converters.precision import Precision
 from edgewright.device_agent.timing import TimingProtocol
 from numpy.typing import NDArray
-from torch import nn
 
 from ..costs import Cost
-from ..customize.algorithm1 import Candidate
-from ..customize.scenario import Scenario
 from ..devices.session.agent_session import MeasureJob
 from ..errors import MeasurementError
 from ..profiling.records import Measurement
-from ..profiling.verifications import VerificationRecord
-from ..tasks.domain import ACCURACY, Examples, ScoreName
+from ..tasks.domain import Examples, ScoreName
+from .reference import Reference
 
 PROTOCOL = TimingProtocol(n_runs=100, min_time_ms=100.0)
 N_MEASUREMENTS = 3
 # Of the largest output. int8 cuts off what is rarer than its calibration, and is judged by its answers.
 PARITY_TOLERANCE = {Precision.FLOAT32: 1e-3, Precision.FLOAT16: 1e-2, Precision.INT8: math.inf}
+MAX_RMS = 0.5  # of an output itself, that an int8 model may be off whose answers nothing judges
 MAX_LOSS = 0.02  # of the score, that a quantised model may have less than float32
 
 
@@ -41,29 +39,51 @@ class VerifyingSession(Protocol):
 
     def measure(self, job: MeasureJob, protocol: TimingProtocol) -> dict[str, Any]: ...
 
-    def run(self, job: MeasureJob, inputs: NDArray[np.float32]) -> NDArray[np.float32]: ...
+    def run_each(self, job: MeasureJob, inputs: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], ...]: ...
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How good a model's answers on the device are, beside those of float32 torch to the same test images;
+    `agreement` is the share of equal answers."""
+
+    name: ScoreName
+    on_device: float
+    in_torch: float
+    agreement: float
+    n_images: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Under the domain's own name of the score."""
+        return {
+            self.name.key: self.on_device,
+            f"torch_{self.name.key}": self.in_torch,
+            "agreement": self.agreement,
+            "n_images": self.n_images,
+        }
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What the device showed, beside float32 torch on the same test images: `parity_max_abs` is the largest difference
-    of an output, `agreement` the share of equal answers. Which score it is says `score_name`."""
+    """What the device showed, beside float32 torch: `parity_max_abs` is the largest difference of an output for the
+    same `n_compared` sets of inputs. `scores` is None where nothing says which answers are right."""
 
     cost: Cost
     latency_spread_ms: tuple[float, float]
     parity_max_abs: float
-    score: float
-    n_images: int
+    n_compared: int
     model_sha256: str
-    torch_score: float
-    agreement: float
-    score_name: ScoreName = ACCURACY
+    scores: Scores | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """With the scores under the domain's own name."""
-        data, key = asdict(self), self.score_name.key
-        del data["score_name"]
-        return data | {key: data.pop("score"), f"torch_{key}": data.pop("torch_score")}
+        return {
+            "cost": self.cost.to_json(),
+            "latency_spread_ms": self.latency_spread_ms,
+            "parity_max_abs": self.parity_max_abs,
+            "n_compared": self.n_compared,
+            "model_sha256": self.model_sha256,
+            **({} if self.scores is None else self.scores.to_json()),
+        }
 
 
 def measure_model(session: VerifyingSession, content: bytes) -> tuple[str, list[Measurement]]:
@@ -89,90 +109,83 @@ def cost_of(measurements: Sequence[Measurement], size_bytes: int) -> Cost:
     return Cost(median_latency_ms(measurements), memory, size_bytes / 2**20)
 
 
-def verification_record(
-    scenario: Scenario, candidate: Candidate, measurements: Sequence[Measurement], template_sha: str, facts_digest: str
-) -> VerificationRecord:
-    """What the store keeps of a model's measurements on the scenario's device."""
-    cost, estimate = cost_of(measurements, measurements[0].size_bytes or 0), candidate.estimate
-    return VerificationRecord(
-        device=scenario.device,
-        template_sha=template_sha,
-        facts_digest=facts_digest,
-        started_at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-        gates_digest=candidate.gates.digest,
-        packed_gates=candidate.gates.pack(),
-        counts=candidate.gates.counts,
-        samples_ms=tuple(m.samples_ms for m in measurements if m.samples_ms is not None),
-        protocol=PROTOCOL,
-        budget=scenario.budget.given,
-        task=str(scenario.task),
-        fits=scenario.budget.fits(cost),
-        memory_mib=cost.memory_mib,
-        memory_method=measurements[0].memory_method,
-        predicted_latency_ms=estimate.predicted.latency_ms,
-        upper_latency_ms=estimate.upper.latency_ms,
-        predicted_memory_mib=estimate.predicted.memory_mib,
-        upper_memory_mib=estimate.upper.memory_mib,
-    )
-
-
 def verify(
     session: VerifyingSession,
     content: bytes,
-    subnet: nn.Module,
-    examples: Examples,
-    on_measured: Callable[[list[Measurement]], None] = lambda measurements: None,
+    reference: Reference,
+    *,
     precision: Precision = Precision.FLOAT32,
+    examples: Examples | None = None,
+    on_measured: Callable[[list[Measurement]], None] = lambda measurements: None,
 ) -> Verification:
-    """Measure `content` on the device and compare its answers to `subnet` in torch, on every test image.
+    """Measure `content` on the device and compare its outputs there with those of the reference.
 
-    `on_measured` gets the measurements before anything else is done with them.
+    Args:
+        examples: what is right about the reference's inputs, which are their images; both sides get a score.
+        on_measured: gets the measurements before anything else is done with them.
 
-    Raises `MeasurementError` when the device cannot run it, or answers something else than torch does: beyond rounding
-    in float32 and float16, and in every precision with a score that is more than `MAX_LOSS` less.
+    Raises `MeasurementError` when the device cannot run it, or computes something else than torch does: beyond
+    rounding in float32 and float16, and in every precision with a score that is more than `MAX_LOSS` less. Without
+    `examples`, an int8 output may be off by `MAX_RMS` of its own size.
     """
     sha, measurements = measure_model(session, content)
     on_measured(measurements)
-    on_device = session.run(MeasureJob(model_sha=sha), examples.images)  # (B, ...)
-    with torch.inference_mode():
-        in_torch = subnet(torch.from_numpy(examples.images)).numpy()  # (B, ...)
-    difference = _checked_difference(on_device, in_torch, precision)
-    n_images, score, torch_score = len(examples.images), examples.score(on_device), examples.score(in_torch)
-    _check_score(score, torch_score, n_images, examples.score_name, precision)
+    on_device = session.run_each(MeasureJob(model_sha=sha), reference.inputs)
+    difference = _checked_difference(on_device, reference, precision, judged=examples is not None)
+    scores = None if examples is None else _checked_scores(on_device, reference, examples, precision)
     latencies = [m.latency_ms for m in measurements if m.latency_ms is not None]
     return Verification(
         cost=cost_of(measurements, len(content)),
         latency_spread_ms=(min(latencies), max(latencies)),
         parity_max_abs=difference,
-        score=score,
-        n_images=n_images,
+        n_compared=reference.n,
         model_sha256=sha,
-        torch_score=torch_score,
-        agreement=examples.agreement(on_device, in_torch),
-        score_name=examples.score_name,
+        scores=scores,
     )
 
 
 def _checked_difference(
-    on_device: NDArray[np.float32], in_torch: NDArray[np.float32], precision: Precision
+    on_device: Sequence[NDArray[Any]], reference: Reference, precision: Precision, judged: bool
 ) -> float:
     """The largest difference of an output."""
-    difference, scale = float(np.abs(on_device - in_torch).max()), float(np.abs(in_torch).max())
-    if not (math.isfinite(difference) and difference <= PARITY_TOLERANCE[precision] * max(scale, 1.0)):
+    try:
+        found = differences(reference.outputs, on_device)
+    except ParityError as error:
+        raise MeasurementError(f"the device's outputs are others than torch's: {error}") from error
+    for index, each in enumerate(found):
+        if not math.isfinite(each.max_abs) or not each.within(PARITY_TOLERANCE[precision]):
+            where = f" at output {index}" if len(found) > 1 else ""
+            raise MeasurementError(
+                f"the device's answers differ from torch's by up to {each.max_abs:.3g}{where} (largest output "
+                f"{each.largest:.3g}); its runtime computes this model wrongly: try another runtime version"
+            )
+        if precision is Precision.INT8 and not judged:
+            _check_int8(each, index)
+    return max(each.max_abs for each in found)
+
+
+def _check_int8(found: Difference, index: int) -> None:
+    off = found.unequal if found.whole else found.rms
+    if off > MAX_RMS:
         raise MeasurementError(
-            f"the device's answers differ from torch's by up to {difference:.3g} (largest output {scale:.3g}); "
-            "its runtime computes this model wrongly: try another runtime version"
+            f"in int8, output {index} is off by {off:.0%} of its size on the device, and at most {MAX_RMS:.0%} are "
+            "accepted: calibrate on more of what the model will see, or use `precision` float16"
         )
-    return difference
 
 
-def _check_score(score: float, in_torch: float, n_images: int, name: ScoreName, precision: Precision) -> None:
+def _checked_scores(
+    on_device: Sequence[NDArray[Any]], reference: Reference, examples: Examples, precision: Precision
+) -> Scores:
     """A single image of a few is no loss yet."""
-    lost = in_torch - score
+    ours, torchs = (outputs[0].reshape(-1, *outputs[0].shape[2:]) for outputs in (on_device, reference.outputs))
+    name, n_images = examples.score_name, len(examples.images)
+    scores = Scores(name, examples.score(ours), examples.score(torchs), examples.agreement(ours, torchs), n_images)
+    lost = scores.in_torch - scores.on_device
     finer = Precision.FLOAT16 if precision is Precision.INT8 else Precision.FLOAT32
     if lost > max(1 / n_images, MAX_LOSS) + 1e-9:
         raise MeasurementError(
-            f"the {precision} model reaches {name.title} {score:.1%} on {n_images} test images on the device, "
-            f"{100 * lost:.1f} points less than in float32 ({in_torch:.1%}), and at most {100 * MAX_LOSS:g} are "
-            f"accepted: use --precision {finer}"
+            f"the {precision} model reaches {name.title} {scores.on_device:.1%} on {n_images} test images on the "
+            f"device, {100 * lost:.1f} points less than in float32 ({scores.in_torch:.1%}), and at most "
+            f"{100 * MAX_LOSS:g} are accepted: use `precision` {finer}"
         )
+    return scores

@@ -12,13 +12,11 @@ _NAMES = {"latency_ms": "latency", "memory_mib": "memory", "size_mib": "file"}
 
 def verdict_rows(artifact: Artifact) -> dict[str, str]:
     """What a person wants to know, in the order of interest."""
-    verification, candidate = artifact.verification, artifact.candidate
+    scores, candidate = artifact.scores, artifact.candidate
     rows = {
         "task": str(artifact.scenario.task),
         "device": artifact.scenario.device,
-        verification.score_name.title: (
-            f"{verification.score:.1%} on {verification.n_images} unseen test images, on the device"
-        ),
+        scores.name.title: f"{scores.on_device:.1%} on {scores.n_images} unseen test images, on the device",
     }
     for name in ("latency_ms", "memory_mib"):
         rows[_NAMES[name]] = _cost_row(artifact, name)
@@ -28,14 +26,14 @@ def verdict_rows(artifact: Artifact) -> dict[str, str]:
     if artifact.precision is not Precision.FLOAT32:
         rows["precision"] = (
             f"{artifact.precision}; in float32 the file has {artifact.float32_bytes / 2**20:.2f} MiB, the "
-            f"{verification.score_name.title} is {verification.torch_score:.1%}, and {verification.agreement:.1%} of "
+            f"{scores.name.title} is {scores.in_torch:.1%}, and {scores.agreement:.1%} of "
             "the answers are the same"
         )
     if artifact.device_path is not None:
         rows["on the device"] = artifact.device_path
     limit = f"limit {candidate.request.limit:.0%}" + (", then filled up to the budget" if candidate.filled else "")
     rows["modules"] = f"{candidate.gates.ratio:.1%} of the supernet's are open ({limit})"
-    rows["parity"] = f"largest difference to PyTorch {verification.parity_max_abs:.1e}"
+    rows["parity"] = f"largest difference to PyTorch {artifact.delivery.parity_max_abs:.1e}"
     rows["time"] = (
         f"{artifact.customize_s:.3f} s from request to file, {artifact.total_s:.1f} s with the device's verdict "
         f"({artifact.tries} {'try' if artifact.tries == 1 else 'tries'})"
@@ -50,7 +48,7 @@ def _cost_row(artifact: Artifact, name: str) -> str:
         return "the device does not tell"
     parts = [f"{measured:.3f} {_UNITS[name]} measured"]
     if name == "latency_ms":
-        low, high = artifact.verification.latency_spread_ms
+        low, high = artifact.delivery.latency_spread_ms
         parts[0] += f" ({low:.3f} to {high:.3f})"
     if predicted is not None:
         upper = getattr(artifact.candidate.estimate.upper, name)

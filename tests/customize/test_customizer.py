@@ -9,7 +9,7 @@ import pytest
 from edgewright.costs import Budget
 from edgewright.customize.customizer import Customizer
 from edgewright.customize.scenario import Scenario
-from edgewright.delivery.verification import verification_record
+from edgewright.customize.verification_record import verification_record
 from edgewright.devices.connect import open_session
 from edgewright.devices.registry import Registry
 from edgewright.domains.numvqa import domain as numvqa
@@ -41,8 +41,8 @@ class Distorted:
         reply = self._session.measure(job, protocol)
         return {**reply, "samples_ms": [self._slower * sample for sample in reply["samples_ms"]]}
 
-    def run(self, job, inputs):
-        return self._session.run(job, inputs) + self._shift
+    def run_each(self, job, inputs):
+        return tuple(outputs + self._shift for outputs in self._session.run_each(job, inputs))
 
 
 @pytest.fixture

@@ -74,11 +74,12 @@ class Answering:
     def __getattr__(self, name):
         return getattr(self._session, name)
 
-    def run(self, job, inputs):
-        outputs = self._session.run(job, inputs) + self._shift  # (B, K)
+    def run_each(self, job, inputs):
+        (outputs,) = self._session.run_each(job, inputs)
+        outputs = outputs[:, 0] + self._shift  # (B, K)
         wrong = np.flatnonzero(outputs.argmax(1) == self._answers)[: self._n_wrong]
         outputs[wrong] = outputs[wrong, ::-1]
-        return outputs
+        return (outputs[:, None],)
 
 
 def answers_of(customizer):
@@ -92,15 +93,15 @@ def test_int8_is_delivered_and_verified_beside_float32(customizer, session, temp
     float32 = template.emit(artifact.candidate.gates.pack()).tobytes()
     assert out.read_bytes() == customizer.quantization.quantize(float32, TASK)
     assert artifact.size_bytes == out.stat().st_size < 0.4 * len(float32)
-    verification = artifact.verification
-    assert verification.agreement > 0.97 and abs(verification.score - verification.torch_score) <= 0.02
-    assert verification.score > 0.9 and verification.parity_max_abs > 1e-3
+    scores = artifact.scores
+    assert scores.agreement > 0.97 and abs(scores.on_device - scores.in_torch) <= 0.02
+    assert scores.on_device > 0.9 and artifact.delivery.parity_max_abs > 1e-3
 
     manifest = json.loads(artifact.manifest_path.read_text())
     assert manifest["precision"] == "int8"
-    assert manifest["float32"] == {"accuracy": verification.torch_score, "size_bytes": len(float32)}
-    assert manifest["measured"]["accuracy"] == verification.score
-    assert manifest["measured"]["torch_accuracy"] == verification.torch_score
+    assert manifest["float32"] == {"accuracy": scores.in_torch, "size_bytes": len(float32)}
+    assert manifest["measured"]["accuracy"] == scores.on_device
+    assert manifest["measured"]["torch_accuracy"] == scores.in_torch
     assert manifest["calibration"] == {"split": "train", "n_images": 300, "seed": 0}
     assert manifest["outputs"] == {"name": "numvqa", "answers": ["no", "yes"]}
     hashes = manifest["hashes"]
@@ -118,7 +119,7 @@ def test_a_size_budget_is_met_by_the_quantised_file_and_used(customizer, session
 def test_float16_answers_as_float32_with_half_the_bytes(for_float16, session, tmp_path):
     artifact = for_float16.customize(Scenario(TASK, "local", Budget(size_mib=0.5)), tmp_path / "m.tflite", session)
     assert artifact.size_bytes == pytest.approx(artifact.float32_bytes / 2, rel=0.1)
-    assert artifact.verification.agreement >= 0.998 and artifact.verification.parity_max_abs < 0.02
+    assert artifact.scores.agreement >= 0.998 and artifact.delivery.parity_max_abs < 0.02
     assert "calibration" not in json.loads(artifact.manifest_path.read_text())
 
 
@@ -132,13 +133,13 @@ def test_answers_may_be_lost_up_to_two_points(customizer, session, tmp_path, n_w
     scenario, out = Scenario(TASK, "local", Budget(size_mib=0.3)), tmp_path / "m.tflite"
     worse = Answering(session, answers_of(customizer), n_wrong)
     if not refused:
-        assert customizer.customize(scenario, out, worse).verification.agreement < 0.995
+        assert customizer.customize(scenario, out, worse).scores.agreement < 0.995
         return
     with pytest.raises(MeasurementError) as refusal:
         customizer.customize(scenario, out, worse)
     sentence = str(refusal.value)
     assert "the int8 model reaches accuracy" in sentence and "on 500 test images on the device" in sentence
-    assert "points less than in float32" in sentence and "at most 2 are accepted: use --precision float16" in sentence
+    assert "points less than in float32" in sentence and "at most 2 are accepted: use `precision` float16" in sentence
     assert list(tmp_path.iterdir()) == []
 
 
@@ -149,7 +150,7 @@ def test_outputs_beyond_rounding_are_refused_in_float16_and_judged_by_answers_in
     shifted = Answering(session, answers_of(customizer), shift=0.5)
     with pytest.raises(MeasurementError, match="the device's answers differ from torch's by up to"):
         for_float16.customize(scenario, tmp_path / "m.tflite", shifted)
-    assert customizer.customize(scenario, tmp_path / "m.tflite", shifted).verification.parity_max_abs >= 0.3
+    assert customizer.customize(scenario, tmp_path / "m.tflite", shifted).delivery.parity_max_abs >= 0.3
 
 
 def test_calibration_images_are_of_all_tasks_and_the_same_every_time(domain):

@@ -20,9 +20,9 @@ from ...assembler.archive import TrainedSupernet
 from ...assembler.joint.recipe import Recipe
 from ...assembler.scoring import model_score
 from ...costs import Budget, Cost
-from ...customize.artifact import MANIFEST_SUFFIX
 from ...customize.customizer import Customizer
 from ...customize.templates import load_or_build
+from ...delivery.manifest import manifest_path
 from ...delivery.verification import cost_of, measure_model
 from ...devices.connect import open_session
 from ...devices.registry import Registry
@@ -99,7 +99,7 @@ class Bench:
     def generated_gates(self, task: Task, share: float) -> Gates | None:
         """Of the model that customising delivered for a scenario; None where it found none."""
         path = self.generated_path(task, share)
-        manifest = path.with_name(path.name + MANIFEST_SUFFIX)
+        manifest = manifest_path(path)
         if not manifest.exists():
             return None
         packed = json.loads(manifest.read_bytes())["gates"]["packed"]

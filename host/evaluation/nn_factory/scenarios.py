@@ -112,10 +112,9 @@ def _add_generated(bench: Bench, table: ResultTable, task: Task, share: float) -
         artifact = bench.customizer.customize(scenario, out, bench.session)
     except BudgetError as error:
         return _add(bench, table, key, note=str(error))
-    verified = artifact.verification
     # As the baselines' seconds: until there is a model. With several tries the device's verdicts are a part of that.
     seconds = artifact.customize_s if artifact.tries == 1 else artifact.total_s
-    _add(bench, table, key, verified.cost, verified.score, seconds)
+    _add(bench, table, key, artifact.measured, artifact.scores.on_device, seconds)
 
 
 def _add_trained(bench: Bench, table: ResultTable, key: Key, job: Job | None, cut: Cut | None) -> None:
