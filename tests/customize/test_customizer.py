@@ -1,8 +1,10 @@
 """Stepping down when the device says no, and what is left behind. The device's answers are distorted on their way to
 the flow, where no real machine could be made to be slower by a known factor; everything else is real."""
 
+import json
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,14 +12,17 @@ from edgewright.costs import Budget
 from edgewright.customize.customizer import Customizer
 from edgewright.customize.scenario import Scenario
 from edgewright.customize.verification_record import verification_record
+from edgewright.delivery.manifest import manifest_path
 from edgewright.devices.connect import open_session
 from edgewright.devices.registry import Registry
 from edgewright.domains.numvqa import domain as numvqa
 from edgewright.errors import BudgetError, MeasurementError
+from edgewright.files import sha256_of
 from edgewright.profiling.store.store import Store
 from edgewright.workbench.profiles import campaign_records, cost_model, fit_to
 from edgewright.workspace import Workspace
 
+STORED = Path(__file__).parents[1] / "delivery" / "stored" / "version1.tflite"
 TASK = numvqa.SPACE.parse("only two even")
 
 
@@ -111,6 +116,28 @@ def test_every_verification_is_kept_before_the_next_step_and_teaches(customizer,
     assert records[-1].latency_ms == artifact.measured.latency_ms
     assert all(later.counts != earlier.counts for earlier, later in pairwise(records))
     assert all(record.predicted_latency_ms <= record.upper_latency_ms for record in records)
+
+
+def keys_of(manifest, *below):
+    for name in below:
+        manifest = manifest[name]
+    return set(manifest)
+
+
+def test_a_manifest_says_all_that_it_said_in_earlier_versions(customizer, session, tmp_path):
+    scenario, out = Scenario(TASK, "local", Budget(latency_ms=1000.0)), tmp_path / "m.tflite"
+    artifact = customizer.customize(scenario, out, session, push=True)
+    manifest, earlier = (json.loads(manifest_path(path).read_text()) for path in (out, STORED))
+    calibrated = {"calibration"}  # the stored one is of an int8 model
+    assert keys_of(earlier) - calibrated <= keys_of(manifest)
+    for below in (["measured"], ["measured", "cost"], ["device"], ["request"], ["gates"], ["protocol"], ["float32"]):
+        assert keys_of(earlier, *below) <= keys_of(manifest, *below)
+    assert keys_of(earlier, "hashes") - {"profiled_template_sha256"} == keys_of(manifest, "hashes")
+    assert manifest["task"] == str(TASK) and manifest["tries"] == artifact.tries
+    assert manifest["measured"]["accuracy"] == artifact.scores.on_device > 0.5
+    assert manifest["measured"]["n_images"] == customizer.n_test_images
+    assert manifest["hashes"]["model_sha256"] == sha256_of(out.read_bytes())
+    assert Path(artifact.device_path).read_bytes() == out.read_bytes()
 
 
 def test_a_device_on_which_nothing_fits_leaves_no_file(customizer, session, tmp_path):
