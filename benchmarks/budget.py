@@ -31,13 +31,13 @@ from edgewright.devices.connect import open_session
 from edgewright.devices.registry import Registry
 from edgewright.domains.numvqa import domain as numvqa
 from edgewright.errors import BudgetError
+from edgewright.predictors.cost_model import cost_model
 from edgewright.profiling.plan import PlanOptions
 from edgewright.profiling.records import Measurement
 from edgewright.profiling.store.store import Store
 from edgewright.shipped import shipped_supernet
 from edgewright.workbench.profiles import (
     campaign_records,
-    cost_model,
     fit_to,
     profile_device,
     template_sha256,

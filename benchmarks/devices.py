@@ -178,10 +178,10 @@ def _campaign_overhead(name: str, device: Device, workspace: Path) -> None:
     for target in (Device("local", "local:"), device):
         with Store.open(workspace / f"{target.name}.sqlite") as store, open_session(target, workspace) as session:
             campaign = begin_campaign(
-                store, device=target.name, space=trained.supernet.space, template_sha=session.put_blob(content),
+                store, device=target.name, space=trained.supernet.subnets, source=session.put_blob(content),
                 protocol=TimingProtocol(timeout_s=120), options=PlanOptions(100 if name == "ssh" else 20),
             )  # fmt: skip
-            summary = run_campaign(session, store, campaign, trained.supernet.space, content)
+            summary = run_campaign(session, store, campaign, trained.supernet.subnets, content)
         added[target.name] = summary.overhead_ms or float("nan")
     link = added[device.name] - added["local"]
     print(

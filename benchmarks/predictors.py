@@ -32,7 +32,7 @@ from edgewright.devices.registry import Registry
 from edgewright.predictors.drift.correction import correct, without_drift
 from edgewright.predictors.fitting import fit_predictors, table, usable
 from edgewright.predictors.judging.report import noise_floor
-from edgewright.predictors.linear import LatencyPredictor
+from edgewright.predictors.linear import LinearPredictor
 from edgewright.profiling.plan import PlanOptions
 from edgewright.profiling.progress import Progress
 from edgewright.profiling.records import Record
@@ -71,7 +71,7 @@ class Bench:
     def __init__(self, folder: Path, subnets: int) -> None:
         self.trained = TrainedSupernet.load(shipped_supernet())
         self.template = load_or_build(self.trained, folder)
-        self.space, self.layers = self.trained.supernet.space, self.trained.supernet.plan.layers
+        self.space = self.trained.supernet.subnets
         self._folder, self._subnets = folder, subnets
 
     def campaign(
@@ -103,7 +103,7 @@ class Bench:
         train, test = ([first[place] for place in half] for half in np.array_split(order, 2))
         counts, true = table(test, "latency", self.space)
         seen, costs = table(train, "latency", self.space)
-        fitted = {name: LatencyPredictor(self.space, self.layers, name) for name in ("paper", "products", "steps")}
+        fitted = {name: LinearPredictor(self.space, "latency", name) for name in ("paper", "products", "steps")}
         found: dict[str, Any] = {}
         for name, predictor in fitted.items():
             found[name] = _mape(predictor.fit(seen, costs).predict(counts), true)
@@ -117,7 +117,7 @@ class Bench:
             "noise_floor": floor,
             "steps_over_floor": found["steps"] / floor,
             "coverage_90": float(((low <= true) & (true <= high)).mean()),
-            "tile": fitted["steps"].tile_,
+            "map": fitted["steps"].feature_map_.name,
         }
 
 
@@ -130,7 +130,7 @@ def _peer_seconds(bench: Bench, records: Sequence[Record], folder: Path) -> list
     taken = []
     for record in [row for row in records if row.kind == "subnet"][: CONVERTED + 1]:
         start = time.perf_counter()
-        subnet = bench.trained.supernet.extract(bench.space.unpack(record.packed_gates))
+        subnet = bench.trained.supernet.extract(bench.space.decode(record.architecture.encoding))
         path = folder / "converted.tflite"
         path.write_bytes(convert(subnet, torch.zeros(1, *bench.trained.image_shape)))
         subprocess.run([sys.executable, "-c", TIME_IN_A_FRESH_PROCESS, str(path)], check=True, capture_output=True)
@@ -144,14 +144,14 @@ def _disturbed(bench: Bench, seed: int) -> dict[str, Any]:
     clean, _ = bench.campaign(seed, threads, n_subnets=n_subnets)
     disturbed, _ = bench.campaign(seed, threads, 0.5, n_subnets)
     counts, _ = table(usable(clean), "latency", bench.space)
-    reference = fit_predictors(clean, bench.space, bench.layers).latency.predict(counts)
-    with_drift = fit_predictors(disturbed, bench.space, bench.layers, drift=False).latency.predict(counts)
-    without = fit_predictors(disturbed, bench.space, bench.layers).latency.predict(counts)
+    reference = fit_predictors(clean, bench.space).latency.predict(counts)
+    with_drift = fit_predictors(disturbed, bench.space, drift=False).latency.predict(counts)
+    without = fit_predictors(disturbed, bench.space).latency.predict(counts)
     sentinel_ms = [row.latency_ms for row in disturbed if row.kind == "sentinel" and row.latency_ms is not None]
     half = len(sentinel_ms) // 2
-    found = correct(disturbed, bench.space, bench.layers)
+    found = correct(disturbed, bench.space)
     return {
-        "clean_said": list(correct(clean, bench.space, bench.layers).disturbances),
+        "clean_said": list(correct(clean, bench.space).disturbances),
         "said": list(found.disturbances),
         "sentences": list(found.sentences),
         "sentinel_slower": float(np.median(sentinel_ms[half:]) / np.median(sentinel_ms[:half])),
@@ -170,7 +170,7 @@ def main() -> None:
         rounds, disturbed = [], []
         for seed in range(options.rounds):
             records, wall_s = bench.campaign(seed)
-            drift = correct(records, bench.space, bench.layers)
+            drift = correct(records, bench.space)
             rounds.append(
                 {
                     "seed": seed,

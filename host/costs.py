@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
+from .architecture import Architecture
 from .errors import InputError
-from .gates import Gates
 
 CONFIDENCE = 0.95
 """How sure a candidate must be to fit, where nobody says otherwise."""
@@ -34,8 +34,8 @@ class Estimate:
     confidence: float = CONFIDENCE
 
 
-CostModel = Callable[[Sequence[Gates]], list[Estimate]]
-"""Estimates of many subnets in one call."""
+CostModel = Callable[[Sequence[Architecture]], list[Estimate]]
+"""Estimates of many architectures in one call."""
 
 
 def check_confidence(confidence: float) -> None:

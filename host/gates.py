@@ -76,6 +76,15 @@ class GateSpace:
         text = json.dumps([[site.name, site.width, site.block] for site in self.sites], separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    @property
+    def kind(self) -> str:
+        return "gates"
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The sites; a subnet's features are its open modules at each."""
+        return tuple(site.name for site in self.sites)
+
     def full(self) -> Gates:
         return Gates(self, np.ones(self.total, bool))
 
@@ -102,6 +111,10 @@ class GateSpace:
         if len(packed) != (self.total + 7) // 8:
             raise InputError(f"{len(packed)} bytes of gates do not fit a gate space of {self.total} modules")
         return Gates(self, np.unpackbits(np.frombuffer(packed, np.uint8), count=self.total).astype(bool))
+
+    def decode(self, encoding: bytes) -> Gates:
+        """`unpack`, as every search space names it."""
+        return self.unpack(encoding)
 
     def sample(self, ratio: float, rng: np.random.Generator) -> Gates:
         """Gates with about `ratio` of all modules open, never empty at a site."""
@@ -133,6 +146,19 @@ class Gates:
     def counts(self) -> tuple[int, ...]:
         """Open modules per site, `(L,)`."""
         return tuple(int(self.bits[where].sum()) for where in self.space.slices)
+
+    @property
+    def kind(self) -> str:
+        return self.space.kind
+
+    @property
+    def features(self) -> tuple[float, ...]:
+        """What a cost depends on: `counts`."""
+        return self.counts
+
+    @property
+    def encoding(self) -> bytes:
+        return self.pack()
 
     @property
     def ratio(self) -> float:

@@ -12,7 +12,8 @@ FLOORS = [  # from the bottom; the rooms of one line know nothing of each other
     ["device_agent"],
     ["converters"],
     ["host"],  # errors, files, gates, costs, workspace and the like
-    ["host/tasks", "host/data", "host/spaces", "host/supernet", "host/devices"],
+    ["host/spaces"],
+    ["host/tasks", "host/data", "host/supernet", "host/devices"],
     ["host/profiling", "host/training"],
     ["host/domains"],
     ["host/assembler", "host/pruning"],

@@ -159,7 +159,8 @@ class _Flow:
         from ..customize.scenario import Scenario
         from ..customize.verification_record import verification_record
         from ..delivery.quantization import Quantization
-        from ..workbench.profiles import campaign_with_records, cost_model, fit_to, template_sha256
+        from ..predictors.cost_model import cost_model
+        from ..workbench.profiles import campaign_with_records, fit_to, template_sha256
 
         campaign, records = campaign_with_records(self.store, self.device, self.profiled)
         sha, quantization = template_sha256(self.profiled), None

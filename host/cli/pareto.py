@@ -25,7 +25,7 @@ def pareto(
     as_json: bool,
 ) -> None:
     from ..customize.pareto import pareto_front, pareto_points
-    from ..workbench.profiles import cost_model
+    from ..predictors.cost_model import cost_model
 
     output, place = Output(as_json), Workspace.find(workspace)
     if out is not None and out.suffix != ".csv":

@@ -202,18 +202,15 @@ def fit(device: str, precision: str, supernet: Path | None, workspace: Path | No
     predictors = device_predictors(device, place, trained, template, precision, supernet)
     path = place.predictors / f"{device}-{trained.digest}{'' if precision == 'float32' else f'-{precision}'}.json"
     write_atomic(path, json.dumps(predictors.to_json()).encode())
-    output.say(f"fitted to {predictors.latency.n_records_} records: {path}")
-    if predictors.latency.tile_:
-        output.say(
-            f"this device computes output channels in tiles of {predictors.latency.tile_}: widths are best whole tiles"
-        )
+    found = ", ".join(f"{name} {value}" for name, value in predictors.latency.describe().items())
+    output.say(f"fitted to {predictors.latency.n_records_} records: {path}; {found}")
     output.done(
         {
             "device": device,
             "predictors": str(path),
             "n_records": predictors.latency.n_records_,
-            "features": predictors.latency.features,
-            "tile": predictors.latency.tile_ or None,
+            "predictor": predictors.name,
+            **predictors.latency.describe(),
         }
     )
 
@@ -234,7 +231,7 @@ def report(device: str, precision: str, supernet: Path | None, workspace: Path |
 def evaluate_records(records: list[Any], trained: TrainedSupernet) -> PredictorReport:
     from ..predictors.judging.report import evaluate
 
-    return evaluate(records, trained.supernet.space, trained.supernet.plan.layers)
+    return evaluate(records, trained.supernet.subnets)
 
 
 def learning_of(records: list[Any], trained: TrainedSupernet) -> LearningCurve | None:
@@ -245,8 +242,7 @@ def learning_of(records: list[Any], trained: TrainedSupernet) -> LearningCurve |
 
     if sum(record.kind == "subnet" and record.error is None for record in records) < MIN_SUBNETS:
         return None
-    plan = trained.supernet.plan
-    return learning_curve(records, trained.supernet.space, plan.layers, np.random.default_rng(0))
+    return learning_curve(records, trained.supernet.subnets, np.random.default_rng(0))
 
 
 def show_report(output: Output, found: PredictorReport) -> None:

@@ -76,7 +76,7 @@ def _gather(
     from ..report.gather import gather
     from ..workbench.profiles import campaign_with_records, template_sha256
 
-    profiled = sorted({campaign.device for campaign in store.campaigns(template_sha=template_sha256(template))})
+    profiled = sorted({campaign.device for campaign in store.campaigns(source=template_sha256(template))})
     if device is None and len(profiled) > 1:
         names = ", ".join(profiled)
         raise InputError(f"several devices were profiled with this supernet, {names}: name one by --device")

@@ -9,11 +9,7 @@ Shapes: `n` candidates, `L` sites.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ..assembler.assembler import Assembler
 from ..assembler.limits import smallest_limit
@@ -75,11 +71,6 @@ def ask_all_limits(assembler: Assembler, task: Task, cost_model: CostModel) -> C
     estimates = cost_model(list(different))
     items = [Candidate(r, g, e) for (g, r), e in zip(different.items(), estimates, strict=True)]
     return Candidates(tuple(sorted(items, key=lambda item: item.gates.ratio)))
-
-
-def counts_of(gates: Sequence[Gates]) -> NDArray[np.int64]:
-    """Open modules per site, `(n, L)`."""
-    return np.array([item.counts for item in gates])
 
 
 def corrected(cost: Cost, correction: Cost | None) -> Cost:

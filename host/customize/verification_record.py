@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
+from ..architecture import EncodedArchitecture
 from ..delivery.verification import PROTOCOL, cost_of
 from ..profiling.records import Measurement
 from ..profiling.verifications import VerificationRecord
@@ -13,18 +14,16 @@ from .scenario import Scenario
 
 
 def verification_record(
-    scenario: Scenario, candidate: Candidate, measurements: Sequence[Measurement], template_sha: str, facts_digest: str
+    scenario: Scenario, candidate: Candidate, measurements: Sequence[Measurement], source: str, facts_digest: str
 ) -> VerificationRecord:
     """Of a model's measurements on the scenario's device."""
     cost, estimate = cost_of(measurements, measurements[0].size_bytes or 0), candidate.estimate
     return VerificationRecord(
         device=scenario.device,
-        template_sha=template_sha,
+        source=source,
         facts_digest=facts_digest,
         started_at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-        gates_digest=candidate.gates.digest,
-        packed_gates=candidate.gates.pack(),
-        counts=candidate.gates.counts,
+        architecture=EncodedArchitecture.of(candidate.gates),
         samples_ms=tuple(m.samples_ms for m in measurements if m.samples_ms is not None),
         protocol=PROTOCOL,
         budget=scenario.budget.given,

@@ -1,20 +1,19 @@
 """Latency and memory as a static part plus non-negative parts per feature (NN-Factory, section 2.6).
 
-Weights are never negative: no module makes a model faster by being open. So a prediction never falls below the static
+Weights are never negative: nothing makes a model faster by being larger. So a prediction never falls below the static
 part, and opening a module never lowers it. The fit minimises relative errors, what accuracy is stated in: squared near
 zero, absolute far away (Huber, 1964), since one measurement beside another program must not bend the whole.
 
 Every prediction has an interval: split-conformal, from errors on subnets that a fit had not seen (Vovk et al., 2005).
 
-Shapes: `n` subnets, `L` sites, `F` features.
+Shapes: `n` architectures, `L` recorded features, `F` mapped features.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,87 +21,79 @@ from scipy.optimize import nnls
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ..architecture import Architecture
 from ..errors import InputError
-from ..gates import GateSpace, Layer, Site
-from .features import FeatureMap, FeatureSet, FloatArray
+from ..spaces.base import FeatureSpace
+from ..spaces.features import FeatureMap, FloatArray
+from .base import UNITS, Quantity
+from .conformal import ConformalIntervals
+from .folds import folds_of
 
-SCHEMA = 2
+SCHEMA = 3
 MIN_RECORDS = 10
 
-_TILES = (4, 8, 16, 32)
-_FOLDS = 5
 _ROUNDS = 8
 _HUBER = 1.5  # robust standard deviations
+_NO_BETTER = 1.01  # a richer feature set must err less than a simpler one by more than this factor
 
-_Self = TypeVar("_Self", bound="CostPredictor")
+_Self = TypeVar("_Self", bound="LinearPredictor")
 
 
-class CostPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """Common part of the predictors; use `LatencyPredictor` or `MemoryPredictor`.
+class LinearPredictor(ConformalIntervals, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Median latency in ms, or memory in MiB, of a space's architectures on one device under one timing protocol.
 
     Args:
-        space: the supernet's gate space.
-        layers: its layers, for the products; without any, both feature sets are the same.
-        features: "paper", "products" or "steps".
-        tile: output channels of a kernel's tile, for "steps"; None learns it from the rows.
+        space: says what the recorded features are, and in which ways costs may follow from them.
+        quantity: "latency" or "memory".
+        features: one of the space's feature sets; None takes the one that predicts unseen architectures best, a
+            simpler one where they hardly differ.
 
     Attributes:
-        tile_: channels; 0 without "steps".
-        errors_: `(n,)`, ascending: log of measured over predicted for each row by a fit that had not seen its subnet.
-        coef_: `(F,)`, cost of each feature at full width, >= 0.
+        features_: the feature set.
+        feature_map_: the map of it that predicts unseen architectures best, for instance a size of tiles.
+        errors_: `(n,)`, ascending: log of measured over predicted for each row by a fit that had not seen it.
+        coef_: `(F,)`, cost of each mapped feature at 1, >= 0.
         intercept_: the static cost, >= 0.
         feature_names_: `(F,)`.
         n_features_in_: `L`.
         n_records_: rows it was fitted on.
     """
 
-    quantity: ClassVar[str]
-    unit: ClassVar[str]
-
     def __init__(
-        self,
-        space: GateSpace,
-        layers: Sequence[Layer] = (),
-        features: FeatureSet = "products",
-        tile: int | None = None,
+        self, space: FeatureSpace[Architecture], quantity: Quantity, features: str | None = None
     ) -> None:
         self.space = space
-        self.layers = layers
+        self.quantity = quantity
         self.features = features
-        self.tile = tile
 
     def fit(self: _Self, X: ArrayLike, y: ArrayLike) -> _Self:
-        """Learn from open modules per site `(n, L)` and measured costs `(n,)`.
+        """Learn from recorded features `(n, L)` and measured costs `(n,)`.
 
         Raises:
-            InputError: fewer than 10 rows, counts outside the gate space, costs that are not finite and > 0.
+            InputError: fewer than 10 rows, features that no architecture of the space has, costs that are not finite
+                and > 0, or an unknown feature set.
         """
-        maps = [FeatureMap.build(self.space, self.layers, self.features, tile) for tile in self._tiles()]
-        costs = self._checked_costs(y, len(maps[0](X)))
-        folds = _folds_by_subnet(np.asarray(X, float))
-        unseen = [_unseen_errors(each(X), costs, folds) for each in maps]
-        best = int(np.argmin([np.abs(errors).mean() for errors in unseen]))
-        weights = _robust_weights(maps[best](X), costs)  # (F + 1,)
-        self._set_state(maps[best], weights[:-1], float(weights[-1]), len(costs), np.sort(unseen[best]))
+        offered = self.space.feature_sets if self.features is None else (self.features,)
+        maps = [(name, each) for name in offered for each in self.space.feature_maps(name)]
+        costs = self._checked_costs(y, len(maps[0][1](X)))
+        folds = folds_of(np.asarray(X, float))
+        unseen = [_unseen_errors(each(X), costs, folds) for _, each in maps]
+        best = _choose([name for name, _ in maps], [float(np.abs(errors).mean()) for errors in unseen])
+        features, chosen = maps[best]
+        weights = _robust_weights(chosen(X), costs)  # (F + 1,)
+        self._set_state(features, chosen, weights[:-1], float(weights[-1]), len(costs), np.sort(unseen[best]))
         return self
 
     def predict(self, X: ArrayLike) -> FloatArray:
-        """Open modules per site `(n, L)` -> costs `(n,)`. Raises `NotFittedError`, or `InputError` for wrong counts."""
+        """Recorded features `(n, L)` -> costs `(n,)`. Raises `NotFittedError`, or `InputError` for foreign features."""
         check_is_fitted(self, "coef_")
-        costs: FloatArray = self._feature_map(X) @ self.coef_ + self.intercept_  # (n,)
+        costs: FloatArray = self.feature_map_(X) @ self.coef_ + self.intercept_  # (n,)
         return costs
 
-    def interval(self, X: ArrayLike, confidence: float = 0.9) -> tuple[FloatArray, FloatArray]:
-        """Ends `(n,)` that a new measurement lies between with this confidence.
-
-        Raises what `predict` raises, and `InputError` for a confidence outside (0, 1).
-        """
-        predicted, width = self.predict(X), math.exp(_conformal(np.abs(self.errors_), confidence))
-        return predicted / width, predicted * width
-
-    def upper(self, X: ArrayLike, confidence: float = 0.95) -> FloatArray:
-        """What a new measurement stays below with this confidence, `(n,)`; raises as `interval` does."""
-        return self.predict(X) * math.exp(_conformal(self.errors_, confidence))
+    def describe(self) -> dict[str, Any]:
+        """The feature set and its map. Raises `NotFittedError`."""
+        check_is_fitted(self, "coef_")
+        return {"features": self.features_, "map": self.feature_map_.name}
 
     def to_json(self) -> dict[str, Any]:
         """All of a fitted predictor. Raises `NotFittedError`."""
@@ -110,11 +101,11 @@ class CostPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return {
             "schema": SCHEMA,
             "quantity": self.quantity,
-            "unit": self.unit,
-            "features": self.features,
-            "tile": self.tile_,
-            "sites": [asdict(site) for site in self.space.sites],
-            "layers": [asdict(layer) for layer in self.layers],
+            "unit": UNITS[self.quantity],
+            "space": {"kind": self.space.kind, "digest": self.space.digest},
+            "features": self.features_,
+            "map": self.feature_map_.name,
+            "feature_names": list(self.feature_names_),
             "coef": self.coef_.tolist(),
             "intercept": self.intercept_,
             "n_records": self.n_records_,
@@ -122,14 +113,14 @@ class CostPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         }
 
     @classmethod
-    def from_json(cls: type[_Self], data: Mapping[str, Any]) -> _Self:
-        """The inverse of `to_json`. Raises `InputError` when `data` is not a predictor of this kind."""
-        _check_header(data, cls.quantity)
+    def from_json(
+        cls: type[_Self], data: Mapping[str, Any], space: FeatureSpace[Architecture], quantity: Quantity
+    ) -> _Self:
+        """The inverse of `to_json`. Raises `InputError` when `data` is not a predictor of this space and cost."""
+        _check_header(data, quantity, space)
         try:
-            space = GateSpace(tuple(Site(**site) for site in data["sites"]))
-            tile = int(data["tile"])
-            predictor = cls(space, tuple(Layer(**layer) for layer in data["layers"]), data["features"], tile or None)
-            feature_map = FeatureMap.build(space, predictor.layers, predictor.features, tile)
+            predictor = cls(space, quantity, str(data["features"]))
+            feature_map = _map_named(space, data)
             errors = np.sort(np.array(data["errors"], float))
             coef, intercept = np.array(data["coef"], float), float(data["intercept"])
             if coef.shape != (len(feature_map.names),):
@@ -138,57 +129,49 @@ class CostPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                 raise ValueError("weights must be finite and >= 0")
             if errors.ndim != 1 or not len(errors) or not np.isfinite(errors).all():
                 raise ValueError("errors must be finite numbers")
-            predictor._set_state(feature_map, coef, intercept, int(data["n_records"]), errors)
+            predictor._set_state(str(data["features"]), feature_map, coef, intercept, int(data["n_records"]), errors)
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                f"the saved {cls.quantity} predictor is damaged ({error}); fit it again with: edgewright predictor fit"
-            ) from error
+            raise InputError(f"the saved {quantity} predictor is damaged ({error}); fit it again") from error
         return predictor
 
-    def _tiles(self) -> Sequence[int]:
-        if self.features != "steps":
-            return (0,)
-        return _TILES if self.tile is None else (self.tile,)
-
     def _set_state(
-        self, feature_map: FeatureMap, coef: FloatArray, intercept: float, n_records: int, errors: FloatArray
+        self,
+        features: str,
+        feature_map: FeatureMap,
+        coef: FloatArray,
+        intercept: float,
+        n_records: int,
+        errors: FloatArray,
     ) -> None:
-        self._feature_map = feature_map
+        self.features_ = features
+        self.feature_map_ = feature_map
         self.coef_ = coef
         self.intercept_ = intercept
         self.feature_names_ = feature_map.names
-        self.n_features_in_ = len(self.space.sites)
+        self.n_features_in_ = len(self.space.feature_names)
         self.n_records_ = n_records
-        self.tile_ = feature_map.tile
         self.errors_ = errors
 
     def _checked_costs(self, y: ArrayLike, n: int) -> FloatArray:
         costs = np.asarray(y, float)
         if costs.shape != (n,):
-            raise InputError(f"{self.quantity} must have shape ({n},), one value per subnet, got {costs.shape}")
+            raise InputError(f"{self.quantity} must have shape ({n},), one value per architecture, got {costs.shape}")
         if n < MIN_RECORDS:
             raise InputError(
-                f"a {self.quantity} predictor needs at least {MIN_RECORDS} measured subnets, got {n}; "
+                f"a {self.quantity} predictor needs at least {MIN_RECORDS} measurements, got {n}; "
                 "measure more with: edgewright profile"
             )
         wrong = costs[~(np.isfinite(costs) & (costs > 0))]
         if wrong.size:
-            raise InputError(f"measured {self.quantity} must be finite and > 0 {self.unit}, got {wrong[0]}")
+            raise InputError(f"measured {self.quantity} must be finite and > 0 {UNITS[self.quantity]}, got {wrong[0]}")
         return costs
 
 
-class LatencyPredictor(CostPredictor):
-    """Median latency in ms of a subnet on one device under one timing protocol."""
-
-    quantity = "latency"
-    unit = "ms"
-
-
-class MemoryPredictor(CostPredictor):
-    """Memory in MiB of a subnet on one device, by the definition its measurements follow."""
-
-    quantity = "memory"
-    unit = "MiB"
+def _choose(sets: Sequence[str], errors: Sequence[float]) -> int:
+    """The index of the best map of the first feature set that errs hardly more than the best of all."""
+    best = {name: min(e for n, e in zip(sets, errors, strict=True) if n == name) for name in dict.fromkeys(sets)}
+    chosen = next(name for name, error in best.items() if error <= _NO_BETTER * min(errors) + 1e-6)
+    return next(i for i, (n, e) in enumerate(zip(sets, errors, strict=True)) if n == chosen and e == best[chosen])
 
 
 def _robust_weights(features: FloatArray, costs: FloatArray) -> FloatArray:
@@ -204,19 +187,13 @@ def _robust_weights(features: FloatArray, costs: FloatArray) -> FloatArray:
     return weights
 
 
-def _folds_by_subnet(counts: FloatArray) -> NDArray[np.intp]:
-    """`(n,)`: what was measured twice lies in one fold, or a fit would have seen what it is judged by."""
-    _, subnet = np.unique(counts, axis=0, return_inverse=True)
-    return subnet.reshape(-1) % _FOLDS
-
-
 def _unseen_errors(features: FloatArray, costs: FloatArray, folds: NDArray[np.intp]) -> FloatArray:
     """Log of measured over predicted `(n,)`, each row by a fit to the other folds."""
     rows = np.concatenate([features, np.ones((len(costs), 1))], axis=1)  # (n, F + 1)
     predicted = np.empty(len(costs))
     for fold in np.unique(folds):
         seen, unseen = folds != fold, folds == fold
-        if not seen.any():  # one subnet, many times: there is nothing to judge by
+        if not seen.any():  # one architecture, many times: there is nothing to judge by
             seen = unseen
         predicted[unseen] = rows[unseen] @ _robust_weights(features[seen], costs[seen])
     floor = 1e-3 * float(costs.min())
@@ -224,20 +201,23 @@ def _unseen_errors(features: FloatArray, costs: FloatArray, folds: NDArray[np.in
     return errors
 
 
-def _conformal(errors: FloatArray, confidence: float) -> float:
-    if not 0 < confidence < 1:
-        raise InputError(f"confidence must lie in (0, 1), got {confidence}")
-    level = min(1.0, math.ceil((len(errors) + 1) * confidence) / len(errors))
-    return float(np.quantile(errors, level, method="higher"))
+def _map_named(space: FeatureSpace[Architecture], data: Mapping[str, Any]) -> FeatureMap:
+    """The map that a predictor was fitted with. Raises `ValueError` where its space has another one of that name."""
+    maps = {each.name: each for each in space.feature_maps(str(data["features"]))}
+    found = maps.get(data["map"])
+    if found is None or list(found.names) != data["feature_names"]:
+        raise ValueError(f"its space has no features {data['map']!r} of these names")
+    return found
 
 
-def _check_header(data: Mapping[str, Any], quantity: str) -> None:
+def _check_header(data: Mapping[str, Any], quantity: str, space: FeatureSpace[Architecture]) -> None:
     if not isinstance(data, Mapping) or "quantity" not in data or "schema" not in data:
         raise InputError("this is not a saved predictor; fit one with: edgewright predictor fit")
     if data["schema"] != SCHEMA:
         raise InputError(
-            f"the saved predictor is of version {data['schema']!r}, this program reads version {SCHEMA}; "
-            "fit it again with: edgewright predictor fit"
+            f"the saved predictor is of version {data['schema']!r}, this program reads version {SCHEMA}; fit it again"
         )
     if data["quantity"] != quantity:
         raise InputError(f"this is a saved predictor of {data['quantity']!r}, not of {quantity!r}")
+    if data.get("space") != {"kind": space.kind, "digest": space.digest}:
+        raise InputError(f"this predictor was fitted to the space {data.get('space')}, not to {space.digest}; fit anew")

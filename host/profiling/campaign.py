@@ -8,7 +8,7 @@ from collections.abc import Callable
 from edgewright.device_agent.timing import TimingProtocol
 
 from ..errors import DeviceError, InputError
-from ..gates import GateSpace
+from ..spaces.base import Architecture, CampaignSpace
 from .plan import Campaign, CampaignPlan, PlanOptions, make_plan
 from .progress import CampaignInterrupted, CampaignSummary, Progress
 from .run import CampaignRun, CampaignSession
@@ -19,13 +19,19 @@ COOLDOWN_S = 1.0
 
 
 def begin_campaign(
-    store: Store, *, device: str, space: GateSpace, template_sha: str, protocol: TimingProtocol, options: PlanOptions
+    store: Store,
+    *,
+    device: str,
+    space: CampaignSpace[Architecture],
+    source: str,
+    protocol: TimingProtocol,
+    options: PlanOptions,
 ) -> Campaign:
     """Plan a new campaign and store it; nothing is measured yet. Raises `InputError` when the space is too small."""
     return store.create_campaign(
         device=device,
         space_digest=space.digest,
-        template_sha=template_sha,
+        source=source,
         protocol=protocol,
         plan=make_plan(space, options),
     )
@@ -35,7 +41,7 @@ def run_campaign(
     session: CampaignSession,
     store: Store,
     campaign: Campaign,
-    space: GateSpace,
+    space: CampaignSpace[Architecture],
     template: bytes,
     on_progress: Callable[[Progress], None] | None = None,
     max_attempts: int = 3,
@@ -51,8 +57,8 @@ def run_campaign(
     Records the device finished and could not hand over are fetched first. A failed measurement is tried again after all
     others, at most `max_attempts` times in all; then its error is the record. One that was disturbed is stored with its
     marks and, after a pause that grows from `cooldown_s`, measured again: `rounds_again` times, at most a sixth of the
-    plan each time; the steadiest becomes the record. A device that is lost is tried to be reached again for
-    `patience_s`; a subnet that loses it time and again becomes a record with the error device_lost. Whatever ends a run
+    plan each time; the steadiest becomes the record. A lost device is retried for `patience_s`; a subnet that
+    loses it time and again becomes a record with the error device_lost. Whatever ends a run
     early, the stored records stay, and calling this again goes on after them.
 
     Raises:
@@ -79,16 +85,16 @@ def run_campaign(
     return run.summary()
 
 
-def _same_plan(campaign: Campaign, space: GateSpace) -> CampaignPlan:
+def _same_plan(campaign: Campaign, space: CampaignSpace[Architecture]) -> CampaignPlan[Architecture]:
     if space.digest != campaign.space_digest:
         raise InputError(
-            f"campaign {campaign.id} belongs to the gate space {campaign.space_digest}, this supernet's is "
-            f"{space.digest}; use its supernet, or start a new campaign (without --resume)"
+            f"campaign {campaign.id} belongs to the space of {space.kind} {campaign.space_digest}, this one is "
+            f"{space.digest}; use its supernet, or start a new campaign (without `resume`)"
         )
     plan = make_plan(space, campaign.options)
     if plan.digest != campaign.plan_digest:
         raise InputError(
             f"campaign {campaign.id} was planned by another version (plan {campaign.plan_digest}, now {plan.digest}) "
-            "and cannot be continued; start a new one (without --resume)"
+            "and cannot be continued; start a new one (without `resume`)"
         )
     return plan

@@ -57,7 +57,7 @@ def _parts(store: Store, campaign: Campaign, own: Sequence[Record]) -> Iterator[
         if name == campaign.device:
             continue
         wanted = replace(campaign.options, share=share)
-        same = [known for known in store.campaigns(name, campaign.template_sha) if known.options == wanted]
+        same = [known for known in store.campaigns(name, campaign.source) if known.options == wanted]
         tables = (store.records(known) for known in same if known.protocol == campaign.protocol)
         found = next((records for records in tables if records and _means(store, records) == means), None)
         if found is not None:
@@ -74,18 +74,10 @@ def _scaled(records: Sequence[Record], own: Sequence[Record]) -> list[Record]:
     here, there = _sentinel_ms(own), _sentinel_ms(records)
     if here is None or there is None:  # nothing to compare with: a device without a sentinel has no say
         return []
-    return [_with_latency(record, here / there) for record in records]
+    return [record.scaled(here / there) for record in records]
 
 
 def _sentinel_ms(records: Sequence[Record]) -> float | None:
     latencies = [r.latency_ms for r in records if r.kind == "sentinel" and r.latency_ms is not None]
     return median(latencies) if latencies else None
 
-
-def _with_latency(record: Record, factor: float) -> Record:
-    samples = record.measurement.samples_ms
-    if samples is None:
-        return record
-    scaled = tuple(sample * factor for sample in samples)
-    corrected_ms = None if record.corrected_ms is None else record.corrected_ms * factor
-    return replace(record, measurement=replace(record.measurement, samples_ms=scaled), corrected_ms=corrected_ms)

@@ -1,7 +1,4 @@
-"""Which subnets a campaign measures, and in which order. The same options always give the same plan.
-
-Shapes: `L` sites, `D` modules of a site, `N` modules of all sites.
-"""
+"""Which architectures a campaign measures, and in which order. The same options always give the same plan."""
 
 from __future__ import annotations
 
@@ -11,16 +8,15 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 from edgewright.device_agent.timing import TimingProtocol
 
 from ..errors import InputError
-from ..gates import Gates, GateSpace
+from ..spaces.base import A, CampaignSpace, Drawing
 from .records import Kind
 
-_MAX_DRAWS = 100
 _MIN_REPEATS = 10
 
 
@@ -28,11 +24,10 @@ _MIN_REPEATS = 10
 class PlanOptions:
     """What a plan is drawn from.
 
-    `n_subnets` different subnets, the full and the smallest among them; `repeat_share` of them (at least 10, or all)
-    measured a second time later on; the sentinel before the first, after the last and every `sentinel_every` records.
-    `spread` is how far a site's share of open modules strays from the subnet's, as a standard deviation in logits.
-    With `extremes` each site is once at its narrowest and once at its full width whatever the others are, in at most a
-    quarter of the subnets.
+    `n_subnets` different architectures, the cheapest and the most expensive among them; `repeat_share` of them (at
+    least 10, or all) measured a second time later on; the sentinel before the first, after the last and every
+    `sentinel_every` records. `spread` and `extremes` are `Drawing`'s: how far a subnet's sites stray from its ratio,
+    and whether each site is once at its narrowest and once at its full width.
 
     A campaign spread over identical devices names them all in `fleet`; the plan of the one at `share` holds every
     n-th of the subnets, whole with its repeat, between sentinels of its own.
@@ -59,11 +54,15 @@ class PlanOptions:
         if not (math.isfinite(self.spread) and self.spread >= 0):
             raise InputError(f"`spread >= 0` must hold, but got spread={self.spread}")
         if not 0 <= self.share < max(1, len(self.fleet)) or len(set(self.fleet)) != len(self.fleet):
-            raise InputError(f"`share` must be a place in `fleet`, but got share={self.share} and fleet={self.fleet}")
+            raise InputError(f"`share` must be an index of `fleet`, but got share={self.share} and fleet={self.fleet}")
+
+    @property
+    def drawing(self) -> Drawing:
+        return Drawing(self.spread, self.extremes)
 
     @property
     def n_repeats(self) -> int:
-        """How many subnets are measured twice; a share of 0 means none."""
+        """How many architectures are measured twice; a share of 0 means none."""
         if self.repeat_share == 0:
             return 0
         return min(self.n_subnets, max(_MIN_REPEATS, round(self.repeat_share * self.n_subnets)))
@@ -78,39 +77,43 @@ class PlanOptions:
 
 
 @dataclass(frozen=True)
-class PlanItem:
+class PlanItem(Generic[A]):
     position: int
     kind: Kind
-    gates: Gates
+    architecture: A
 
 
 @dataclass(frozen=True)
-class CampaignPlan:
+class CampaignPlan(Generic[A]):
     """The items in the order they are measured."""
 
     options: PlanOptions
-    items: tuple[PlanItem, ...]
+    items: tuple[PlanItem[A], ...]
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def __iter__(self) -> Iterator[PlanItem]:
+    def __iter__(self) -> Iterator[PlanItem[A]]:
         return iter(self.items)
 
     @cached_property
     def digest(self) -> str:
-        text = json.dumps([[item.kind, item.gates.digest] for item in self.items], separators=(",", ":"))
+        text = json.dumps([[item.kind, item.architecture.digest] for item in self.items], separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Campaign:
-    """One plan on one device under one protocol. `n_planned` counts its positions, repeats and sentinels included."""
+    """One plan on one device under one protocol.
+
+    `source` tells what its models are made from: a template's sha256, or the digest of what builds them one by one.
+    `n_planned` counts its positions, repeats and sentinels included.
+    """
 
     id: int
     device: str
     space_digest: str
-    template_sha: str
+    source: str
     protocol: TimingProtocol
     options: PlanOptions
     plan_digest: str
@@ -118,110 +121,50 @@ class Campaign:
     created_at: str
 
 
-def make_plan(space: GateSpace, options: PlanOptions) -> CampaignPlan:
-    """Draw a campaign's subnets and their order.
+def make_plan(space: CampaignSpace[A], options: PlanOptions) -> CampaignPlan[A]:
+    """Draw a campaign's architectures and their order.
 
     Raises:
-        InputError: the gate space has too few different subnets for so many.
+        InputError: the space has too few different architectures for so many.
     """
     _check_room(space, options.n_subnets)
     rng = np.random.default_rng(options.seed)
-    sentinel = space.from_counts([(site.width + 1) // 2 for site in space.sites])
-    subnets = _draw_subnets(space, options, {sentinel.counts}, rng)
-    order = _share_of(_with_repeats(subnets, options.n_repeats, rng), subnets, options)
-    ordered = _with_sentinels(order, sentinel, options.sentinel_every)
-    items = tuple(PlanItem(position, kind, gates) for position, (kind, gates) in enumerate(ordered))
+    drawn = space.draw(options.n_subnets, options.drawing, rng)
+    order = _share_of(_with_repeats(drawn, options.n_repeats, rng), drawn, options)
+    ordered = _with_sentinels(order, space.sentinel(), options.sentinel_every)
+    items = tuple(PlanItem(position, kind, each) for position, (kind, each) in enumerate(ordered))
     return CampaignPlan(options, items)
 
 
-def _check_room(space: GateSpace, n_subnets: int) -> None:
+def _check_room(space: CampaignSpace[A], n: int) -> None:
     """Leave twice the room that is needed, so that drawing without duplicates always ends soon."""
-    different = math.prod(site.width for site in space.sites)
-    if 2 * n_subnets > different:
+    if 2 * n > space.n_different:
         raise InputError(
-            f"{n_subnets} subnets are too many for a gate space with {different} different ones; "
-            f"ask for at most {different // 2}"
+            f"{n} subnets are too many for a space of {space.kind} with {space.n_different} different ones; "
+            f"ask for at most {space.n_different // 2}"
         )
 
 
-def _draw_subnets(
-    space: GateSpace, options: PlanOptions, taken: set[tuple[int, ...]], rng: np.random.Generator
-) -> list[Gates]:
-    """The smallest, the full, and one subnet in each of equally wide strata of the ratio; no widths twice."""
-    subnets = [gates for gates in (space.smallest(), space.full()) if gates.counts not in taken]
-    taken = taken | {gates.counts for gates in subnets}
-    n_random = options.n_subnets - len(subnets)
-    pinned = _pinned(space, n_random, rng) if options.extremes else {}
-    for stratum in range(n_random):
-        ratio = (stratum + rng.random()) / n_random
-        counts = _draw_counts(space, ratio, options.spread, pinned.get(stratum), taken, rng)
-        taken.add(counts)
-        subnets.append(_open_at_random(space, counts, rng))
-    return subnets
-
-
-def _pinned(space: GateSpace, n_strata: int, rng: np.random.Generator) -> dict[int, tuple[int, int]]:
-    """Strata whose subnet has one site at an extreme: stratum -> (site, width)."""
-    extremes = [(index, width) for index, site in enumerate(space.sites) for width in (1, site.width)]
-    n = min(len(extremes), n_strata // 4)
-    strata = rng.choice(n_strata, n, replace=False).tolist()
-    chosen = rng.permutation(len(extremes))[:n].tolist()
-    return {stratum: extremes[index] for stratum, index in zip(strata, chosen, strict=True)}
-
-
-def _draw_counts(
-    space: GateSpace,
-    ratio: float,
-    spread: float,
-    pinned: tuple[int, int] | None,
-    taken: set[tuple[int, ...]],
-    rng: np.random.Generator,
-) -> tuple[int, ...]:
-    widths = np.array([site.width for site in space.sites])  # (L,)
-    ratio = min(max(ratio, 1 / space.total), 1 - 1 / (2 * space.total))
-    for _ in range(_MAX_DRAWS):
-        logits = math.log(ratio / (1 - ratio)) + spread * rng.standard_normal(len(widths))  # (L,)
-        counts = np.clip(np.rint(widths / (1 + np.exp(-logits))), 1, widths).astype(int)
-        if pinned is not None:
-            counts[pinned[0]] = pinned[1]
-        if tuple(counts.tolist()) not in taken:
-            return tuple(counts.tolist())
-    for _ in range(_MAX_DRAWS):  # a tiny space, or no spread: any widths that are left
-        counts = rng.integers(1, widths + 1)
-        if tuple(counts.tolist()) not in taken:
-            return tuple(counts.tolist())
-    raise InputError(f"no new subnet in {_MAX_DRAWS} draws from a gate space of {space.total} modules; ask for fewer")
-
-
-def _open_at_random(space: GateSpace, counts: Sequence[int], rng: np.random.Generator) -> Gates:
-    bits = np.zeros(space.total, bool)
-    for where, count in zip(space.slices, counts, strict=True):
-        bits[where.start + rng.choice(where.stop - where.start, count, replace=False)] = True
-    return Gates(space, bits)
-
-
-def _with_repeats(subnets: Sequence[Gates], n_repeats: int, rng: np.random.Generator) -> list[tuple[Kind, Gates]]:
+def _with_repeats(drawn: Sequence[A], n_repeats: int, rng: np.random.Generator) -> list[tuple[Kind, A]]:
     """Random order; each repeat at a random place after its first measurement."""
-    first = rng.random(len(subnets))
-    keyed: list[tuple[float, Kind, Gates]] = [
-        (float(when), "subnet", gates) for when, gates in zip(first, subnets, strict=True)
+    first = rng.random(len(drawn))
+    keyed: list[tuple[float, Kind, A]] = [
+        (float(when), "subnet", each) for when, each in zip(first, drawn, strict=True)
     ]
-    for index in rng.choice(len(subnets), n_repeats, replace=False):
-        keyed.append((float(rng.uniform(first[index], 1.0)), "repeat", subnets[index]))
-    return [(kind, gates) for _, kind, gates in sorted(keyed, key=lambda entry: entry[0])]
+    for index in rng.choice(len(drawn), n_repeats, replace=False):
+        keyed.append((float(rng.uniform(first[index], 1.0)), "repeat", drawn[index]))
+    return [(kind, each) for _, kind, each in sorted(keyed, key=lambda entry: entry[0])]
 
 
-def _share_of(
-    order: list[tuple[Kind, Gates]], subnets: Sequence[Gates], options: PlanOptions
-) -> list[tuple[Kind, Gates]]:
-    """One device's part of the order; a repeat goes where its subnet went, or it would compare two devices."""
+def _share_of(order: list[tuple[Kind, A]], drawn: Sequence[A], options: PlanOptions) -> list[tuple[Kind, A]]:
+    """One device's part of the order; a repeat goes where its first went, or it would compare two devices."""
     n_shares = max(1, len(options.fleet))
-    mine = {gates.digest for gates in subnets[options.share :: n_shares]}
-    return [(kind, gates) for kind, gates in order if gates.digest in mine]
+    mine = {each.digest for each in drawn[options.share :: n_shares]}
+    return [(kind, each) for kind, each in order if each.digest in mine]
 
 
-def _with_sentinels(order: Sequence[tuple[Kind, Gates]], sentinel: Gates, every: int) -> list[tuple[Kind, Gates]]:
-    watched: list[tuple[Kind, Gates]] = []
+def _with_sentinels(order: Sequence[tuple[Kind, A]], sentinel: A, every: int) -> list[tuple[Kind, A]]:
+    watched: list[tuple[Kind, A]] = []
     for index, entry in enumerate(order):
         if index % every == 0:
             watched.append(("sentinel", sentinel))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any, Literal, get_args
 
 from edgewright.device_agent.timing import TimingProtocol
 
+from ..architecture import EncodedArchitecture
 from ..errors import InputError, MeasurementError
 
 SCHEMA = 2
@@ -102,16 +103,13 @@ class Measurement:
 class Record:
     """One position of a campaign, measured.
 
-    `counts` are the open modules per site `(L,)`, `packed_gates` the gates as `Gates.pack` gives them. `overhead_ms` is
-    what host and agent added to the child's own time. `attempts` counts the tries, the successful one included.
-    `corrected_ms` is the latency without the drift of its time, None where no correction was fitted.
+    `overhead_ms` is what host and agent added to the child's own time. `attempts` counts the tries, the successful one
+    included.
     """
 
     position: int
     kind: Kind
-    gates_digest: str
-    packed_gates: bytes
-    counts: tuple[int, ...]
+    architecture: EncodedArchitecture
     device: str
     protocol: TimingProtocol
     facts_digest: str
@@ -119,7 +117,6 @@ class Record:
     measurement: Measurement
     overhead_ms: float | None = None
     attempts: int = 1
-    corrected_ms: float | None = None
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -129,8 +126,10 @@ class Record:
             raise InputError(
                 f"`position >= 0` and `attempts >= 1` must hold, but got {self.position} and {self.attempts}"
             )
-        if not self.counts or min(self.counts) < 1:
-            raise InputError(f"every site of a subnet has at least one open module, got counts {self.counts}")
+
+    @property
+    def features(self) -> tuple[float, ...]:
+        return self.architecture.features
 
     @property
     def latency_ms(self) -> float | None:
@@ -143,6 +142,14 @@ class Record:
     @property
     def error(self) -> Failure | None:
         return self.measurement.error
+
+    def scaled(self, factor: float) -> Record:
+        """As a device would have measured it that takes `factor` times as long. A failure stays as it is."""
+        samples = self.measurement.samples_ms
+        if samples is None or factor == 1.0:
+            return self
+        scaled = tuple(sample * factor for sample in samples)
+        return replace(self, measurement=replace(self.measurement, samples_ms=scaled))
 
 
 def check_samples(samples_ms: tuple[float, ...]) -> None:

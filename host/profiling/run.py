@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from edgewright.device_agent.timing import TimingProtocol
 
+from ..architecture import Architecture, EncodedArchitecture
 from ..devices.session.agent_session import CampaignJob, CampaignReply
 from ..errors import DeviceError, DeviceRefused, InputError, MeasurementError
 from .plan import Campaign, CampaignPlan, PlanItem
@@ -36,6 +37,9 @@ _LONGEST_PAUSE_S = 10.0
 
 Place = tuple[int, int]
 """Position in the plan, and which try."""
+
+Item = PlanItem[Architecture]
+Tried = tuple[Item, Record]
 
 
 class CampaignSession(Protocol):
@@ -70,7 +74,7 @@ class CampaignSession(Protocol):
 
 def campaign_key(campaign: Campaign) -> str:
     """What the device files this campaign's records under: 32 hexadecimal digits."""
-    parts = [campaign.id, campaign.created_at, campaign.plan_digest, campaign.template_sha, campaign.protocol.to_json()]
+    parts = [campaign.id, campaign.created_at, campaign.plan_digest, campaign.source, campaign.protocol.to_json()]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
@@ -82,7 +86,7 @@ class CampaignRun:
         session: CampaignSession,
         store: Store,
         campaign: Campaign,
-        plan: CampaignPlan,
+        plan: CampaignPlan[Architecture],
         on_progress: Callable[[Progress], None] | None,
         on_status: Callable[[str], None],
         patience_s: float,
@@ -106,10 +110,10 @@ class CampaignRun:
         """Bring the template, and home what an earlier run left on the device."""
         self._template = template
         sha = self._session.put_blob(template)
-        if sha != self._campaign.template_sha:
+        if sha != self._campaign.source:
             raise InputError(
-                f"campaign {self._campaign.id} measured the template {self._campaign.template_sha[:12]}, "
-                f"this one is {sha[:12]}; start a new campaign for it (without --resume)"
+                f"campaign {self._campaign.id} measured the template {self._campaign.source[:12]}, "
+                f"this one is {sha[:12]}; start a new campaign for it (without `resume`)"
             )
         facts = self._session.facts()
         self._check_measurer(facts)
@@ -126,12 +130,12 @@ class CampaignRun:
             if before.get(name) != facts.get(name):
                 raise InputError(
                     f"campaign {self._campaign.id} on {self._campaign.device!r} was measured with {name} "
-                    f"{before.get(name)!r}, now it is {facts.get(name)!r}; start a new one (without --resume)"
+                    f"{before.get(name)!r}, now it is {facts.get(name)!r}; start a new one (without `resume`)"
                 )
 
-    def tries(self, items: Iterable[PlanItem], attempt: int) -> list[tuple[PlanItem, Record]]:
+    def tries(self, items: Iterable[Item], attempt: int) -> list[Tried]:
         """Measure each item once; returns those that failed. A device on which everything fails is given up."""
-        failed: list[tuple[PlanItem, Record]] = []
+        failed: list[Tried] = []
         waiting = deque(items)
         losses: Counter[int] = Counter()
         while waiting:
@@ -168,7 +172,7 @@ class CampaignRun:
         with contextlib.suppress(DeviceError):
             self._session.drop_spooled(self._key, self._settled)
 
-    def finish(self, failed: Iterable[tuple[PlanItem, Record]]) -> None:
+    def finish(self, failed: Iterable[Tried]) -> None:
         """Store the errors of what failed to the last; let the device forget the rest."""
         for _, record in failed:
             self._keep(record)
@@ -176,7 +180,7 @@ class CampaignRun:
             self._session.drop_spooled(self._key, self._settled)
 
     def how_to_resume(self) -> str:
-        return f"{len(self.stored)} of {len(self._plan)} records are stored, the same command with --resume goes on"
+        return f"{len(self.stored)} of {len(self._plan)} records are stored; start again with `resume` to go on"
 
     def summary(self) -> CampaignSummary:
         records = self._store.records(self._campaign)
@@ -190,15 +194,15 @@ class CampaignRun:
         )
 
     def _measure_next(
-        self, waiting: deque[PlanItem], attempt: int, failed: list[tuple[PlanItem, Record]]
+        self, waiting: deque[Item], attempt: int, failed: list[Tried]
     ) -> None:
         """Some items in one request; each leaves `waiting` when its record has come."""
         batch = list(itertools.islice(waiting, _BATCH))
-        jobs = [CampaignJob(item.position, attempt, item.gates.pack()) for item in batch]
+        jobs = [CampaignJob(item.position, attempt, item.architecture.encoding) for item in batch]
         settled, self._settled = self._settled, []
         asked_at = time.perf_counter()
         replies = self._session.measure_each(
-            self._key, self._campaign.template_sha, jobs, self._campaign.protocol, settled
+            self._key, self._campaign.source, jobs, self._campaign.protocol, settled
         )
         for reply in replies:
             wall_ms, asked_at = 1e3 * (time.perf_counter() - asked_at), time.perf_counter()
@@ -209,7 +213,7 @@ class CampaignRun:
             if self._stop.is_set():
                 raise KeyboardInterrupt
 
-    def _note(self, item: PlanItem, record: Record, failed: list[tuple[PlanItem, Record]]) -> None:
+    def _note(self, item: Item, record: Record, failed: list[Tried]) -> None:
         self._settled.append((item.position, record.attempts))
         if item.position in self._before:
             self._keep_steadier(record)
@@ -256,15 +260,13 @@ class CampaignRun:
         if places:
             self._session.drop_spooled(self._key, places)
 
-    def _record(self, item: PlanItem, reply: CampaignReply, wall_ms: float | None) -> Record:
+    def _record(self, item: Item, reply: CampaignReply, wall_ms: float | None) -> Record:
         measurement = Measurement.from_reply(reply.reply)
         known = wall_ms is not None and measurement.child_ms is not None
         return Record(
             position=item.position,
             kind=item.kind,
-            gates_digest=item.gates.digest,
-            packed_gates=item.gates.pack(),
-            counts=item.gates.counts,
+            architecture=EncodedArchitecture.of(item.architecture),
             device=self._campaign.device,
             protocol=self._campaign.protocol,
             facts_digest=self._facts_digest,
@@ -274,7 +276,7 @@ class CampaignRun:
             attempts=reply.attempt,
         )
 
-    def _lost_record(self, item: PlanItem, attempt: int, lost: DeviceError) -> Record:
+    def _lost_record(self, item: Item, attempt: int, lost: DeviceError) -> Record:
         error = {"kind": "device_lost", "message": f"the device was lost while it measured this subnet: {lost}"}
         return self._record(item, CampaignReply(item.position, attempt, time.time(), {"error": error}), None)
 

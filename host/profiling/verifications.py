@@ -8,6 +8,7 @@ from statistics import median
 
 from edgewright.device_agent.timing import TimingProtocol
 
+from ..architecture import EncodedArchitecture
 from ..errors import InputError
 from .records import check_positive, check_samples
 
@@ -16,18 +17,17 @@ from .records import check_positive, check_samples
 class VerificationRecord:
     """One model measured on `device`, in a few processes, before it was delivered or given up.
 
-    `samples_ms` holds the samples of each process; `counts` are the open modules per site `(L,)`. What was `predicted_`
-    beforehand, and the `upper_` end it was expected to stay below, are None where nothing was. `budget` has the bounds
-    that were set, by name, and `fits` tells whether the model kept them. `id` is None until it is stored.
+    `source` tells what the model was made from, as a campaign's does. `samples_ms` holds the samples of each process.
+    What was `predicted_` beforehand, and the `upper_` end it was expected to stay below, are None where nothing was.
+    `budget` has the bounds that were set, by name, and `fits` tells whether the model kept them. `id` is None until it
+    is stored.
     """
 
     device: str
-    template_sha: str
+    source: str
     facts_digest: str
     started_at: str
-    gates_digest: str
-    packed_gates: bytes
-    counts: tuple[int, ...]
+    architecture: EncodedArchitecture
     samples_ms: tuple[tuple[float, ...], ...]
     protocol: TimingProtocol
     budget: Mapping[str, float]
@@ -49,8 +49,10 @@ class VerificationRecord:
         for name in ("memory_mib", "predicted_latency_ms", "upper_latency_ms", "predicted_memory_mib",
                      "upper_memory_mib"):  # fmt: skip
             check_positive(name, getattr(self, name))
-        if not self.counts or min(self.counts) < 1:
-            raise InputError(f"every site of a subnet has at least one open module, got counts {self.counts}")
+
+    @property
+    def features(self) -> tuple[float, ...]:
+        return self.architecture.features
 
     @property
     def latency_ms(self) -> float:

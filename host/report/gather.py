@@ -13,8 +13,9 @@ from edgewright.device_agent.template import Template
 from ..assembler.archive import TrainedSupernet
 from ..assembler.request import Request
 from ..customize.pareto import pareto_front, pareto_points
+from ..predictors.base import Quantity
+from ..predictors.cost_model import cost_model
 from ..predictors.drift.correction import DriftCorrection, drift_of, teaching
-from ..predictors.fitting import Quantity
 from ..predictors.judging.heldout import held_out
 from ..predictors.judging.learning import MIN_SUBNETS, learning_curve
 from ..predictors.judging.report import noise_floor
@@ -23,7 +24,7 @@ from ..profiling.records import Record
 from ..profiling.store.store import Store
 from ..profiling.verifications import VerificationRecord
 from ..tasks import Task
-from ..workbench.profiles import cost_model, fit_to, template_sha256
+from ..workbench.profiles import fit_to, template_sha256
 from .page_data import (
     CampaignVerdict,
     Drift,
@@ -68,8 +69,7 @@ def gather(
     precision: str = "float32",
 ) -> Gathered:
     """`raw` are the records of `campaign` and of the devices it was spread over; `precision` is the template's."""
-    space, layers = trained.supernet.space, trained.supernet.plan.layers
-    drift = drift_of(raw, space, layers)
+    drift = drift_of(raw, trained.supernet.subnets)
     own = next(record for record in raw if record.device == campaign.device)
     return Gathered(
         campaign=campaign,
@@ -86,7 +86,7 @@ def gather(
 
 def page_data(found: Gathered, tasks: Sequence[Task], seed: int = 0) -> PageData:
     """The whole page; the assembler is asked for all `tasks`, and for the front of a few of them."""
-    n_subnets = len({record.counts for record in found.raw if record.kind == "subnet" and record.error is None})
+    n_subnets = len({record.features for record in found.raw if record.kind == "subnet" and record.error is None})
     gaps, learning = {}, None
     if n_subnets < MIN_SUBNETS:
         gaps["learning"] = f"a learning curve needs {MIN_SUBNETS} measured subnets, this campaign has {n_subnets}."
@@ -134,7 +134,7 @@ def _campaign(found: Gathered, n_subnets: int) -> Rows:
         "seed": options.seed,
         "supernet": found.trained.digest,
         "precision": found.precision,
-        "template": found.campaign.template_sha[:16],
+        "template": found.campaign.source[:16],
         "spread over": ", ".join(options.fleet) or None,
     }
     return tuple((name, str(value)) for name, value in rows.items() if value is not None)
@@ -153,16 +153,16 @@ def _sentence(words: str) -> str:
 
 
 def _predictions(found: Gathered) -> tuple[Predictions, ...]:
-    space, layers = found.trained.supernet.space, found.trained.supernet.plan.layers
+    subnets = found.trained.supernet.subnets
     floor = noise_floor(found.records)
     quantities: list[tuple[Quantity, str, float | None]] = [("latency", "ms", floor.latency)]
     if any(record.memory_mib is not None for record in found.records):
         quantities.append(("memory", "MiB", floor.memory))
     pages = []
     for quantity, unit, noise in quantities:
-        seen = held_out(quantity, found.records, space, layers)
-        counts = tuple(", ".join(f"{n:.0f}" for n in row) for row in seen.counts)
-        ratios = seen.counts.sum(1) / space.total
+        seen = held_out(quantity, found.records, subnets)
+        counts = tuple(", ".join(f"{n:.0f}" for n in row) for row in seen.features)
+        ratios = seen.features.sum(1) / subnets.gates.total
         pages.append(
             Predictions(
                 quantity, unit, seen.measured, seen.predicted, seen.low, seen.high, ratios, counts, noise,
@@ -189,8 +189,7 @@ def _drift(found: Gathered) -> Drift | None:
 
 
 def _learning(found: Gathered, seed: int) -> Learning:
-    plan = found.trained.supernet.plan
-    curve = learning_curve(found.raw, found.trained.supernet.space, plan.layers, np.random.default_rng(seed))
+    curve = learning_curve(found.raw, found.trained.supernet.subnets, np.random.default_rng(seed))
     return Learning(
         np.array([point.n_train for point in curve.points]),
         np.array([point.mape for point in curve.points]),

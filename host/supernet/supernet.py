@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..gates import Gates, GateSpace
+from ..spaces.gates import SubnetSpace
 from .analysis.selfcheck import self_check
 from .analysis.sites import Policy
 from .analysis.walk import analyse, backbone_digest
@@ -41,6 +42,11 @@ class Supernet(nn.Module):
     @property
     def space(self) -> GateSpace:
         return self.plan.space
+
+    @property
+    def subnets(self) -> SubnetSpace:
+        """Its subnets as a search space: what campaigns draw from and predictors learn about."""
+        return SubnetSpace(self.space, self.plan.layers)
 
     def forward(self, x: Tensor, gates: Tensor | None = None) -> Tensor:
         """The backbone's output under `gates`: None (all open), `(N,)` for the batch, or `(B, N)` per sample.

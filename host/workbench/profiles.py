@@ -11,11 +11,7 @@ from edgewright.device_agent.template import Template
 from edgewright.device_agent.timing import TimingProtocol
 
 from ..assembler.archive import TrainedSupernet
-from ..costs import CONFIDENCE, Cost, CostModel, Estimate, check_confidence
-from ..customize.algorithm1 import counts_of
 from ..errors import InputError
-from ..gates import Gates
-from ..predictors.drift.correction import METHOD as CORRECTION_METHOD
 from ..predictors.drift.correction import correct, drift_of
 from ..predictors.drift.sentinels import USUAL, sentinel_interval
 from ..predictors.fitting import CostPredictors, fit_predictors
@@ -65,34 +61,30 @@ def profile_device(
     """
     content = template.to_bytes()
     sha = hashlib.sha256(content).hexdigest()
-    space = trained.supernet.space
+    space = trained.supernet.subnets
     campaign = find_resumable(store, device, sha, options.fleet) if resume else None
     if resume and campaign is None:
-        raise InputError(f"there is no campaign of {device!r} with this supernet to resume; start without --resume")
+        raise InputError(f"there is no campaign of {device!r} with this supernet to resume; start without `resume`")
     if campaign is None:
         campaign = begin_campaign(
-            store, device=device, space=space, template_sha=sha, protocol=protocol, options=options
+            store, device=device, space=space, source=sha, protocol=protocol, options=options
         )
     summary = run_campaign(
         session, store, campaign, space, content, on_progress, patience_s=patience_s, on_status=on_status, stop=stop
     )
-    drift = correct(store.records(campaign), space, trained.supernet.plan.layers)
-    factors = {position: factor for (_, position), factor in drift.factors.items()}
-    store.set_corrections(campaign, factors, CORRECTION_METHOD)
-    return Profiled(campaign, summary, drift.sentences)
+    return Profiled(campaign, summary, correct(store.records(campaign), space).sentences)
 
 
 def watch_interval(store: Store, devices: Sequence[str], trained: TrainedSupernet, template: Template) -> int:
     """Records between two sentinels in a new campaign: what the device that drifted most in its last one asks for."""
-    plan = trained.supernet.plan
     known = [campaign_with_records(store, device, template)[1] for device in devices]
-    drifts = [each for records in known for each in drift_of(records, trained.supernet.space, plan.layers).values()]
+    drifts = [each for records in known for each in drift_of(records, trained.supernet.subnets).values()]
     return min((sentinel_interval(drift) for drift in drifts), default=USUAL)
 
 
-def find_resumable(store: Store, device: str, template_sha: str, fleet: tuple[str, ...]) -> Campaign | None:
+def find_resumable(store: Store, device: str, source: str, fleet: tuple[str, ...]) -> Campaign | None:
     """The newest campaign of a device with this template, spread over the same devices (or over none)."""
-    return next((known for known in store.campaigns(device, template_sha) if known.options.fleet == fleet), None)
+    return next((known for known in store.campaigns(device, source) if known.options.fleet == fleet), None)
 
 
 def campaign_records(store: Store, device: str, template: Template) -> list[Record]:
@@ -120,29 +112,5 @@ def fit_to(
 
     Raises `InputError` for too few records.
     """
-    plan = trained.supernet.plan
-    return fit_predictors(records, trained.supernet.space, plan.layers, verifications=verifications)
+    return fit_predictors(records, trained.supernet.subnets, verifications=verifications)
 
-
-def cost_model(predictors: CostPredictors, confidence: float = CONFIDENCE) -> CostModel:
-    """Latency and memory of many subnets in one call: predicted, and what a measurement stays below with `confidence`.
-
-    Raises `InputError` for a confidence outside [0.5, 1).
-    """
-    both = (predictors.latency, predictors.memory)
-
-    def estimate(gates: Sequence[Gates]) -> list[Estimate]:
-        counts = counts_of(gates)  # (n, L)
-        columns = [
-            (each.predict(counts).tolist(), each.upper(counts, confidence).tolist())
-            if each is not None
-            else ([None] * len(gates), [None] * len(gates))
-            for each in both
-        ]
-        (latency, latency_upper), (memory, memory_upper) = columns
-        predicted = [Cost(ms, mib) for ms, mib in zip(latency, memory, strict=True)]
-        upper = [Cost(ms, mib) for ms, mib in zip(latency_upper, memory_upper, strict=True)]
-        return [Estimate(*ends, confidence) for ends in zip(predicted, upper, strict=True)]
-
-    check_confidence(confidence)
-    return estimate

@@ -141,7 +141,7 @@ def test_a_binary_that_is_no_program_is_refused(edgewright: Command, place: Path
 
 
 def test_a_campaign_stores_the_delegate_with_its_records(place: Path, gpu_campaign: list[Record]) -> None:
-    assert len({record.gates_digest for record in gpu_campaign if record.kind == "subnet"}) == 12
+    assert len({record.architecture.digest for record in gpu_campaign if record.kind == "subnet"}) == 12
     assert all(record.error is None for record in gpu_campaign)
     facts = facts_of(place, gpu_campaign)
     assert facts["delegate"] == "gpu" and facts["runtime"] == "benchmark_model"

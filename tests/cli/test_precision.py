@@ -46,7 +46,7 @@ def test_campaigns_of_precisions_are_told_apart(edgewright, place):
     assert told.json["precision"] == "float16" and told.json["profile"]["n_failed"] == 0
     with Store.open(Workspace(place).store) as store:
         campaigns = store.campaigns("local")
-    assert len({campaign.template_sha for campaign in campaigns}) == len(campaigns)
+    assert len({campaign.source for campaign in campaigns}) == len(campaigns)
     report = edgewright("predictor", "report", "local", "--precision", "float16", "--workspace", place, "--json")
     assert report.exit_code == 0 and report.json["scores"]
     fitted = edgewright("predictor", "fit", "local", "--precision", "float16", "--workspace", place, "--json")

@@ -61,7 +61,7 @@ def records_of(cli: Cli, device: str) -> list[Record]:
 
 
 def subnets(records: list[Record]) -> list[str]:
-    return [record.gates_digest for record in records if record.kind == "subnet"]
+    return [record.architecture.digest for record in records if record.kind == "subnet"]
 
 
 def check_spread(cli: Cli, n_subnets: int) -> None:
@@ -71,7 +71,7 @@ def check_spread(cli: Cli, n_subnets: int) -> None:
     assert len(drawn) == len(set(drawn)) == n_subnets
     for records in (of_a, of_b):
         assert records[0].kind == records[-1].kind == "sentinel"
-        repeated = {record.gates_digest for record in records if record.kind == "repeat"}
+        repeated = {record.architecture.digest for record in records if record.kind == "repeat"}
         assert repeated <= set(subnets(records))
 
 
@@ -202,7 +202,7 @@ def test_resuming_never_takes_a_share_of_an_older_whole_for_one_of_the_newest(
     (first,) = campaigns(cli, "local")
     with Store.open(tmp_path / "measurements.sqlite") as store:
         begin_campaign(
-            store, device="local", space=trained.supernet.space, template_sha=first.template_sha,
+            store, device="local", space=trained.supernet.subnets, source=first.source,
             protocol=first.protocol, options=replace(first.options, n_subnets=16),
         )  # fmt: skip
     cli(*words, "--resume")

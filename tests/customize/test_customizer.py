@@ -18,8 +18,9 @@ from edgewright.devices.registry import Registry
 from edgewright.domains.numvqa import domain as numvqa
 from edgewright.errors import BudgetError, MeasurementError
 from edgewright.files import sha256_of
+from edgewright.predictors.cost_model import cost_model
 from edgewright.profiling.store.store import Store
-from edgewright.workbench.profiles import campaign_records, cost_model, fit_to
+from edgewright.workbench.profiles import campaign_records, fit_to
 from edgewright.workspace import Workspace
 
 STORED = Path(__file__).parents[1] / "delivery" / "stored" / "version1.tflite"

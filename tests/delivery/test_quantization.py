@@ -19,10 +19,11 @@ from edgewright.devices.connect import open_session
 from edgewright.devices.registry import Registry
 from edgewright.domains.numvqa import domain as numvqa
 from edgewright.errors import InputError, MeasurementError
+from edgewright.predictors.cost_model import cost_model
 from edgewright.profiling.plan import PlanOptions
 from edgewright.profiling.store.store import Store
 from edgewright.tasks.domain import calibration_images
-from edgewright.workbench.profiles import campaign_records, cost_model, fit_to, profile_device
+from edgewright.workbench.profiles import campaign_records, fit_to, profile_device
 from edgewright.workspace import Workspace
 
 TASK = numvqa.SPACE.parse("only two even")

@@ -57,8 +57,8 @@ class Bench:
         return begin_campaign(
             store,
             device=self.device.name,
-            space=self.trained.supernet.space,
-            template_sha=sha256_of(self.template),
+            space=self.trained.supernet.subnets,
+            source=sha256_of(self.template),
             protocol=quick,
             options=PlanOptions(N_SUBNETS, sentinel_every=30),
         )
@@ -76,8 +76,9 @@ class Bench:
 
         with self.session() as session:
             return run_campaign(
-                session, store, campaign, self.trained.supernet.space, self.template, strike, rounds_again=0, **options
-            )
+                session, store, campaign, self.trained.supernet.subnets, self.template, strike, rounds_again=0,
+                **options,
+            )  # fmt: skip
 
     def break_off(self, store: Store, campaign: Campaign, fault: Fault, at: int = 20) -> None:
         """The fault ends the run within seconds, with a sentence that says how to go on."""
@@ -87,19 +88,19 @@ class Bench:
             struck_at.append(time.monotonic())
             fault()
 
-        with pytest.raises(DeviceError, match=r"of \d+ records are stored, the same command with --resume goes on"):
+        with pytest.raises(DeviceError, match=r"of \d+ records are stored; start again with `resume` to go on"):
             self.run(store, campaign, strike, at)
         assert struck_at and time.monotonic() - struck_at[0] < 60
         assert len(store.positions(campaign)) >= at
 
     def check_whole(self, store: Store, campaign: Campaign) -> None:
         """Every position once, the gates of the plan, samples that are numbers: nothing lost, doubled or mangled."""
-        plan = make_plan(self.trained.supernet.space, campaign.options)
+        plan = make_plan(self.trained.supernet.subnets, campaign.options)
         records = store.records(campaign)
         assert [record.position for record in records] == list(range(len(plan)))
-        assert [record.gates_digest for record in records] == [item.gates.digest for item in plan]
+        assert [record.architecture.digest for record in records] == [item.architecture.digest for item in plan]
         assert all(record.error is None and len(record.measurement.samples_ms or ()) >= 5 for record in records)
-        assert len({record.gates_digest for record in records if record.kind == "subnet"}) == N_SUBNETS
+        assert len({record.architecture.digest for record in records if record.kind == "subnet"}) == N_SUBNETS
 
 
 def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 20.0) -> None:

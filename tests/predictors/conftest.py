@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from edgewright.architecture import EncodedArchitecture
 from edgewright.device_agent.timing import TimingProtocol
 from edgewright.gates import GateSpace, Layer, Site
 from edgewright.profiling.plan import PlanOptions, make_plan
 from edgewright.profiling.records import Failure, Measurement, Record
+from edgewright.spaces.gates import SubnetSpace
 
-SPACE = GateSpace((Site("a", 16), Site("b", 32), Site("c", 24), Site("d", 64)))
+GATES = GateSpace((Site("a", 16), Site("b", 32), Site("c", 24), Site("d", 64)))
 # A chain a -> b -> c -> d, with full width at both ends; b -> c twice, as two branches have it.
 LAYERS = (
     Layer("stem", None, "a", 3, 16, 1000),
@@ -21,6 +23,7 @@ LAYERS = (
     Layer("cd", "c", "d", 24, 64, 2000),
     Layer("head", "d", None, 64, 10, 640),
 )
+SPACE = SubnetSpace(GATES, LAYERS)
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class InventedDevice:
     pairs: tuple[float, ...] = (1.0, 0.7, 0.5)  # a x b, b x c, c x d
 
     def cost(self, counts: np.ndarray) -> np.ndarray:
-        share = counts / np.array([site.width for site in SPACE.sites])
+        share = counts / np.array([site.width for site in GATES.sites])
         products = share[:, :-1] * share[:, 1:]
         return self.static + share @ np.array(self.sites) + products @ np.array(self.pairs)
 
@@ -41,7 +44,7 @@ class InventedDevice:
         rng = np.random.default_rng(seed)
         records = []
         for item in make_plan(SPACE, PlanOptions(n_subnets, seed=seed)):
-            true = float(self.cost(np.array([item.gates.counts]))[0])
+            true = float(self.cost(np.array([item.architecture.counts]))[0])
             measurement = Measurement(
                 samples_ms=(true * float(1 + noise * rng.standard_normal()),),
                 memory_mib=2 * true if with_memory else None,
@@ -50,9 +53,7 @@ class InventedDevice:
                 Record(
                     position=item.position,
                     kind=item.kind,
-                    gates_digest=item.gates.digest,
-                    packed_gates=item.gates.pack(),
-                    counts=item.gates.counts,
+                    architecture=EncodedArchitecture.of(item.architecture),
                     device="invented",
                     protocol=TimingProtocol(),
                     facts_digest="f",
@@ -64,13 +65,8 @@ class InventedDevice:
 
 
 @pytest.fixture
-def space() -> GateSpace:
+def space() -> SubnetSpace:
     return SPACE
-
-
-@pytest.fixture
-def layers() -> tuple[Layer, ...]:
-    return LAYERS
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from edgewright.gates import GateSpace, Site
 from edgewright.profiling.campaign import begin_campaign
 from edgewright.profiling.plan import Campaign, PlanOptions
 from edgewright.profiling.store.store import Store
+from edgewright.spaces.gates import SubnetSpace
 
-SPACE = GateSpace((Site("stem", 16), Site("body", 24), Site("head", 32, block=2)))
+SPACE = SubnetSpace(GateSpace((Site("stem", 16), Site("body", 24), Site("head", 32, block=2))))
 TEMPLATE = b"the template's bytes"
 OPTIONS = PlanOptions(n_subnets=30, seed=3, sentinel_every=8)
 PROTOCOL = TimingProtocol(n_runs=3)
@@ -66,7 +67,7 @@ class SimulatedSession:
         error = self._fault(len(self.jobs) - 1, packed)
         if error is not None:
             return {"error": error, **shared}
-        n_open = float(sum(SPACE.unpack(packed).counts))
+        n_open = float(sum(SPACE.decode(packed).counts))
         samples_ms = [n_open, n_open + 2, n_open + 1]
         return {"samples_ms": samples_ms, "memory_mib": n_open / 4, "memory_method": "simulated", "n_warmup": 1,
                 "settled": True, "load_ms": 0.2, "child_ms": 0.0, **shared}  # fmt: skip
@@ -74,12 +75,12 @@ class SimulatedSession:
 
 def new_campaign(store: Store, options: PlanOptions = OPTIONS) -> Campaign:
     return begin_campaign(
-        store, device="board", space=SPACE, template_sha=sha256_of(TEMPLATE), protocol=PROTOCOL, options=options
+        store, device="board", space=SPACE, source=sha256_of(TEMPLATE), protocol=PROTOCOL, options=options
     )
 
 
 @pytest.fixture
-def space() -> GateSpace:
+def space() -> SubnetSpace:
     return SPACE
 
 

@@ -20,6 +20,7 @@ from edgewright.profiling.campaign import run_campaign
 from edgewright.profiling.plan import Campaign, PlanOptions, make_plan
 from edgewright.profiling.progress import CampaignInterrupted, Progress
 from edgewright.profiling.store.store import Store
+from edgewright.spaces.gates import SubnetSpace
 
 Begin = Callable[..., Campaign]
 
@@ -54,7 +55,7 @@ def read_until(process: subprocess.Popen[str], done: int) -> None:
 
 def failing(positions: set[int], times: int, plan: Any) -> Callable[[int, bytes], dict[str, str] | None]:
     """A fault of these positions' subnets, the first `times` tries each."""
-    packed = {item.gates.pack() for item in plan if item.position in positions}
+    packed = {item.architecture.encoding for item in plan if item.position in positions}
     tries: Counter[bytes] = Counter()
 
     def fault(n: int, gates: bytes) -> dict[str, str] | None:
@@ -65,7 +66,7 @@ def failing(positions: set[int], times: int, plan: Any) -> Callable[[int, bytes]
 
 
 def test_every_position_is_measured_in_order(
-    store_path: Path, begin: Begin, space: GateSpace, template: bytes, options: PlanOptions, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, options: PlanOptions, simulated: Any
 ) -> None:
     seen: list[Progress] = []
     with Store.open(store_path) as store:
@@ -74,12 +75,12 @@ def test_every_position_is_measured_in_order(
         summary = run_campaign(session, store, campaign, space, template, seen.append)
         records = store.records(campaign)
     plan = make_plan(space, options)
-    assert session.jobs == [item.gates.pack() for item in plan]
-    assert [(r.position, r.kind, r.gates_digest, r.counts) for r in records] == [
-        (item.position, item.kind, item.gates.digest, item.gates.counts) for item in plan
+    assert session.jobs == [item.architecture.encoding for item in plan]
+    assert [(r.position, r.kind, r.architecture.digest, r.features) for r in records] == [
+        (item.position, item.kind, item.architecture.digest, item.architecture.counts) for item in plan
     ]
-    assert all(record.latency_ms == sum(record.counts) + 1 for record in records)
-    assert all(record.memory_mib == sum(record.counts) / 4 for record in records)
+    assert all(record.latency_ms == sum(record.features) + 1 for record in records)
+    assert all(record.memory_mib == sum(record.features) / 4 for record in records)
     assert all(record.overhead_ms is not None and record.overhead_ms > 0 for record in records)
     assert records[0].measurement.health == {"before": {"load": 0.5}, "after": {"load": 0.6}}
     assert (summary.total, summary.n_measured, summary.n_failed) == (len(plan), len(plan), 0)
@@ -91,7 +92,7 @@ def test_every_position_is_measured_in_order(
 
 @pytest.mark.parametrize("done", [1, 9])
 def test_killed_in_the_middle_and_resumed(
-    store_path: Path, space: GateSpace, template: bytes, options: PlanOptions, simulated: Any, done: int
+    store_path: Path, space: SubnetSpace, template: bytes, options: PlanOptions, simulated: Any, done: int
 ) -> None:
     """SIGKILL; nothing that was reported is lost, nothing is measured twice."""
     process = start_slow(store_path)
@@ -133,14 +134,14 @@ def test_ctrl_c_keeps_the_records_and_says_how_to_go_on(store_path: Path) -> Non
     os.kill(process.pid, signal.SIGINT)
     _, stderr = process.communicate()
     assert process.returncode != 0
-    assert "CampaignInterrupted: stopped; " in stderr and "the same command with --resume goes on" in stderr
+    assert "CampaignInterrupted: stopped; " in stderr and "start again with `resume` to go on" in stderr
     with Store.open(store_path) as store:
         n_stored = len(store.records(store.campaigns()[0]))
     assert n_stored >= 5 and f"{n_stored} of " in stderr
 
 
 def test_ctrl_c_is_still_a_keyboard_interrupt(
-    store_path: Path, begin: Begin, space: GateSpace, template: bytes, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any
 ) -> None:
     def interrupt(n: int, gates: bytes) -> None:
         if n == 4:
@@ -155,7 +156,7 @@ def test_ctrl_c_is_still_a_keyboard_interrupt(
 
 
 def test_a_lost_device_keeps_the_records(
-    store_path: Path, begin: Begin, space: GateSpace, template: bytes, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any
 ) -> None:
     def unplug(n: int, gates: bytes) -> None:
         if n == 7:
@@ -163,14 +164,14 @@ def test_a_lost_device_keeps_the_records(
 
     with Store.open(store_path) as store:
         campaign = begin(store)
-        with pytest.raises(DeviceError, match="fell silent; 7 of 46 records are stored, .*--resume"):
+        with pytest.raises(DeviceError, match="fell silent; 7 of 46 records are stored; start again with `resume`"):
             run_campaign(simulated(unplug), store, campaign, space, template)
         summary = run_campaign(simulated(), store, campaign, space, template)
         assert summary.n_measured == 39 and len(store.positions(campaign)) == 46
 
 
 def test_a_failure_is_tried_again_at_the_end(
-    store_path: Path, begin: Begin, space: GateSpace, template: bytes, options: PlanOptions, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, options: PlanOptions, simulated: Any
 ) -> None:
     plan = make_plan(space, options)
     once = next(item for item in plan if item.kind == "subnet")
@@ -179,17 +180,17 @@ def test_a_failure_is_tried_again_at_the_end(
         session = simulated(failing({once.position}, 1, plan))
         summary = run_campaign(session, store, campaign, space, template)
         record = store.records(campaign)[once.position]
-    assert session.jobs[-1] == once.gates.pack()
+    assert session.jobs[-1] == once.architecture.encoding
     assert record.error is None and record.attempts == 2
     assert summary.n_failed == 0
 
 
 def test_what_keeps_failing_becomes_an_error_record(
-    store_path: Path, begin: Begin, space: GateSpace, template: bytes, options: PlanOptions, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, options: PlanOptions, simulated: Any
 ) -> None:
     plan = make_plan(space, options)
-    repeated = {item.gates for item in plan if item.kind == "repeat"}
-    alone = next(item for item in plan if item.kind == "subnet" and item.gates not in repeated)
+    repeated = {item.architecture for item in plan if item.kind == "repeat"}
+    alone = next(item for item in plan if item.kind == "subnet" and item.architecture not in repeated)
     with Store.open(store_path) as store:
         campaign = begin(store)
         session = simulated(failing({alone.position}, 99, plan))
@@ -197,13 +198,13 @@ def test_what_keeps_failing_becomes_an_error_record(
         record = store.records(campaign)[alone.position]
         assert str(record.error) == "crash: SIGSEGV" and record.attempts == 3
         assert record.latency_ms is None and record.memory_mib is None
-        assert session.jobs.count(alone.gates.pack()) == 3
+        assert session.jobs.count(alone.architecture.encoding) == 3
         assert summary.n_failed == 1 and store.positions(campaign) == set(range(len(plan)))
         assert run_campaign(simulated(), store, campaign, space, template).n_measured == 0
 
 
 def test_a_device_on_which_everything_fails_is_given_up(
-    store_path: Path, begin: Begin, space: GateSpace, template: bytes, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any
 ) -> None:
     session = simulated(lambda n, gates: {"kind": "load_failed", "message": "no runtime"})
     with Store.open(store_path) as store:
@@ -215,12 +216,12 @@ def test_a_device_on_which_everything_fails_is_given_up(
 
 
 def test_only_the_same_supernet_template_and_plan_go_on(
-    store_path: Path, begin: Begin, space: GateSpace, template: bytes, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any
 ) -> None:
-    other_space = GateSpace((Site("stem", 16), Site("body", 25), Site("head", 32, block=2)))
+    other_space = SubnetSpace(GateSpace((Site("stem", 16), Site("body", 25), Site("head", 32, block=2))))
     with Store.open(store_path) as store:
         campaign = begin(store)
-        with pytest.raises(InputError, match="belongs to the gate space"):
+        with pytest.raises(InputError, match="belongs to the space of gates"):
             run_campaign(simulated(), store, campaign, other_space, template)
         with pytest.raises(InputError, match="measured the template .* start a new campaign"):
             run_campaign(simulated(), store, campaign, space, b"another template")

@@ -10,7 +10,6 @@ import pytest
 from edgewright.device_agent.timing import TimingProtocol
 from edgewright.devices import open_session
 from edgewright.devices.registry import LOCAL
-from edgewright.gates import GateSpace, Layer
 from edgewright.predictors.fitting import fit_predictors
 from edgewright.predictors.judging.report import evaluate
 from edgewright.profiling.campaign import begin_campaign, run_campaign
@@ -18,14 +17,14 @@ from edgewright.profiling.plan import PlanOptions, make_plan
 from edgewright.profiling.progress import CampaignSummary
 from edgewright.profiling.records import Record
 from edgewright.profiling.store.store import Store
+from edgewright.spaces.gates import SubnetSpace
 
 OPTIONS = PlanOptions(30, sentinel_every=15)
 
 
 @dataclass(frozen=True)
 class Supernet:
-    space: GateSpace
-    layers: tuple[Layer, ...]
+    space: SubnetSpace
     template: bytes
 
 
@@ -50,7 +49,7 @@ def supernet() -> Supernet:
         sites,
         lambda masks: made.extract(made.space.from_masks(dict(masks))).eval(),
     )
-    return Supernet(made.space, made.plan.layers, template.to_bytes())
+    return Supernet(made.subnets, template.to_bytes())
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def measured(supernet: Supernet, tmp_path_factory: pytest.TempPathFactory) -> Me
             store,
             device=LOCAL.name,
             space=supernet.space,
-            template_sha=session.put_blob(supernet.template),
+            source=session.put_blob(supernet.template),
             protocol=TimingProtocol(n_runs=10, min_time_ms=5.0),
             options=OPTIONS,
         )
@@ -79,7 +78,7 @@ def measured(supernet: Supernet, tmp_path_factory: pytest.TempPathFactory) -> Me
 
 def test_every_position_has_real_numbers(measured: Measured, supernet: Supernet) -> None:
     plan = make_plan(supernet.space, OPTIONS)
-    assert [record.gates_digest for record in measured.records] == [item.gates.digest for item in plan]
+    assert [record.architecture.digest for record in measured.records] == [item.architecture.digest for item in plan]
     assert measured.summary.n_failed == 0 and measured.summary.n_measured == len(plan)
     for record in measured.records:
         assert record.latency_ms is not None and record.latency_ms > 0
@@ -91,19 +90,19 @@ def test_every_position_has_real_numbers(measured: Measured, supernet: Supernet)
 
 
 def test_wider_subnets_are_larger_and_slower(measured: Measured, supernet: Supernet) -> None:
-    by_ratio = sorted(measured.records, key=lambda record: int(np.prod(record.counts)))
+    by_ratio = sorted(measured.records, key=lambda record: int(np.prod(record.features)))
     smallest, full = by_ratio[0], by_ratio[-1]
-    assert full.counts == supernet.space.full().counts
+    assert full.features == supernet.space.gates.full().counts
     assert (smallest.latency_ms or 0) < (full.latency_ms or 0)
     assert (smallest.measurement.size_bytes or 0) < (full.measurement.size_bytes or 0)
 
 
 def test_predictors_learn_from_the_records(measured: Measured, supernet: Supernet) -> None:
-    report = evaluate(measured.records, supernet.space, supernet.layers)
+    report = evaluate(measured.records, supernet.space)
     latency = report.score("latency", "products")
     assert report.noise_floor.n_repeated == 10 and report.noise_floor.latency is not None
     assert latency is not None and latency.spearman is not None and latency.spearman > 0.5
-    predictors = fit_predictors(measured.records, supernet.space, supernet.layers)
-    smallest, full = (supernet.space.smallest().counts, supernet.space.full().counts)
+    predictors = fit_predictors(measured.records, supernet.space)
+    smallest, full = (supernet.space.gates.smallest().counts, supernet.space.gates.full().counts)
     fast, slow = predictors.latency.predict(np.array([smallest, full]))
     assert 0 < fast < slow

@@ -10,12 +10,15 @@ import pytest
 from edgewright.errors import InputError
 from edgewright.gates import GateSpace, Site
 from edgewright.profiling.plan import PlanOptions, make_plan
+from edgewright.spaces.gates import SubnetSpace
 
-WIDE = GateSpace(tuple(Site(f"s{i}", width) for i, width in enumerate([16, 24, 32, 64, 64])))
+GATES = GateSpace(tuple(Site(f"s{i}", width) for i, width in enumerate([16, 24, 32, 64, 64])))
+WIDE = SubnetSpace(GATES)
 DIGEST = """
 from edgewright.gates import GateSpace, Site
 from edgewright.profiling.plan import PlanOptions, make_plan
-space = GateSpace(tuple(Site(f"s{i}", width) for i, width in enumerate([16, 24, 32, 64, 64])))
+from edgewright.spaces.gates import SubnetSpace
+space = SubnetSpace(GateSpace(tuple(Site(f"s{i}", width) for i, width in enumerate([16, 24, 32, 64, 64]))))
 print(make_plan(space, PlanOptions(50, seed=4)).digest)
 """
 
@@ -31,18 +34,18 @@ def test_the_same_options_give_the_same_plan_in_another_process() -> None:
 
 
 def test_subnets_differ_and_hold_both_extremes() -> None:
-    subnets = [item.gates for item in make_plan(WIDE, PlanOptions(200)) if item.kind == "subnet"]
+    subnets = [item.architecture for item in make_plan(WIDE, PlanOptions(200)) if item.kind == "subnet"]
     counts = [gates.counts for gates in subnets]
     assert len(subnets) == len(set(counts)) == 200
-    assert WIDE.full() in subnets and WIDE.smallest().counts in counts
+    assert GATES.full() in subnets and GATES.smallest().counts in counts
 
 
 def test_subnets_spread_over_ratios_and_sites() -> None:
-    gates = [item.gates for item in make_plan(WIDE, PlanOptions(200)) if item.kind == "subnet"]
+    gates = [item.architecture for item in make_plan(WIDE, PlanOptions(200)) if item.kind == "subnet"]
     ratios = np.array([item.ratio for item in gates])
     share_per_fifth = np.histogram(ratios, bins=5, range=(0, 1))[0] / len(ratios)
     assert share_per_fifth.min() > 0.1
-    shares = np.array([item.counts for item in gates]) / [site.width for site in WIDE.sites]
+    shares = np.array([item.counts for item in gates]) / [site.width for site in GATES.sites]
     assert np.abs(shares - ratios[:, None]).mean() > 0.08  # sites stray from the subnet's ratio
     design = np.c_[np.ones(len(shares)), shares]
     assert np.linalg.cond(design) < 60  # so that a regression can tell the sites apart
@@ -51,8 +54,8 @@ def test_subnets_spread_over_ratios_and_sites() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_each_site_is_at_both_ends_whatever_the_others_are(seed: int) -> None:
     """One site at a time: what it costs alone is seen, not only in company."""
-    gates = [item.gates for item in make_plan(WIDE, PlanOptions(200, seed=seed)) if item.kind == "subnet"]
-    for index, site in enumerate(WIDE.sites):
+    gates = [item.architecture for item in make_plan(WIDE, PlanOptions(200, seed=seed)) if item.kind == "subnet"]
+    for index, site in enumerate(GATES.sites):
         for width in (1, site.width):
             alone = [g for g in gates if g.counts[index] == width and 0.1 < g.ratio < 0.9]
             assert alone, f"{site.name} is never {width} wide in a middling subnet"
@@ -60,7 +63,7 @@ def test_each_site_is_at_both_ends_whatever_the_others_are(seed: int) -> None:
 
 def test_a_short_campaign_is_not_all_extremes() -> None:
     plan = make_plan(WIDE, PlanOptions(12, repeat_share=0, spread=0.1))
-    middling = [g for g in (item.gates for item in plan if item.kind == "subnet") if min(g.counts) > 1]
+    middling = [g for g in (item.architecture for item in plan if item.kind == "subnet") if min(g.counts) > 1]
     assert len(middling) >= 6
 
 
@@ -72,8 +75,8 @@ def test_a_plan_of_before_there_were_extremes_can_be_drawn_again() -> None:
 
 
 def test_modules_are_open_at_random_not_the_first_ones() -> None:
-    half = [item.gates for item in make_plan(WIDE, PlanOptions(200)) if 0.3 < item.gates.ratio < 0.7]
-    subnets = [gates for gates in half if gates != WIDE.from_counts(gates.counts)]
+    half = [item.architecture for item in make_plan(WIDE, PlanOptions(200)) if 0.3 < item.architecture.ratio < 0.7]
+    subnets = [gates for gates in half if gates != GATES.from_counts(gates.counts)]
     assert len(subnets) > 0.8 * len(half)
 
 
@@ -86,9 +89,9 @@ def test_positions_sentinels_and_repeats() -> None:
     sentinels = [item.position for item in plan if item.kind == "sentinel"]
     assert sentinels[0] == 0 and sentinels[-1] == len(plan) - 1
     assert max(np.diff(sentinels)) == 11
-    assert len({item.gates for item in plan if item.kind == "sentinel"}) == 1
-    first = {item.gates: item.position for item in plan if item.kind == "subnet"}
-    assert all(first[item.gates] < item.position for item in plan if item.kind == "repeat")
+    assert len({item.architecture for item in plan if item.kind == "sentinel"}) == 1
+    first = {item.architecture: item.position for item in plan if item.kind == "subnet"}
+    assert all(first[item.architecture] < item.position for item in plan if item.kind == "repeat")
 
 
 def test_small_campaigns_repeat_at_least_ten() -> None:
@@ -98,13 +101,13 @@ def test_small_campaigns_repeat_at_least_ten() -> None:
 
 
 def test_the_order_is_random() -> None:
-    ratios = [item.gates.ratio for item in make_plan(WIDE, PlanOptions(200)) if item.kind == "subnet"]
+    ratios = [item.architecture.ratio for item in make_plan(WIDE, PlanOptions(200)) if item.kind == "subnet"]
     assert abs(np.corrcoef(ratios, np.arange(len(ratios)))[0, 1]) < 0.25
 
 
 def test_a_tiny_space_is_used_up_to_half_and_then_refused() -> None:
-    tiny = GateSpace((Site("a", 4), Site("b", 5)))
-    subnets = [item.gates.counts for item in make_plan(tiny, PlanOptions(10)) if item.kind == "subnet"]
+    tiny = SubnetSpace(GateSpace((Site("a", 4), Site("b", 5))))
+    subnets = [item.architecture.counts for item in make_plan(tiny, PlanOptions(10)) if item.kind == "subnet"]
     assert len(set(subnets)) == 10
     with pytest.raises(InputError, match="11 subnets are too many .* 20 different ones; ask for at most 10"):
         make_plan(tiny, PlanOptions(11))

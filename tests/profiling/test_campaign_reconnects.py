@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from edgewright.devices.session.agent_session import CampaignReply
 from edgewright.errors import DeviceError, DeviceRefused, InputError, MeasurementError
-from edgewright.gates import GateSpace
 from edgewright.profiling import run as run_module
 from edgewright.profiling.campaign import run_campaign
 from edgewright.profiling.plan import Campaign, PlanOptions, make_plan
 from edgewright.profiling.progress import CampaignInterrupted
 from edgewright.profiling.store.store import Store
+from edgewright.spaces.gates import SubnetSpace
 
 Begin = Callable[..., Campaign]
 
@@ -35,7 +35,7 @@ def lost_at(*counts: int) -> Callable[[int, bytes], None]:
 
 
 def test_it_goes_on_after_each_loss(
-    store_path: Path, begin: Begin, space: GateSpace, template: bytes, options: PlanOptions, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, options: PlanOptions, simulated: Any
 ) -> None:
     said: list[str] = []
     session = simulated(lost_at(5, 17, 30))
@@ -49,15 +49,15 @@ def test_it_goes_on_after_each_loss(
 
 
 def test_a_subnet_that_loses_the_device_each_time_becomes_an_error(
-    store_path: Path, begin: Begin, space: GateSpace, template: bytes, options: PlanOptions, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, options: PlanOptions, simulated: Any
 ) -> None:
     """A phone that reboots under one model does not hold up the others, nor the campaign for ever."""
     plan = make_plan(space, options)
-    repeated = {item.gates for item in plan if item.kind == "repeat"}
-    deadly = next(item for item in plan if item.kind == "subnet" and item.gates not in repeated)
+    repeated = {item.architecture for item in plan if item.kind == "repeat"}
+    deadly = next(item for item in plan if item.kind == "subnet" and item.architecture not in repeated)
 
     def reboot(n: int, gates: bytes) -> None:
-        if gates == deadly.gates.pack():
+        if gates == deadly.architecture.encoding:
             raise DeviceError("device 'board' fell silent")
 
     session = simulated(reboot)
@@ -68,11 +68,11 @@ def test_a_subnet_that_loses_the_device_each_time_becomes_an_error(
         assert record.error is not None and record.error.kind == "device_lost"
         assert "fell silent" in record.error.message
         assert summary.n_failed == 1 and len(store.positions(campaign)) == len(plan)
-    assert session.jobs.count(deadly.gates.pack()) == 4, "twice at first, once in each further try"
+    assert session.jobs.count(deadly.architecture.encoding) == 4, "twice at first, once in each further try"
 
 
 def test_a_device_that_stays_away_is_given_up(
-    store_path: Path, begin: Begin, space: GateSpace, template: bytes, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any
 ) -> None:
     session = simulated(lost_at(7))
 
@@ -89,7 +89,7 @@ def test_a_device_that_stays_away_is_given_up(
 
 
 def test_stop_ends_it_while_it_waits_for_the_device(
-    store_path: Path, begin: Begin, space: GateSpace, template: bytes, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any
 ) -> None:
     stop = threading.Event()
     session = simulated(lost_at(7))
@@ -104,7 +104,7 @@ def test_stop_ends_it_while_it_waits_for_the_device(
 
 
 def test_what_the_device_still_holds_is_not_measured_again(
-    store_path: Path, begin: Begin, space: GateSpace, template: bytes, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any
 ) -> None:
     """The device measured five more than arrived; a resumed campaign fetches those."""
     session = simulated()
@@ -121,7 +121,7 @@ def test_what_the_device_still_holds_is_not_measured_again(
 
 
 def test_a_failure_in_the_spool_is_tried_again(
-    store_path: Path, begin: Begin, space: GateSpace, template: bytes, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any
 ) -> None:
     session = simulated(lambda n, gates: {"kind": "crash", "message": "SIGSEGV"} if n == 0 else None)
     with Store.open(store_path) as store:
@@ -132,7 +132,7 @@ def test_a_failure_in_the_spool_is_tried_again(
 
 
 def test_a_device_lost_at_every_subnet_is_given_up(
-    store_path: Path, begin: Begin, space: GateSpace, template: bytes, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any
 ) -> None:
     def always(n: int, gates: bytes) -> None:
         raise DeviceError("device 'board' fell silent")
@@ -143,7 +143,7 @@ def test_a_device_lost_at_every_subnet_is_given_up(
 
 
 def test_a_refusal_ends_it_at_once(
-    store_path: Path, begin: Begin, space: GateSpace, template: bytes, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any
 ) -> None:
     """The device is there and says no: to reach it again would bring the same."""
 
@@ -159,7 +159,7 @@ def test_a_refusal_ends_it_at_once(
 
 @pytest.mark.parametrize("name", ["device_id", "runtime", "runtime_version", "delegate", "measuring"])
 def test_one_campaign_has_one_measurer(
-    store_path: Path, begin: Begin, space: GateSpace, template: bytes, simulated: Any, name: str
+    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any, name: str
 ) -> None:
     """Another phone under the same name, another runtime, the GPU: their latencies are no one table."""
     session = simulated(lost_at(7))
@@ -176,7 +176,7 @@ def test_one_campaign_has_one_measurer(
 
 
 def test_rubbish_in_the_spool_is_dropped_and_measured_again(
-    store_path: Path, begin: Begin, space: GateSpace, template: bytes, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any
 ) -> None:
     session = simulated()
     session.spool[0, 1] = CampaignReply(0, 1, 1.7e9, {"samples_ms": [-1.0], "size_bytes": 5})
@@ -187,7 +187,7 @@ def test_rubbish_in_the_spool_is_dropped_and_measured_again(
 
 
 def test_reconnecting_does_not_falsify_the_rate(
-    store_path: Path, begin: Begin, space: GateSpace, template: bytes, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any
 ) -> None:
     def slow_then_lost(n: int, gates: bytes) -> None:
         time.sleep(0.005)
@@ -199,7 +199,7 @@ def test_reconnecting_does_not_falsify_the_rate(
     assert summary.wall_s > 0.005 * 46, "the whole run counts, not what followed the last loss"
 
 
-def _jobs(campaign: Campaign, space: GateSpace) -> list[Any]:
+def _jobs(campaign: Campaign, space: SubnetSpace) -> list[Any]:
     from edgewright.devices.session.agent_session import CampaignJob
 
-    return [CampaignJob(item.position, 1, item.gates.pack()) for item in make_plan(space, campaign.options)]
+    return [CampaignJob(item.position, 1, item.architecture.encoding) for item in make_plan(space, campaign.options)]

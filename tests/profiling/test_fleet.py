@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from edgewright.errors import InputError
 from edgewright.files import sha256_of
-from edgewright.gates import GateSpace
 from edgewright.profiling.campaign import begin_campaign, run_campaign
 from edgewright.profiling.fleet import check_identical, check_names, fleet_records
 from edgewright.profiling.plan import PlanOptions, make_plan
 from edgewright.profiling.store.store import Store
+from edgewright.spaces.gates import SubnetSpace
 
 FLEET = ("left", "middle", "right")
 FACTS = {"model": "Board", "soc": "x", "machine": "aarch64", "cores": 4, "runtime": "ai-edge-litert"}
@@ -23,21 +23,21 @@ def options(share: int) -> PlanOptions:
     return PlanOptions(n_subnets=30, seed=3, sentinel_every=8, fleet=FLEET, share=share)
 
 
-def test_the_shares_make_the_whole(space: GateSpace) -> None:
+def test_the_shares_make_the_whole(space: SubnetSpace) -> None:
     whole = make_plan(space, PlanOptions(n_subnets=30, seed=3, sentinel_every=8))
     shares = [make_plan(space, options(share)) for share in range(3)]
-    parts = [{item.gates.digest for item in share if item.kind == "subnet"} for share in shares]
+    parts = [{item.architecture.digest for item in share if item.kind == "subnet"} for share in shares]
     assert [len(part) for part in parts] == [10, 10, 10]
-    assert set.union(*parts) == {item.gates.digest for item in whole if item.kind == "subnet"}
+    assert set.union(*parts) == {item.architecture.digest for item in whole if item.kind == "subnet"}
     for share, part in zip(shares, parts, strict=True):
-        assert {item.gates.digest for item in share if item.kind == "repeat"} <= part
+        assert {item.architecture.digest for item in share if item.kind == "repeat"} <= part
         assert share.items[0].kind == share.items[-1].kind == "sentinel"
     assert len({share.digest for share in shares}) == 3
 
 
 def test_a_share_is_a_place_in_the_fleet() -> None:
     for fleet, share in (((), 1), (("a", "b"), 2), (("a", "a"), 0), (("a",), -1)):
-        with pytest.raises(InputError, match="`share` must be a place in `fleet`"):
+        with pytest.raises(InputError, match="`share` must be an index of `fleet`"):
             PlanOptions(n_subnets=10, fleet=fleet, share=share)
     assert PlanOptions.from_json(options(1).to_json()) == options(1)
 
@@ -58,7 +58,7 @@ class _Slower:
 
 
 def test_records_of_the_fleet_are_one_table(
-    store_path: Path, space: GateSpace, template: bytes, simulated: Any
+    store_path: Path, space: SubnetSpace, template: bytes, simulated: Any
 ) -> None:
     """A device that is ten per cent slower throughout looks like the others in their table, not in the store."""
     with Store.open(store_path) as store:
@@ -66,7 +66,7 @@ def test_records_of_the_fleet_are_one_table(
         for share, name in enumerate(FLEET):
             campaigns.append(
                 begin_campaign(
-                    store, device=name, space=space, template_sha=sha256_of(template),
+                    store, device=name, space=space, source=sha256_of(template),
                     protocol=replace(_protocol()), options=options(share),
                 )  # fmt: skip
             )
@@ -75,18 +75,18 @@ def test_records_of_the_fleet_are_one_table(
         records = fleet_records(store, campaigns[0])
         stored = store.records(campaigns[2])
     subnets = [record for record in records if record.kind == "subnet"]
-    assert len(subnets) == len({record.gates_digest for record in subnets}) == 30
+    assert len(subnets) == len({record.architecture.digest for record in subnets}) == 30
     assert {record.device for record in subnets} == set(FLEET)
-    assert all(record.latency_ms == pytest.approx(sum(record.counts) + 1) for record in subnets)
-    assert stored[0].latency_ms == pytest.approx(1.1 * (sum(stored[0].counts) + 1))
+    assert all(record.latency_ms == pytest.approx(sum(record.features) + 1) for record in subnets)
+    assert stored[0].latency_ms == pytest.approx(1.1 * (sum(stored[0].features) + 1))
 
 
 def test_a_device_that_has_not_measured_yet_has_no_say(
-    store_path: Path, space: GateSpace, template: bytes, simulated: Any
+    store_path: Path, space: SubnetSpace, template: bytes, simulated: Any
 ) -> None:
     with Store.open(store_path) as store:
         campaign = begin_campaign(
-            store, device="left", space=space, template_sha=sha256_of(template),
+            store, device="left", space=space, source=sha256_of(template),
             protocol=_protocol(), options=options(0),
         )  # fmt: skip
         run_campaign(simulated(), store, campaign, space, template)

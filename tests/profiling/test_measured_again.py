@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from edgewright.errors import DeviceError
-from edgewright.gates import GateSpace
 from edgewright.profiling.campaign import run_campaign
 from edgewright.profiling.plan import Campaign, PlanOptions, make_plan
 from edgewright.profiling.store.store import Store
+from edgewright.spaces.gates import SubnetSpace
 
 Begin = Callable[..., Campaign]
 LATE_MS, CALM_MS = 77.0, 5.0
@@ -20,7 +20,7 @@ LATE_MS, CALM_MS = 77.0, 5.0
 
 def disturbed_session(simulated: Any, positions: set[int], plan: Any, times: int = 1) -> Any:
     """Answers that the subnets of these positions were disturbed, the first `times` tries each."""
-    packed = {item.gates.pack() for item in plan if item.position in positions}
+    packed = {item.architecture.encoding for item in plan if item.position in positions}
     tries: Counter[bytes] = Counter()
 
     class Disturbed(simulated):  # type: ignore[misc]
@@ -45,7 +45,7 @@ def subnets(plan: Any, n: int) -> set[int]:
 
 
 def test_a_disturbed_measurement_is_replaced_by_a_steady_one(
-    store_path: Path, space: GateSpace, template: bytes, begin: Begin, simulated: Any, once: PlanOptions
+    store_path: Path, space: SubnetSpace, template: bytes, begin: Begin, simulated: Any, once: PlanOptions
 ) -> None:
     plan = make_plan(space, once)
     with Store.open(store_path) as store:
@@ -61,7 +61,7 @@ def test_a_disturbed_measurement_is_replaced_by_a_steady_one(
 
 
 def test_of_many_disturbed_tries_the_steadiest_stays_with_its_marks(
-    store_path: Path, space: GateSpace, template: bytes, begin: Begin, simulated: Any, once: PlanOptions
+    store_path: Path, space: SubnetSpace, template: bytes, begin: Begin, simulated: Any, once: PlanOptions
 ) -> None:
     with Store.open(store_path) as store:
         campaign = begin(store, once)
@@ -75,7 +75,7 @@ def test_of_many_disturbed_tries_the_steadiest_stays_with_its_marks(
 
 
 def test_a_device_that_is_never_steady_ends_in_bounded_time(
-    store_path: Path, space: GateSpace, template: bytes, begin: Begin, simulated: Any, once: PlanOptions
+    store_path: Path, space: SubnetSpace, template: bytes, begin: Begin, simulated: Any, once: PlanOptions
 ) -> None:
     plan = make_plan(space, once)
     with Store.open(store_path) as store:
@@ -89,7 +89,7 @@ def test_a_device_that_is_never_steady_ends_in_bounded_time(
 
 
 def test_a_device_lost_meanwhile_costs_nothing(
-    store_path: Path, space: GateSpace, template: bytes, begin: Begin, simulated: Any, once: PlanOptions
+    store_path: Path, space: SubnetSpace, template: bytes, begin: Begin, simulated: Any, once: PlanOptions
 ) -> None:
     plan = make_plan(space, once)
     session = disturbed_session(simulated, {3, 5}, plan)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from edgewright.architecture import EncodedArchitecture
 from edgewright.device_agent.timing import TimingProtocol
 from edgewright.errors import InputError, MeasurementError
 from edgewright.profiling.records import Failure, Measurement, Record
@@ -17,9 +18,7 @@ def record(**changes: Any) -> Record:
     base = Record(
         position=0,
         kind="subnet",
-        gates_digest="d",
-        packed_gates=b"\xff",
-        counts=(3, 5),
+        architecture=EncodedArchitecture("gates", "d", b"\xff", (3, 5)),
         device="board",
         protocol=TimingProtocol(),
         facts_digest="f",
@@ -69,7 +68,7 @@ def test_exactly_one_of_samples_and_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"kind": "other"}, {"position": -1}, {"attempts": 0}, {"counts": ()}, {"counts": (3, 0)}]
+    "changes", [{"kind": "other"}, {"position": -1}, {"attempts": 0}]
 )
 def test_a_record_checks_itself(changes: dict[str, Any]) -> None:
     with pytest.raises(InputError):

@@ -29,6 +29,7 @@ from ...devices.registry import Registry
 from ...errors import InputError
 from ...files import write_atomic
 from ...gates import Gates
+from ...predictors.cost_model import cost_model
 from ...predictors.judging.learning import MIN_SUBNETS, learning_curve
 from ...profiling.plan import PlanOptions
 from ...profiling.records import Record
@@ -37,7 +38,7 @@ from ...tasks import Task
 from ...tasks.domain import TaskDomain
 from ...training.fit import Fitted
 from ...training.objective import objective_of
-from ...workbench.profiles import cost_model, find_resumable, fit_to, profile_device, template_sha256
+from ...workbench.profiles import find_resumable, fit_to, profile_device, template_sha256
 from ..result_table import ResultTable, file_stem, number
 from .baselines import Baselines
 from .options import Options
@@ -163,9 +164,8 @@ def _campaign(
 
 def _learning(folder: Path, records: list[Record], trained: TrainedSupernet, seed: int) -> None:
     """Fig. 13, of the campaign on this machine; all of its points or none."""
-    if learning_table(folder).rows or len({record.gates_digest for record in records}) < 2 * MIN_SUBNETS:
+    if learning_table(folder).rows or len({record.architecture.digest for record in records}) < 2 * MIN_SUBNETS:
         return
-    plan = trained.supernet.plan
-    curve = learning_curve(records, trained.supernet.space, plan.layers, np.random.default_rng(seed))
+    curve = learning_curve(records, trained.supernet.subnets, np.random.default_rng(seed))
     points = pd.DataFrame([vars(point) for point in curve.points], columns=list(LEARNING))
     write_atomic(folder / LEARNING_FILE, points.to_csv(index=False, float_format="%.6g").encode())

@@ -4,7 +4,7 @@ A record's latency is what its subnet takes, times how slow the device was at th
 predictor, the second from what all records and the sentinels show in order of time; the two are fitted in turn. The
 level that latencies are brought to is the fastest that lasted: what the device does when nobody disturbs it.
 
-Shapes: `n` records in order of time.
+Shapes: `n` records in order of time, `L` recorded features.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Literal
 
 import numpy as np
 
-from ...gates import GateSpace, Layer
+from ...architecture import Architecture
 from ...profiling.records import Record
-from ..features import FloatArray
-from ..linear import LatencyPredictor
+from ...spaces.base import FeatureSpace
+from ...spaces.features import FloatArray
+from ..linear import LinearPredictor
 from .levels import LEVELS, DriftCurve, Stretch, choose_neighbours
 
 MIN_RECORDS = 40
-METHOD = "levels and running median of residuals, version 1"
 
 Disturbance = Literal["cold start", "level change", "busy"]
 """cold start: the first records stand apart; level change: the speed changed for good; busy: records scatter."""
@@ -81,18 +81,18 @@ class DriftCorrection:
         return tuple(said)
 
 
-def correct(records: Iterable[Record], space: GateSpace, layers: Sequence[Layer]) -> DriftCorrection:
+def correct(records: Iterable[Record], space: FeatureSpace[Architecture]) -> DriftCorrection:
     """The drift of one campaign. Too few records (below 40) are left as they are."""
     rows = sorted((r for r in records if r.error is None), key=lambda record: (record.started_at, record.position))
     if len([row for row in rows if row.kind != "sentinel"]) < MIN_RECORDS:
         return DriftCorrection({}, (), 0.0, len(rows))
     latencies = np.array([row.latency_ms for row in rows], float)  # (n,)
-    counts = np.array([row.counts for row in rows], float)  # (n, L)
+    features = np.array([row.features for row in rows], float)  # (n, L)
     sentinels = np.array([row.kind == "sentinel" for row in rows])
     times = np.arange(len(rows), dtype=float)
     drift = np.zeros(len(rows))  # (n,), log
     for _ in range(_ROUNDS):
-        residuals = _residuals(space, layers, counts, latencies, drift, sentinels)
+        residuals = _residuals(space, features, latencies, drift, sentinels)
         curve = DriftCurve(times, residuals, choose_neighbours(times, residuals, _NEIGHBOURS))
         drift = curve(times)
     base = _reference(curve.stretches)
@@ -113,18 +113,18 @@ def correct(records: Iterable[Record], space: GateSpace, layers: Sequence[Layer]
     )
 
 
-def drift_of(records: Sequence[Record], space: GateSpace, layers: Sequence[Layer]) -> dict[str, DriftCorrection]:
+def drift_of(records: Sequence[Record], space: FeatureSpace[Architecture]) -> dict[str, DriftCorrection]:
     """The drift of each device of a campaign, by its name."""
     by_device: dict[str, list[Record]] = {}
     for record in records:
         by_device.setdefault(record.device, []).append(record)
-    return {device: correct(part, space, layers) for device, part in by_device.items()}
+    return {device: correct(part, space) for device, part in by_device.items()}
 
 
 def without_drift(records: Sequence[Record], drift: Mapping[str, DriftCorrection]) -> list[Record]:
     """The records with corrected latencies; what is stored stays raw."""
     factors = {place: factor for each in drift.values() for place, factor in each.factors.items()}
-    return [_divided(record, factors.get((record.device, record.position), 1.0)) for record in records]
+    return [record.scaled(1 / factors.get((record.device, record.position), 1.0)) for record in records]
 
 
 def teaching(records: Sequence[Record], drift: Mapping[str, DriftCorrection]) -> list[Record]:
@@ -140,17 +140,16 @@ def teaching(records: Sequence[Record], drift: Mapping[str, DriftCorrection]) ->
 
 
 def _residuals(
-    space: GateSpace,
-    layers: Sequence[Layer],
-    counts: FloatArray,
+    space: FeatureSpace[Architecture],
+    features: FloatArray,
     latencies: FloatArray,
     drift: FloatArray,
     sentinels: np.ndarray[tuple[int], np.dtype[np.bool_]],
 ) -> FloatArray:
     """Log of measured over predicted `(n,)`. The sentinel's own misprediction, always the same, is taken out."""
     level = latencies / np.exp(drift)
-    predictor = LatencyPredictor(space, layers, "steps").fit(counts[~sentinels], level[~sentinels])
-    residuals: FloatArray = np.log(latencies / predictor.predict(counts))
+    predictor = LinearPredictor(space, "latency", space.feature_sets[-1]).fit(features[~sentinels], level[~sentinels])
+    residuals: FloatArray = np.log(latencies / predictor.predict(features))
     if sentinels.any():
         residuals[sentinels] -= np.median(residuals[sentinels] - drift[sentinels])
     return residuals
@@ -164,10 +163,3 @@ def _reference(stretches: Sequence[Stretch]) -> float:
     fastest = min(lasting, default=usual)
     return fastest if usual > (1 + _CHANGED) * fastest else usual
 
-
-def _divided(record: Record, factor: float) -> Record:
-    samples = record.measurement.samples_ms
-    if samples is None or factor == 1.0:
-        return record
-    scaled = tuple(sample / factor for sample in samples)
-    return replace(record, measurement=replace(record.measurement, samples_ms=scaled))

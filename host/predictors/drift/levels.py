@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import median_filter
 
-from ..features import FloatArray
+from ...spaces.features import FloatArray
 
 LEVELS = -1
 """In place of a number of neighbours: one level per stretch, no curve inside it."""

@@ -20,7 +20,9 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from ...errors import InputError
-from ..features import FloatArray
+from ...spaces.features import FloatArray
+from ..conformal import conformal_factor
+from ..folds import folds_of
 from .levels import running_median
 
 _ROUNDS = 4
@@ -89,16 +91,9 @@ class DriftingPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def interval(
         self, X: ArrayLike, order: ArrayLike | None = None, confidence: float = 0.9
     ) -> tuple[FloatArray, FloatArray]:
-        """Lower and upper ends `(q,)` that a new measurement lies between with this confidence.
-
-        Conformal: the quantile of the errors on rows that the model had not seen (Vovk et al., 2005).
-        """
+        """Lower and upper ends `(q,)` that a new measurement lies between with this confidence."""
         latencies = self.predict(X, order)
-        if not 0 < confidence < 1:
-            raise InputError(f"confidence must lie in (0, 1), got {confidence}")
-        n = len(self.errors_)
-        level = min(1.0, np.ceil((n + 1) * confidence) / n)
-        width = np.exp(np.quantile(np.abs(self.errors_), level, method="higher"))
+        width = conformal_factor(np.abs(self.errors_), confidence)
         return latencies / width, latencies * width
 
     def _degrees(self, n_features: int) -> list[int]:
@@ -155,16 +150,11 @@ def _polynomial(degree: int) -> Pipeline:
     return make_pipeline(StandardScaler(), PolynomialFeatures(degree, include_bias=False), StandardScaler())
 
 
-def folds_of(n: int, n_folds: int) -> NDArray[np.intp]:
-    """`(n,)`: neighbours in different folds, so that every fold covers the whole time."""
-    return np.arange(n) % n_folds
-
-
 def _errors_unseen(
     degree: int, neighbours: int, features: FloatArray, latencies: FloatArray, order: FloatArray | None
 ) -> FloatArray:
     """Log of measured over predicted `(n,)`, each row by a model of the other folds."""
-    folds = folds_of(len(latencies), _FOLDS)
+    folds = folds_of(np.arange(len(latencies)), _FOLDS)
     errors = np.empty(len(latencies))
     for fold in range(_FOLDS):
         seen, unseen = folds != fold, folds == fold

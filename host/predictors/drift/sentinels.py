@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..features import FloatArray
+from ...spaces.features import FloatArray
 from .correction import DriftCorrection
 
 USUAL = 20  # records, for a device that nobody has seen yet

@@ -1,6 +1,6 @@
-"""Every subnet predicted by a fit that had not seen it, with its interval.
+"""Every architecture predicted by a fit that had not seen it, with its interval.
 
-Shapes: `n` subnets, `L` sites.
+Shapes: `n` architectures, `L` recorded features.
 """
 
 from __future__ import annotations
@@ -10,20 +10,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...gates import GateSpace, Layer
+from ...architecture import Architecture
 from ...profiling.records import Record
-from ..features import FloatArray
-from ..fitting import Quantity, fit_predictors, table, usable, value
-
-_FOLDS = 5
+from ...spaces.base import FeatureSpace
+from ...spaces.features import FloatArray
+from ..base import DEFAULT, Quantity
+from ..fitting import fit_predictors, table, usable, value
+from ..folds import folds_of
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """First measurements of subnets, `(n,)` each but `counts` `(n, L)`; latencies are without drift if records are."""
+    """First measurements, `(n,)` each but `features` `(n, L)`; latencies are without drift if records are."""
 
     quantity: Quantity
-    counts: FloatArray
+    features: FloatArray
     measured: FloatArray
     predicted: FloatArray
     low: FloatArray
@@ -34,25 +35,27 @@ class HeldOut:
 def held_out(
     quantity: Quantity,
     records: Sequence[Record],
-    space: GateSpace,
-    layers: Sequence[Layer],
+    space: FeatureSpace[Architecture],
     confidence: float = 0.9,
+    predictor: str = DEFAULT,
 ) -> HeldOut:
-    """Cross-validate over subnets; what was measured twice is on one side. Raises what `fit_predictors` raises."""
+    """Cross-validate over architectures; what was measured twice is on one side.
+
+    Raises what `fit_predictors` raises.
+    """
     rows = [record for record in usable(records) if value(record, quantity) is not None]
-    subnets = sorted({row.counts for row in rows})
-    fold_of = {counts: number % _FOLDS for number, counts in enumerate(subnets)}
-    first = [row for row in rows if row.kind == "subnet"]
-    counts, measured = table(first, quantity, space)
-    folds = np.array([fold_of[row.counts] for row in first])
-    ends = np.empty((3, len(first)))  # predicted, low, high
-    for fold in range(_FOLDS):
-        here = folds == fold
+    folds = folds_of(table(rows, quantity, space)[0])
+    is_first = np.array([row.kind == "subnet" for row in rows])
+    features, measured = table([row for row in rows if row.kind == "subnet"], quantity, space)
+    ends = np.empty((3, len(measured)))  # predicted, low, high
+    for fold in np.unique(folds):
+        here = folds[is_first] == fold
         if not here.any():
             continue
-        fitted = fit_predictors([row for row in rows if fold_of[row.counts] != fold], space, layers, drift=False)
-        predictor = fitted.latency if quantity == "latency" else fitted.memory
-        if predictor is not None:
-            ends[:, here] = predictor.predict(counts[here]), *predictor.interval(counts[here], confidence)
+        seen = [row for row, other in zip(rows, folds, strict=True) if other != fold]
+        fitted = fit_predictors(seen, space, drift=False, predictor=predictor)
+        of_quantity = fitted.latency if quantity == "latency" else fitted.memory
+        if of_quantity is not None:
+            ends[:, here] = of_quantity.predict(features[here]), *of_quantity.interval(features[here], confidence)
     predicted, low, high = ends
-    return HeldOut(quantity, counts, measured, predicted, low, high, confidence)
+    return HeldOut(quantity, features, measured, predicted, low, high, confidence)

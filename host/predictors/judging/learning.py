@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 from scipy.optimize import nnls
 
+from ...architecture import Architecture
 from ...errors import InputError
-from ...gates import GateSpace, Layer
 from ...profiling.records import Record
+from ...spaces.base import FeatureSpace
 from ..drift.correction import drift_of, teaching
-from ..fitting import fit_predictors, table, usable
-from ..linear import MIN_RECORDS
+from ..fitting import table, usable
+from ..linear import MIN_RECORDS, LinearPredictor
+from .metrics import mape
 
 MORE = 40
 MIN_SUBNETS = 40
@@ -56,14 +58,14 @@ class LearningCurve:
 
 
 def learning_curve(
-    records: Sequence[Record], space: GateSpace, layers: Sequence[Layer], rng: np.random.Generator
+    records: Sequence[Record], space: FeatureSpace[Architecture], rng: np.random.Generator
 ) -> LearningCurve:
     """Latency error on a quarter of the subnets, kept from training, for training sizes that double.
 
     Raises:
         InputError: fewer than 40 subnets.
     """
-    rows = [row for row in usable(teaching(records, drift_of(records, space, layers))) if row.kind == "subnet"]
+    rows = [row for row in usable(teaching(records, drift_of(records, space))) if row.kind == "subnet"]
     n_test = round(_TEST_SHARE * len(rows))
     if len(rows) < MIN_SUBNETS:
         raise InputError(
@@ -71,7 +73,7 @@ def learning_curve(
             "measure more with: edgewright profile"
         )
     sizes = _sizes(len(rows) - n_test)
-    errors = np.array([_errors(rows, n_test, sizes, space, layers, rng) for _ in range(_DRAWS)])  # (draws, k)
+    errors = np.array([_errors(rows, n_test, sizes, space, rng) for _ in range(_DRAWS)])  # (draws, k)
     points = [
         SizePoint(size, float(column.mean()), float(column.min()), float(column.max()))
         for size, column in zip(sizes, errors.T, strict=True)
@@ -88,18 +90,17 @@ def _errors(
     rows: Sequence[Record],
     n_test: int,
     sizes: Sequence[int],
-    space: GateSpace,
-    layers: Sequence[Layer],
+    space: FeatureSpace[Architecture],
     rng: np.random.Generator,
 ) -> list[float]:
     """Percent, for each size; a smaller training set is a part of the larger ones."""
     order = rng.permutation(len(rows))
-    counts, true = table([rows[place] for place in order[:n_test]], "latency", space)
+    features, true = table([rows[index] for index in order[:n_test]], "latency", space)
     errors = []
     for size in sizes:
-        train = [rows[place] for place in order[n_test : n_test + max(size, MIN_RECORDS)]]
-        predicted = fit_predictors(train, space, layers, "steps", drift=False).latency.predict(counts)
-        errors.append(100 * float(np.mean(np.abs(predicted - true) / true)))
+        train = [rows[index] for index in order[n_test : n_test + max(size, MIN_RECORDS)]]
+        fitted = LinearPredictor(space, "latency", space.feature_sets[-1]).fit(*table(train, "latency", space))
+        errors.append(mape(true, fitted.predict(features)))
     return errors
 
 

@@ -7,27 +7,29 @@ from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 import numpy as np
-from scipy.stats import spearmanr
 
+from ...architecture import Architecture
 from ...errors import InputError
-from ...gates import GateSpace, Layer
 from ...profiling.records import Record
+from ...spaces.base import FeatureSpace
+from ..base import DEFAULT, PREDICTORS, Predictor, Quantity
 from ..drift.correction import drift_of, teaching
-from ..features import FeatureSet, FloatArray
-from ..fitting import Quantity, table, usable, value
-from ..linear import MIN_RECORDS, CostPredictor, LatencyPredictor, MemoryPredictor
+from ..fitting import Table, table, usable, value
+from ..linear import MIN_RECORDS, LinearPredictor
+from .metrics import errors_of, repeat_differences
 
 MIN_TEST = 5
-
-_PREDICTORS: dict[Quantity, type[CostPredictor]] = {"latency": LatencyPredictor, "memory": MemoryPredictor}
 
 
 @dataclass(frozen=True)
 class Score:
-    """One predictor on held-out subnets. Percentages but for `spearman`, which is None where a side is constant."""
+    """One predictor on held-out architectures. Percentages but for `spearman`, None where a side is constant.
+
+    `features` is the linear predictor's feature set, or the name of another predictor.
+    """
 
     quantity: Quantity
-    features: FeatureSet
+    features: str
     accuracy: float
     mape: float
     within_5: float
@@ -39,7 +41,7 @@ class Score:
 
 @dataclass(frozen=True)
 class NoiseFloor:
-    """MAPE in percent between the first and the second measurement of the same subnets; None when there are none."""
+    """MAPE in percent between the first and the second measurement of the same architectures; None without any."""
 
     latency: float | None
     memory: float | None
@@ -48,7 +50,7 @@ class NoiseFloor:
 
 @dataclass(frozen=True)
 class PredictorReport:
-    """Every feature set and quantity on the same held-out subnets. Without memory measurements: latency only.
+    """Every feature set and quantity on the same held-out architectures. Without memory measurements: latency only.
 
     Latencies are those of the undisturbed device; `disturbances` has a sentence on each disturbance.
     """
@@ -59,7 +61,7 @@ class PredictorReport:
     n_failed: int
     disturbances: tuple[str, ...] = ()
 
-    def score(self, quantity: Quantity, features: FeatureSet) -> Score | None:
+    def score(self, quantity: Quantity, features: str) -> Score | None:
         return next((s for s in self.scores if s.quantity == quantity and s.features == features), None)
 
     def to_json(self) -> dict[str, Any]:
@@ -67,97 +69,97 @@ class PredictorReport:
 
 
 def evaluate(
-    records: Iterable[Record], space: GateSpace, layers: Sequence[Layer], test_share: float = 0.25, seed: int = 0
+    records: Iterable[Record],
+    space: FeatureSpace[Architecture],
+    test_share: float = 0.25,
+    seed: int = 0,
+    predictor: str = DEFAULT,
 ) -> PredictorReport:
-    """Fit on some subnets and predict the others, for both feature sets; deterministic from `seed`.
+    """Fit on some architectures and predict the others, deterministic from `seed`: linearly from every feature set of
+    the space, and with another `predictor` where one is named.
 
-    A subnet measured twice is wholly on one side; its second measurement trains too, but only first ones are tested.
+    What was measured twice is wholly on one side; its second measurement trains too, but only first ones are tested.
 
     Raises:
-        InputError: too few subnets for a split, `test_share` outside (0, 1), or records of another gate space.
+        InputError: too few architectures for a split, `test_share` outside (0, 1), or records of another space.
     """
     if not 0 < test_share < 1:
         raise InputError(f"`0 < test_share < 1` must hold, but got test_share={test_share}")
     records = list(records)
-    table(usable(records), "latency", space)  # checks that they are of this supernet
-    drift = drift_of(records, space, layers)
+    table(usable(records), "latency", space)  # checks that they are of this space
+    drift = drift_of(records, space)
     n_failed = sum(record.error is not None for record in records)
     records = teaching(records, drift)
     rows = usable(records)
-    held_out = _hold_out(rows, test_share, np.random.default_rng(seed))
+    unseen = _hold_out(rows, test_share, np.random.default_rng(seed))
     scores: list[Score] = []
     for quantity in get_args(Quantity):
         known = [record for record in rows if value(record, quantity) is not None]
         if known:
-            scores += _scores(quantity, known, held_out, space, layers)
+            scores += _scores(quantity, known, unseen, space, predictor)
     return PredictorReport(
         scores=tuple(scores),
         noise_floor=noise_floor(records),
-        n_subnets=len({record.counts for record in rows}),
+        n_subnets=len({record.features for record in rows}),
         n_failed=n_failed,
         disturbances=tuple(sentence for each in drift.values() for sentence in each.sentences),
     )
 
 
 def noise_floor(records: Iterable[Record]) -> NoiseFloor:
-    """How much the same subnet differs from itself. Each repeat is compared with the measurement before it."""
-    first: dict[str, Record] = {}
-    pairs: list[tuple[Record, Record]] = []
-    for record in usable(records):
-        if record.kind == "subnet":
-            first[record.gates_digest] = record
-        elif record.gates_digest in first:
-            pairs.append((first[record.gates_digest], record))
-    return NoiseFloor(_difference(pairs, "latency"), _difference(pairs, "memory"), len(pairs))
+    """How much the same architecture differs from itself, from one measurement to the next."""
+    rows = usable(records)
+    floors = {quantity: _differences(rows, quantity) for quantity in get_args(Quantity)}
+    means = {quantity: float(np.mean(found)) if found else None for quantity, found in floors.items()}
+    return NoiseFloor(means["latency"], means["memory"], len(floors["latency"]))
 
 
-def _difference(pairs: Sequence[tuple[Record, Record]], quantity: Quantity) -> float | None:
-    values = [(value(first, quantity), value(second, quantity)) for first, second in pairs]
-    errors = [abs(second - first) / first for first, second in values if first is not None and second is not None]
-    return 100 * float(np.mean(errors)) if errors else None
+def _differences(rows: Sequence[Record], quantity: Quantity) -> list[float]:
+    known = [(row.architecture.digest, value(row, quantity)) for row in rows]
+    return repeat_differences((digest, cost) for digest, cost in known if cost is not None)
 
 
-def _hold_out(rows: Sequence[Record], test_share: float, rng: np.random.Generator) -> set[tuple[int, ...]]:
-    """Counts of the subnets that are kept from training."""
-    subnets = sorted({record.counts for record in rows})
-    n_test = round(test_share * len(subnets))
-    if n_test < MIN_TEST or len(subnets) - n_test < MIN_RECORDS:
+def _hold_out(rows: Sequence[Record], test_share: float, rng: np.random.Generator) -> set[tuple[float, ...]]:
+    """Features of the architectures that are kept from training."""
+    different = sorted({record.features for record in rows})
+    n_test = round(test_share * len(different))
+    if n_test < MIN_TEST or len(different) - n_test < MIN_RECORDS:
         raise InputError(
-            f"{len(subnets)} measured subnets are too few to judge a predictor: at least {MIN_RECORDS} to fit and "
+            f"{len(different)} measured subnets are too few to judge a predictor: at least {MIN_RECORDS} to fit and "
             f"{MIN_TEST} to test are needed; measure more with: edgewright profile"
         )
-    return {subnets[index] for index in rng.choice(len(subnets), n_test, replace=False)}
+    return {different[index] for index in rng.choice(len(different), n_test, replace=False)}
 
 
 def _scores(
     quantity: Quantity,
     known: Sequence[Record],
-    held_out: set[tuple[int, ...]],
-    space: GateSpace,
-    layers: Sequence[Layer],
+    unseen: set[tuple[float, ...]],
+    space: FeatureSpace[Architecture],
+    predictor: str,
 ) -> list[Score]:
-    train = table([record for record in known if record.counts not in held_out], quantity, space)
-    test = table([record for record in known if record.counts in held_out and record.kind == "subnet"], quantity, space)
-    if not len(test[1]):
+    train = table([record for record in known if record.features not in unseen], quantity, space)
+    tested = [record for record in known if record.features in unseen and record.kind == "subnet"]
+    if not tested:
         raise InputError(f"no held-out subnet has a measured {quantity}; measure more with: edgewright profile")
-    scores = []
-    for features in get_args(FeatureSet):
-        predictor = _PREDICTORS[quantity](space, layers, features).fit(*train)
-        scores.append(_score(quantity, features, test[1], predictor.predict(test[0]), len(train[1])))
-    return scores
+    judged: dict[str, Predictor] = {name: LinearPredictor(space, quantity, name) for name in space.feature_sets}
+    if predictor != DEFAULT:
+        judged[predictor] = PREDICTORS.get(predictor)(space, quantity)
+    test = table(tested, quantity, space)
+    return [_score(quantity, name, each.fit(*train), test, len(train[1])) for name, each in judged.items()]
 
 
-def _score(quantity: Quantity, features: FeatureSet, true: FloatArray, predicted: FloatArray, n_train: int) -> Score:
-    error = 100 * np.abs(predicted - true) / true  # (n,)
-    varies = np.ptp(true) > 0 and np.ptp(predicted) > 0
+def _score(quantity: Quantity, features: str, fitted: Predictor, test: Table, n_train: int) -> Score:
+    recorded, true = test
+    errors = errors_of(true, fitted.predict(recorded))
     return Score(
         quantity=quantity,
         features=features,
-        accuracy=100 - float(error.mean()),
-        mape=float(error.mean()),
-        within_5=100 * float((error <= 5).mean()),
-        within_10=100 * float((error <= 10).mean()),
-        spearman=float(spearmanr(true, predicted).statistic) if varies else None,
+        accuracy=errors.accuracy,
+        mape=errors.mape,
+        within_5=errors.within_5,
+        within_10=errors.within_10,
+        spearman=errors.spearman,
         n_train=n_train,
         n_test=len(true),
     )

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ...errors import InputError
-from ..features import FloatArray
+from ...spaces.features import FloatArray
 
 MIN_ROWS = 25
 ROW_ORDER, NO_ORDER = "index", "none"

@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 from sklearn import config_context
 
-from ..drift.predictor import DriftingPredictor, folds_of
-from ..features import FloatArray
+from ...spaces.features import FloatArray
+from ..drift.predictor import DriftingPredictor
+from ..folds import N_FOLDS, folds_of
+from .metrics import errors_of, mape, noise_floor, percent_off
 from .table import FeatureTable
 
-N_FOLDS = 5
 _CONFIDENCE = 0.9
 _SMALLEST_PART = 20
 
@@ -70,18 +70,17 @@ def _judged(table: FeatureTable) -> TableReport:
     true = table.latencies
     predicted, covered, predictors = _held_out(table, table.order)
     plain = predicted if table.order is None else _held_out(table, None)[0]
-    error = 100 * np.abs(predicted - true) / true  # (n,)
-    varies = np.ptp(true) > 0 and np.ptp(predicted) > 0
+    errors = errors_of(true, predicted)
     return TableReport(
-        mape=float(error.mean()),
-        within_5=100 * float((error <= 5).mean()),
-        within_10=100 * float((error <= 10).mean()),
-        spearman=float(spearmanr(true, predicted).statistic) if varies else None,
+        mape=errors.mape,
+        within_5=errors.within_5,
+        within_10=errors.within_10,
+        spearman=errors.spearman,
         coverage_90=float(covered.mean()),
-        noise_floor=noise_floor(table),
+        noise_floor=_noise_floor(table),
         drift_lag1=None if table.order is None else _lag1(np.log(true / plain)[np.argsort(table.order, kind="stable")]),
         learning_curve=_learning_curve(table),
-        plain_mape=100 * float((np.abs(plain - true) / true).mean()),
+        plain_mape=mape(true, plain),
         n_rows=len(true),
         n_features=len(table.names),
         degrees=tuple(found.degree_ for found in predictors),
@@ -89,16 +88,9 @@ def _judged(table: FeatureTable) -> TableReport:
     )
 
 
-def noise_floor(table: FeatureTable) -> float | None:
-    """How much a row differs from the one of equal features before it, in percent on average; None without any."""
-    before: dict[bytes, float] = {}
-    differences = []
-    for features, latency in zip(table.features, table.latencies, strict=True):
-        key = features.tobytes()
-        if key in before:
-            differences.append(abs(latency - before[key]) / before[key])
-        before[key] = latency
-    return 100 * float(np.mean(differences)) if differences else None
+def _noise_floor(table: FeatureTable) -> float | None:
+    rows = zip(table.features, table.latencies.tolist(), strict=True)
+    return noise_floor((features.tobytes(), latency) for features, latency in rows)
 
 
 def _held_out(
@@ -107,7 +99,7 @@ def _held_out(
     """Predictions `(n,)`, whether the interval held the measurement `(n,)`, and the predictor of each fold."""
     predicted, covered = np.empty(len(table.latencies)), np.empty(len(table.latencies))
     predictors = []
-    folds = folds_of(len(predicted), N_FOLDS)
+    folds = folds_of(np.arange(len(predicted)))
     for fold in range(N_FOLDS):
         train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         predictor = _fitted(table, order, train)
@@ -133,7 +125,7 @@ def _lag1(errors: FloatArray) -> float | None:
 
 def _learning_curve(table: FeatureTable) -> tuple[LearningPoint, ...]:
     """The training rows are doubled from 20 up to all; each size is tested on every fold."""
-    folds = folds_of(len(table.latencies), N_FOLDS)
+    folds = folds_of(np.arange(len(table.latencies)))
     whole = int((folds != N_FOLDS - 1).sum())
     sizes = [_SMALLEST_PART * 2**power for power in range(20) if _SMALLEST_PART * 2**power < whole]
     points = []
@@ -144,6 +136,6 @@ def _learning_curve(table: FeatureTable) -> tuple[LearningPoint, ...]:
             part = train[np.linspace(0, len(train) - 1, min(size, len(train))).round().astype(int)]
             when = None if table.order is None else table.order[test]
             predicted = _fitted(table, table.order, part).predict(table.features[test], when)
-            errors.append(np.abs(predicted - table.latencies[test]) / table.latencies[test])
-        points.append(LearningPoint(size, 100 * float(np.concatenate(errors).mean())))
+            errors.append(percent_off(table.latencies[test], predicted))
+        points.append(LearningPoint(size, float(np.concatenate(errors).mean())))
     return tuple(points)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from edgewright.device_agent.timing import TimingProtocol
 
+from ...architecture import EncodedArchitecture
 from ..plan import Campaign, PlanOptions
 from ..records import Failure, Measurement, Record
 from ..verifications import VerificationRecord
@@ -43,7 +44,7 @@ def campaign_from_row(row: Row) -> Campaign:
         id=row["id"],
         device=row["device"],
         space_digest=row["space_digest"],
-        template_sha=row["template_sha"],
+        source=row["template_sha"],
         protocol=_protocol(row["protocol"]),
         options=PlanOptions.from_json(json.loads(row["options"])),
         plan_digest=row["plan_digest"],
@@ -58,9 +59,9 @@ def record_to_row(campaign: Campaign, record: Record) -> dict[str, Any]:
         "campaign_id": campaign.id,
         "position": record.position,
         "kind": record.kind,
-        "gates_digest": record.gates_digest,
-        "packed_gates": record.packed_gates,
-        "counts": dump(record.counts),
+        "gates_digest": record.architecture.digest,
+        "packed_gates": record.architecture.encoding,
+        "counts": dump(record.features),
         "facts_digest": record.facts_digest,
         "started_at": record.started_at,
         "latency_ms": record.latency_ms,
@@ -104,9 +105,7 @@ def record_from_row(row: Row, campaign: Campaign) -> Record:
     return Record(
         position=row["position"],
         kind=row["kind"],
-        gates_digest=row["gates_digest"],
-        packed_gates=row["packed_gates"],
-        counts=tuple(json.loads(row["counts"])),
+        architecture=_architecture(row),
         device=campaign.device,
         protocol=campaign.protocol,
         facts_digest=row["facts_digest"],
@@ -114,22 +113,28 @@ def record_from_row(row: Row, campaign: Campaign) -> Record:
         measurement=measurement,
         overhead_ms=row["overhead_ms"],
         attempts=row["attempts"],
-        corrected_ms=row["corrected_ms"],
         schema=row["schema"],
     )
 
 
 def verification_to_row(record: VerificationRecord) -> dict[str, Any]:
-    row = {name: getattr(record, name) for name in VERIFICATION_COLUMNS}
-    for name in ("counts", "samples_ms", "budget"):
-        row[name] = dump(row[name])
-    return {**row, "protocol": dump(record.protocol.to_json())}
+    architecture = record.architecture
+    own = {
+        "template_sha": record.source, "gates_digest": architecture.digest, "packed_gates": architecture.encoding,
+        "counts": dump(architecture.features), "samples_ms": dump(record.samples_ms), "budget": dump(record.budget),
+        "protocol": dump(record.protocol.to_json()),
+    }  # fmt: skip
+    return {name: getattr(record, name) for name in VERIFICATION_COLUMNS if name not in own} | own
 
 
 def verification_from_row(row: Row) -> VerificationRecord:
-    values = {name: row[name] for name in VERIFICATION_COLUMNS if name != "latency_ms"}
-    values["counts"] = tuple(json.loads(row["counts"]))
+    taken = {"latency_ms", "template_sha", "gates_digest", "packed_gates", "counts"}
+    values = {name: row[name] for name in VERIFICATION_COLUMNS if name not in taken}
     values["samples_ms"] = tuple(tuple(samples) for samples in json.loads(row["samples_ms"]))
     values["protocol"] = _protocol(row["protocol"])
     values["budget"], values["fits"] = json.loads(row["budget"]), bool(row["fits"])
-    return VerificationRecord(**values, id=row["id"])
+    return VerificationRecord(**values, source=row["template_sha"], architecture=_architecture(row), id=row["id"])
+
+
+def _architecture(row: Row) -> EncodedArchitecture:
+    return EncodedArchitecture("gates", row["gates_digest"], row["packed_gates"], tuple(json.loads(row["counts"])))

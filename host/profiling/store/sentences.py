@@ -27,9 +27,9 @@ def _storage_error(path: Path, problem: str) -> StorageError:
     if "locked" in problem:
         next_step = "another process is writing to it; wait for it to finish or stop it"
     elif "full" in problem:
-        next_step = "free some space or choose another workspace, then continue with --resume"
+        next_step = "free some space or choose another workspace, then start again with `resume`"
     elif "disk I/O" in problem:
-        next_step = "check the disk and the free space, then continue with --resume"
+        next_step = "check the disk and the free space, then start again with `resume`"
     else:
         next_step = "check that the file and its folder can be written, or choose another workspace"
     return StorageError(f"cannot use the store {path}: {problem}; {next_step}")

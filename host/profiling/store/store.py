@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -85,14 +84,14 @@ class Store:
         *,
         device: str,
         space_digest: str,
-        template_sha: str,
+        source: str,
         protocol: TimingProtocol,
         plan: CampaignPlan,
     ) -> Campaign:
         row = {
             "device": device,
             "space_digest": space_digest,
-            "template_sha": template_sha,
+            "template_sha": source,
             "protocol": dump(protocol.to_json()),
             "options": dump(plan.options.to_json()),
             "plan_digest": plan.digest,
@@ -104,12 +103,12 @@ class Store:
             campaign_id = cursor.lastrowid
         return campaign_from_row({"id": campaign_id, **row})
 
-    def campaigns(self, device: str | None = None, template_sha: str | None = None) -> list[Campaign]:
-        """Campaigns, newest first, of one device or template where given."""
+    def campaigns(self, device: str | None = None, source: str | None = None) -> list[Campaign]:
+        """Campaigns, newest first, of one device or source where given."""
         rows = self._select(
             "SELECT * FROM campaigns WHERE (:device IS NULL OR device = :device) "
-            "AND (:template_sha IS NULL OR template_sha = :template_sha) ORDER BY id DESC",
-            {"device": device, "template_sha": template_sha},
+            "AND (:source IS NULL OR template_sha = :source) ORDER BY id DESC",
+            {"device": device, "source": source},
         )
         return [self._read(campaign_from_row, row) for row in rows]
 
@@ -166,34 +165,11 @@ class Store:
         Retries and extra sentinels are measured later than their position says: `started_at` is the order in time.
         """
         rows = self._select(
-            "SELECT records.*, corrections.latency_ms AS corrected_ms FROM records LEFT JOIN corrections "
-            "USING (campaign_id, position) WHERE campaign_id = :campaign ORDER BY position",
+            "SELECT * FROM records WHERE campaign_id = :campaign ORDER BY position",
             {"campaign": campaign.id},
         )
         wanted = [row for row in rows if kinds is None or row["kind"] in kinds]
         return [self._read(lambda row: record_from_row(row, campaign), row) for row in wanted]
-
-    def set_corrections(self, campaign: Campaign, factors: Mapping[int, float], method: str) -> None:
-        """Keep what drift made of a campaign's latencies: measured = corrected x factor. Raw samples stay as they are.
-
-        All corrections the campaign had are replaced, in one transaction.
-
-        Raises:
-            InputError: a position without a latency, or a factor that is not finite and above 0.
-        """
-        raw_ms = {record.position: record.latency_ms for record in self.records(campaign)}
-        rows = []
-        for position, factor in factors.items():
-            latency_ms = raw_ms.get(position)
-            if latency_ms is None or not (math.isfinite(factor) and factor > 0):
-                raise InputError(
-                    f"position {position} of campaign {campaign.id} with latency {latency_ms} ms cannot be corrected "
-                    f"by the factor {factor}; give finite factors above 0 for measured positions only"
-                )
-            rows.append((campaign.id, position, latency_ms / factor, factor, method))
-        with self._transaction() as cursor:
-            cursor.execute("DELETE FROM corrections WHERE campaign_id = ?", (campaign.id,))
-            cursor.executemany("INSERT INTO corrections VALUES (?, ?, ?, ?, ?)", rows)
 
     def add_verification(self, record: VerificationRecord) -> int:
         """Keep one verification, committed on return; returns its id.
@@ -210,12 +186,12 @@ class Store:
                 f"{self.path} refused a verification on {record.device!r} ({error}); keep its facts first"
             ) from error
 
-    def verifications(self, device: str | None = None, template_sha: str | None = None) -> list[VerificationRecord]:
-        """Verifications in the order of time, of one device or template where given."""
+    def verifications(self, device: str | None = None, source: str | None = None) -> list[VerificationRecord]:
+        """Verifications in the order of time, of one device or source where given."""
         rows = self._select(
             "SELECT * FROM verifications WHERE (:device IS NULL OR device = :device) "
-            "AND (:template_sha IS NULL OR template_sha = :template_sha) ORDER BY started_at, id",
-            {"device": device, "template_sha": template_sha},
+            "AND (:source IS NULL OR template_sha = :source) ORDER BY started_at, id",
+            {"device": device, "source": source},
         )
         return [self._read(verification_from_row, row) for row in rows]
 

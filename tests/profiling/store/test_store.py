@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edgewright.architecture import EncodedArchitecture
 from edgewright.errors import InputError, StorageError
-from edgewright.gates import GateSpace
 from edgewright.profiling.campaign import run_campaign
 from edgewright.profiling.plan import Campaign, PlanOptions, make_plan
 from edgewright.profiling.records import Failure, Measurement, Record
 from edgewright.profiling.store.store import Store
 from edgewright.profiling.verifications import VerificationRecord
+from edgewright.spaces.gates import SubnetSpace
 
 from tests.profiling.conftest import OPTIONS, PROTOCOL, SPACE
+
+ARCHITECTURE = EncodedArchitecture("gates", "abc", b"\x00\xff\x10", (1, 24, 3))
 
 Begin = Callable[..., Campaign]
 
@@ -41,9 +44,7 @@ def some_record(store: Store, campaign: Campaign, position: int = 0, **changes: 
     record = Record(
         position=position,
         kind="repeat",
-        gates_digest="abc",
-        packed_gates=b"\x00\xff\x10",
-        counts=(1, 24, 3),
+        architecture=ARCHITECTURE,
         device="board",
         protocol=campaign.protocol,
         facts_digest=store.add_facts({"machine": "x"}),
@@ -63,7 +64,7 @@ def test_records_come_back_as_they_were_after_reopening(store_path: Path, begin:
         store.add_record(campaign, bad)
         store.add_record(campaign, good)
     with Store.open(store_path) as store:
-        assert store.campaigns("board", campaign.template_sha)[0] == campaign
+        assert store.campaigns("board", campaign.source)[0] == campaign
         assert store.records(campaign) == [good, bad]
         assert store.records(campaign, kinds=["subnet"]) == [bad]
         assert store.positions(campaign) == {0, 1}
@@ -74,8 +75,8 @@ def test_the_newest_campaign_is_found(store_path: Path, begin: Begin) -> None:
     with Store.open(store_path) as store:
         begin(store)
         second = begin(store, PlanOptions(12))
-        assert store.campaigns("board", second.template_sha)[0] == second
-        assert store.campaigns("other", second.template_sha) == []
+        assert store.campaigns("board", second.source)[0] == second
+        assert store.campaigns("other", second.source) == []
         assert store.campaigns("board", "0" * 64) == []
         assert [campaign.id for campaign in store.campaigns("board")] == [2, 1]
 
@@ -146,7 +147,7 @@ def test_a_newer_store_is_not_touched(store_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["truncated", "overwritten"])
 def test_a_damaged_store_is_named(
-    store_path: Path, begin: Begin, space: GateSpace, template: bytes, simulated: Any, damage: str
+    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any, damage: str
 ) -> None:
     with Store.open(store_path) as store:
         run_campaign(simulated(), store, begin(store), space, template)
@@ -177,7 +178,7 @@ def test_a_full_disk_loses_nothing_that_was_stored(store_path: Path, begin: Begi
         store.add_record(campaign, some_record(store, campaign))
         # SQLite's own limit: the same error, from the same place, as a disk without room.
         store._connection.execute("PRAGMA max_page_count = 1")
-        big = some_record(store, campaign, 1, packed_gates=bytes(2_000_000))
+        big = some_record(store, campaign, 1, architecture=replace(ARCHITECTURE, encoding=bytes(2_000_000)))
         with pytest.raises(StorageError, match=r"cannot use the store .*full; free some space") as caught:
             store.add_record(campaign, big)
         assert caught.value.exit_code == 2
@@ -201,7 +202,7 @@ def test_a_file_size_limit_of_the_system_is_a_sentence(store_path: Path) -> None
         "    print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code, store_path], capture_output=True, text=True, check=True)
-    assert "cannot use the store" in done.stdout and "continue with --resume" in done.stdout
+    assert "cannot use the store" in done.stdout and "then start again with `resume`" in done.stdout
     with Store.open(store_path) as store:
         assert store.campaigns() == []
 
@@ -259,7 +260,7 @@ def old_store(path: Path) -> None:
         campaign = store.create_campaign(
             device="board",
             space_digest=SPACE.digest,
-            template_sha="t" * 64,
+            source="t" * 64,
             protocol=PROTOCOL,
             plan=make_plan(SPACE, OPTIONS),
         )
@@ -280,36 +281,18 @@ def test_a_store_of_version_1_is_brought_up_and_keeps_its_records(store_path: Pa
         with Store.open(store_path) as store:
             (campaign,) = store.campaigns()
             (record,) = store.records(campaign)
-            assert record.latency_ms == 1.25 and record.corrected_ms is None
+            assert record.latency_ms == 1.25
             assert record.measurement.steady is None and record.measurement.marks == ()
             assert store.verifications() == []
-
-
-def test_corrected_latencies_stand_beside_the_raw_ones(store_path: Path, begin: Begin) -> None:
-    with Store.open(store_path) as store:
-        campaign = begin(store)
-        for position in range(3):
-            store.add_record(campaign, some_record(store, campaign, position))
-        store.set_corrections(campaign, {0: 1.25, 2: 0.5}, "by hand")
-        assert [record.corrected_ms for record in store.records(campaign)] == [1.0, None, 2.5]
-        assert [record.latency_ms for record in store.records(campaign)] == [1.25] * 3
-        store.set_corrections(campaign, {1: 1.0}, "by hand again")
-        assert [record.corrected_ms for record in store.records(campaign)] == [None, 1.25, None]
-        for wrong in ({7: 1.0}, {0: 0.0}, {0: float("nan")}):
-            with pytest.raises(InputError, match="cannot be corrected by the factor"):
-                store.set_corrections(campaign, wrong, "wrong")
-        assert [record.corrected_ms for record in store.records(campaign)] == [None, 1.25, None]
 
 
 def some_verification(store: Store, **changes: Any) -> VerificationRecord:
     record = VerificationRecord(
         device="board",
-        template_sha="t" * 64,
+        source="t" * 64,
         facts_digest=store.add_facts({"machine": "x"}),
         started_at="2024-01-01T00:00:00.000+00:00",
-        gates_digest="abc",
-        packed_gates=b"\x00\xff\x10",
-        counts=(1, 24, 3),
+        architecture=ARCHITECTURE,
         samples_ms=((1.0, 2.0, 3.0), (4.0,), (1.5,)),
         protocol=PROTOCOL,
         budget={"latency_ms": 2.5},
@@ -341,7 +324,6 @@ def test_verifications_come_back_in_the_order_of_time(store_path: Path) -> None:
         ({"samples_ms": ()}, "at least one process"),
         ({"samples_ms": ((1.0,), ())}, "without samples"),
         ({"upper_latency_ms": 0.0}, "upper_latency_ms > 0"),
-        ({"counts": (0, 1, 1)}, "at least one open module"),
     ],
 )
 def test_a_verification_that_is_none(store_path: Path, changes: dict[str, Any], sentence: str) -> None:

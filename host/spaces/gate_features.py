@@ -1,4 +1,5 @@
-"""What a cost is linear in: how open each site is, how open both ends of a layer are, and how many tiles that takes.
+"""What a subnet's cost is linear in: how open each site is, how open both ends of a layer are, and how many tiles that
+takes.
 
 Every feature is a share in (0, 1] of the full width, so a weight reads as the cost of that part of the full supernet.
 Layers between the same two sites share one product: their costs scale alike, in MACs as in parameter bytes.
@@ -11,42 +12,52 @@ Shapes: `n` subnets, `L` sites, `F` features.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
 from ..gates import GateSpace, Layer
+from .features import FloatArray, check_feature_set
 
-FloatArray = NDArray[np.float64]
-
-FeatureSet = Literal["paper", "products", "steps"]
+FEATURE_SETS = ("paper", "products", "steps")
 """paper: open modules per site (NN-Factory, section 2.6); products: also active in x active out per layer; steps: also
 each width in whole tiles, alone and as the output side of the products."""
 
+_TILES = (4, 8, 16, 32)  # channels
+
+
+def gate_maps(space: GateSpace, layers: Iterable[Layer], features: str) -> Sequence[GateMap]:
+    """The maps of one feature set: for "steps" one for each size of a tile.
+
+    Raises `InputError` for an unknown feature set, or a layer that names a site the space does not have.
+    """
+    check_feature_set(features, FEATURE_SETS)
+    if features == "paper":
+        return (GateMap(space),)
+    pairs = _joined_sites(space, layers)
+    return [GateMap(space, pairs, tile) for tile in (_TILES if features == "steps" else (0,))]
+
 
 @dataclass(frozen=True)
-class FeatureMap:
+class GateMap:
     """Counts of open modules to features: one per site, then one per pair (in, out) of sites that a layer joins.
 
     With a `tile` above 0 (channels), the same again with the widths that are computed in tiles rounded up.
     """
 
     space: GateSpace
-    pairs: tuple[tuple[int, int], ...]
+    pairs: tuple[tuple[int, int], ...] = ()
     tile: int = 0
 
-    @classmethod
-    def build(cls, space: GateSpace, layers: Iterable[Layer], features: FeatureSet, tile: int = 0) -> FeatureMap:
-        """`tile` counts for "steps" only. Raises `InputError` for an unknown feature set or a foreign layer."""
-        if features not in get_args(FeatureSet):
-            raise InputError(f"features must be one of {', '.join(get_args(FeatureSet))}, got {features!r}")
-        pairs = () if features == "paper" else _joined_sites(space, layers)
-        return cls(space, pairs, tile if features == "steps" else 0)
+    @property
+    def name(self) -> str:
+        if self.tile:
+            return f"steps of {self.tile}"
+        return "products" if self.pairs else "paper"
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -1,0 +1,69 @@
+"""Fitted predictors as files of a workspace: fitted again only when what they learnt from has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..architecture import Architecture
+from ..errors import InputError
+from ..files import write_atomic
+from ..profiling.records import Record
+from ..profiling.verifications import VerificationRecord
+from ..spaces.base import FeatureSpace
+from .base import DEFAULT
+from .fitting import CostPredictors, fit_predictors
+
+FITTING = 1
+"""Counts the ways to fit: a file of another one is fitted again."""
+
+
+def load_or_fit(
+    path: Path,
+    records: Sequence[Record],
+    space: FeatureSpace[Architecture],
+    verifications: Sequence[VerificationRecord] = (),
+    predictor: str = DEFAULT,
+) -> CostPredictors:
+    """The predictors in `path` where they learnt from exactly these measurements; else new ones, written there.
+
+    Raises what `fit_predictors` raises, and `StorageError` when `path` cannot be written.
+    """
+    digest = learnt_from(records, space, verifications, predictor)
+    saved = _load(path, digest, space)
+    if saved is not None:
+        return saved
+    fitted = fit_predictors(records, space, verifications=verifications, predictor=predictor)
+    write_atomic(path, json.dumps({"learnt_from": digest, **fitted.to_json()}, allow_nan=False).encode())
+    return fitted
+
+
+def learnt_from(
+    records: Sequence[Record],
+    space: FeatureSpace[Architecture],
+    verifications: Sequence[VerificationRecord] = (),
+    predictor: str = DEFAULT,
+) -> str:
+    """Digest of all that a fit depends on: the space, the predictor, each measurement and its protocol."""
+    maps = [[each.name, each.names] for name in space.feature_sets for each in space.feature_maps(name)]
+    parts = [
+        FITTING, space.kind, space.digest, maps, predictor,
+        [[each.device, each.position, each.kind, each.architecture.digest, each.started_at, each.latency_ms,
+          each.memory_mib, each.protocol.to_json()] for each in records],
+        [[each.architecture.digest, each.started_at, each.latency_ms, each.memory_mib, each.protocol.to_json()]
+         for each in verifications],
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _load(path: Path, digest: str, space: FeatureSpace[Architecture]) -> CostPredictors | None:
+    """None for a file that is not there, not readable, or of other measurements: it is fitted again."""
+    try:
+        data = json.loads(path.read_bytes())
+        if data.pop("learnt_from") != digest:
+            return None
+        return CostPredictors.from_json(data, space)
+    except (OSError, ValueError, KeyError, AttributeError, InputError):
+        return None
