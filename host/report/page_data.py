@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..predictors.drift.correction import Disturbance
 from ..predictors.drift.levels import Stretch
-from ..predictors.features import FloatArray
+from ..spaces.features import FloatArray
 
 Rows = tuple[tuple[str, str], ...]
 """What, and its value."""

@@ -32,7 +32,7 @@ def test_ctrl_c_keeps_what_is_measured_and_resume_goes_on(edgewright, template, 
         time.sleep(0.2)
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=60)
-    assert running.returncode == 130 and "records are stored, the same command with --resume goes on" in err
+    assert running.returncode == 130 and "records are stored; start again with --resume to go on" in err
     kept = measured(workspace)
     assert 20 <= kept < 300
     told = edgewright("profile", "local", "--resume", "--workspace", workspace, "--json").json["profile"]

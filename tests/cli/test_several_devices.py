@@ -133,7 +133,7 @@ def test_a_device_that_dies_stops_no_other_and_goes_on_when_it_is_back(cli: Cli,
     with Striker(cli, "b", at=8, fault=second_rig.stop):
         error = cli(*SPREAD, "--patience-s", "1", code=4)["error"]
     assert error.startswith("b: ") and error.endswith("; done: a")
-    assert "the same command with --resume goes on" in error
+    assert "start again with --resume to go on" in error
     before = records_of(cli, "a")
 
     second_rig.restart()

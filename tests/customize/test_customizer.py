@@ -115,7 +115,7 @@ def test_every_verification_is_kept_before_the_next_step_and_teaches(customizer,
     records = [verification_record(*what, "t" * 64, "facts") for what in kept]
     assert [record.fits for record in records] == [False] * (len(records) - 1) + [True]
     assert records[-1].latency_ms == artifact.measured.latency_ms
-    assert all(later.counts != earlier.counts for earlier, later in pairwise(records))
+    assert all(later.features != earlier.features for earlier, later in pairwise(records))
     assert all(record.predicted_latency_ms <= record.upper_latency_ms for record in records)
 
 
