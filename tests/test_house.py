@@ -146,7 +146,7 @@ def strings_of(path):
 def flags_of_the_command_line():
     """Every option of every command, such as `--latency-ms`."""
     import typer.main
-    from edgewright.cli.main import app
+    from edgewright.cli.app import app
 
     def walk(command):
         for parameter in command.params:

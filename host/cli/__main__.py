@@ -1,6 +1,6 @@
 """`python -m edgewright.cli`: the same as `edgewright`."""
 
-from .main import main
+from .app import main
 
 if __name__ == "__main__":
     main()

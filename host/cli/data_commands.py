@@ -25,7 +25,7 @@ def coloured_digits(
     json_: Json = False,
 ) -> None:
     """Make images of coloured handwritten digits in COCO's format. Interrupted, the same command goes on."""
-    from .data import coloured_digits as run
+    from .commands.data import coloured_digits as run
 
     run(folder, (split, images, side, seed, even, crowds), mnist_dir, json_)
 
@@ -46,7 +46,7 @@ def annotate(
     json_: Json = False,
 ) -> None:
     """Find the colour of every object, and count. Kept in the workspace; interrupted, the same command goes on."""
-    from .data import AnnotateOptions
-    from .data import annotate as run
+    from .commands.data import AnnotateOptions
+    from .commands.data import annotate as run
 
     run(folder, AnnotateOptions(categories, tuple(split or ()), annotator, model), workspace, json_)

@@ -21,7 +21,7 @@ def device_add(
     json_: Json = False,
 ) -> None:
     """Remember a device under a name."""
-    from .devices import add as run
+    from .commands.device import add as run
 
     run(name, uri, workspace, json_)
 
@@ -29,7 +29,7 @@ def device_add(
 @device_app.command("list")
 def device_list(workspace: WorkspaceDir = None, json_: Json = False) -> None:
     """The known devices."""
-    from .devices import list_devices as run
+    from .commands.device import list_devices as run
 
     run(workspace, json_)
 
@@ -41,7 +41,7 @@ def device_check(
     json_: Json = False,
 ) -> None:
     """What a device is, what state it is in, and what is missing with the command that mends it."""
-    from .devices import check as run
+    from .commands.device import check as run
 
     run(name, workspace, json_)
 
@@ -53,7 +53,7 @@ def device_remove(
     json_: Json = False,
 ) -> None:
     """Forget a device."""
-    from .devices import remove as run
+    from .commands.device import remove as run
 
     run(name, workspace, json_)
 
@@ -68,7 +68,7 @@ def agent_deploy(
     json_: Json = False,
 ) -> None:
     """Put the agent on a device, with a runtime where there is none; only what is missing is sent."""
-    from .agent import deploy as run
+    from .commands.agent import deploy as run
 
     run(device, python, runtime, bundle, workspace, json_)
 
@@ -80,7 +80,7 @@ def agent_status(
     json_: Json = False,
 ) -> None:
     """What of ours is on a device."""
-    from .agent import status as run
+    from .commands.agent import status as run
 
     run(device, workspace, json_)
 
@@ -92,6 +92,6 @@ def agent_remove(
     json_: Json = False,
 ) -> None:
     """Take everything of ours off a device, delivered models included."""
-    from .agent import remove as run
+    from .commands.agent import remove as run
 
     run(device, workspace, json_)

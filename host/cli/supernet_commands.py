@@ -24,7 +24,7 @@ def supernet_evaluate(
     json_: Json = False,
 ) -> None:
     """Accuracy of all tasks at several limits, trained and held-out tasks apart."""
-    from .training import evaluate as run
+    from .commands.train import evaluate as run
 
     run(supernet, images, seed, card, data, mnist_dir, workspace, json_)
 
@@ -39,6 +39,6 @@ def supernet_inspect(
     json_: Json = False,
 ) -> None:
     """What of a backbone can be gated, how small its subnets get, and what stays whole and why."""
-    from .supernets import inspect as run
+    from .commands.supernet import inspect as run
 
     run(backbone, image_size, policy, json_)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-MAIN = "import sys; from edgewright.cli.main import main; sys.argv = ['edgewright', *sys.argv[1:]]; main()"
+MAIN = "import sys; from edgewright.cli.app import main; sys.argv = ['edgewright', *sys.argv[1:]]; main()"
 
 
 class Cli:

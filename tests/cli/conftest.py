@@ -2,7 +2,7 @@ import json
 from dataclasses import dataclass
 
 import pytest
-from edgewright.cli.main import main
+from edgewright.cli.app import main
 
 
 @dataclass(frozen=True)

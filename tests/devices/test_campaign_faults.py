@@ -260,7 +260,7 @@ def _on(bench: Board, script: str) -> str:
         transport.close()
 
 
-PROFILE = "import sys; from edgewright.cli.main import main; sys.argv = ['edgewright', *sys.argv[1:]]; main()"
+PROFILE = "import sys; from edgewright.cli.app import main; sys.argv = ['edgewright', *sys.argv[1:]]; main()"
 
 
 def test_host_killed(bench: Board, workspace: Path) -> None:

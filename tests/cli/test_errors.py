@@ -184,7 +184,7 @@ def test_a_full_disk_leaves_nothing_behind(edgewright, profiled, tmp_path):
 
 
 def test_help_loads_nothing_heavy():
-    code = "import sys; sys.argv = ['edgewright', '--help']\nfrom edgewright.cli.main import main\n"
+    code = "import sys; sys.argv = ['edgewright', '--help']\nfrom edgewright.cli.app import main\n"
     code += "try: main()\nexcept SystemExit: pass\nprint([m for m in ('torch', 'numpy', 'rich') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "customize" in done.stdout and done.stdout.splitlines()[-1] == "[]"

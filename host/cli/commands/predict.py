@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
-from ..workspace import Workspace
-from .output import Output
+from ...errors import InputError
+from ...workspace import Workspace
+from ..output import Output
 
 if TYPE_CHECKING:
-    from ..domains.readers import Answered, Detected, FoundBox
+    from ...domains.readers import Answered, Detected, FoundBox
 
 
 def predict(
@@ -23,9 +23,9 @@ def predict(
     workspace: Path | None,
     as_json: bool,
 ) -> None:
-    from ..delivery.prediction import DeliveredModel, check_images, predict_each
-    from ..devices.connect import open_session
-    from ..devices.registry import Registry
+    from ...delivery.prediction import DeliveredModel, check_images, predict_each
+    from ...devices.connect import open_session
+    from ...devices.registry import Registry
 
     output, place = Output(as_json), Workspace.find(workspace)
     known = Registry(place.root).get(device)
@@ -73,7 +73,7 @@ def _check_places(images: Sequence[Path], paths: Sequence[Path]) -> None:
 
 def _told(output: Output, prediction: Detected | Answered, picture: Path | None, min_score: float) -> dict[str, Any]:
     """One image's result, on the terminal and as JSON."""
-    from ..domains.readers import Answered
+    from ...domains.readers import Answered
 
     if isinstance(prediction, Answered):
         output.say(f"{prediction.image}: {prediction.answer} ({prediction.probability:.1%})")
@@ -92,7 +92,7 @@ def _row(each: FoundBox) -> list[str]:
 
 
 def _draw(prediction: Detected, picture: Path | None) -> None:
-    from ..domains.detection.drawing import LabelledBox, draw_boxes, write_png
+    from ...domains.detection.drawing import LabelledBox, draw_boxes, write_png
 
     labelled = [LabelledBox(each.box, f"{each.category} {each.score:.2f}", each.index) for each in prediction.boxes]
     if picture is not None:

@@ -10,23 +10,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, Interrupted
-from ..files import write_atomic
-from ..workspace import Workspace
-from .output import Output
+from ...errors import InputError, Interrupted
+from ...files import write_atomic
+from ...workspace import Workspace
+from ..output import Output
 
 if TYPE_CHECKING:
     from edgewright.converters.precision import Precision
     from edgewright.device_agent.template import Template
     from edgewright.device_agent.timing import TimingProtocol
 
-    from ..assembler.archive import TrainedSupernet
-    from ..predictors.fitting import CostPredictors
-    from ..predictors.judging.learning import LearningCurve
-    from ..predictors.judging.report import PredictorReport
-    from ..workbench.profiles import Profiled
-    from .backend import Backend
-    from .output import Bar
+    from ...assembler.archive import TrainedSupernet
+    from ...predictors.fitting import CostPredictors
+    from ...predictors.judging.learning import LearningCurve
+    from ...predictors.judging.report import PredictorReport
+    from ...workbench.profiles import Profiled
+    from ..backend import Backend
+    from ..output import Bar
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def profile(
     workspace: Path | None,
     as_json: bool,
 ) -> None:
-    from ..devices.registry import Registry
-    from ..profiling.fleet import check_names
+    from ...devices.registry import Registry
+    from ...profiling.fleet import check_names
 
     output, place = Output(as_json), Workspace.find(workspace)
     check_names(devices, spread)
@@ -79,7 +79,7 @@ def profile(
             profiled = run_profile(output, session, place, devices[0], trained, template, options)
         output.done({**profiled_json(devices[0], profiled), "precision": precision})
         return
-    from .several import profile_several
+    from ...workbench.fleet import profile_several
 
     results = profile_several(output, place, targets, backend, trained, template, options, spread)
     told = [profiled_json(name, profiled) for name, profiled in results.items()]
@@ -89,9 +89,9 @@ def profile(
 def _watch_interval(
     output: Output, devices: list[str], place: Workspace, trained: TrainedSupernet, template: Template
 ) -> int:
-    from ..predictors.drift.sentinels import USUAL
-    from ..profiling.store.store import Store
-    from ..workbench.profiles import watch_interval
+    from ...predictors.drift.sentinels import USUAL
+    from ...profiling.store.store import Store
+    from ...workbench.profiles import watch_interval
 
     with Store.open(place.store) as store:
         every = watch_interval(store, devices, trained, template)
@@ -131,10 +131,10 @@ def measure_campaign(
     stop: threading.Event | None = None,
 ) -> Profiled:
     """A campaign of one device, or its share of one that is spread over a fleet. Opens a store of its own."""
-    from ..profiling.plan import PlanOptions
-    from ..profiling.progress import CampaignInterrupted, Progress
-    from ..profiling.store.store import Store
-    from ..workbench.profiles import profile_device
+    from ...profiling.plan import PlanOptions
+    from ...profiling.progress import CampaignInterrupted, Progress
+    from ...profiling.store.store import Store
+    from ...workbench.profiles import profile_device
 
     share = fleet.index(device) if fleet else 0
     every = options.sentinel_every or PlanOptions.sentinel_every
@@ -178,11 +178,11 @@ def load_supernet(
     supernet: Path | None, place: Workspace, output: Output, precision: str, data: Path | None = None
 ) -> tuple[TrainedSupernet, Template]:
     """A trained supernet (the shipped one by default) and its template in this precision."""
-    from ..assembler.archive import TrainedSupernet
-    from ..customize.templates import load_or_build
-    from ..delivery.quantization import parse_precision
-    from ..shipped import find_supernet
-    from .domains import domain_of
+    from ...assembler.archive import TrainedSupernet
+    from ...customize.templates import load_or_build
+    from ...delivery.quantization import parse_precision
+    from ...shipped import find_supernet
+    from ...workbench.data import domain_of
 
     numbers = parse_precision(precision)
     trained = TrainedSupernet.load(find_supernet(supernet))
@@ -229,7 +229,7 @@ def report(device: str, precision: str, supernet: Path | None, workspace: Path |
 
 
 def evaluate_records(records: list[Any], trained: TrainedSupernet) -> PredictorReport:
-    from ..predictors.judging.report import evaluate
+    from ...predictors.judging.report import evaluate
 
     return evaluate(records, trained.supernet.subnets)
 
@@ -238,7 +238,7 @@ def learning_of(records: list[Any], trained: TrainedSupernet) -> LearningCurve |
     """None for a campaign that is too short for one."""
     import numpy as np
 
-    from ..predictors.judging.learning import MIN_SUBNETS, learning_curve
+    from ...predictors.judging.learning import MIN_SUBNETS, learning_curve
 
     if sum(record.kind == "subnet" and record.error is None for record in records) < MIN_SUBNETS:
         return None
@@ -281,8 +281,8 @@ def device_predictors(
     supernet: Path | None,
 ) -> CostPredictors:
     """Fitted to the newest campaign and to all models verified on the device."""
-    from ..profiling.store.store import Store
-    from ..workbench.profiles import fit_to, template_sha256
+    from ...profiling.store.store import Store
+    from ...workbench.profiles import fit_to, template_sha256
 
     records = device_records(device, place, template, precision, supernet)
     with Store.open(place.store) as store:
@@ -293,9 +293,9 @@ def device_records(
     device: str, place: Workspace, template: Template, precision: str, supernet: Path | None
 ) -> list[Any]:
     """What predictors of a device learn from. Raises `InputError` where there is nothing."""
-    from ..devices.registry import Registry
-    from ..profiling.store.store import Store
-    from ..workbench.profiles import campaign_records
+    from ...devices.registry import Registry
+    from ...profiling.store.store import Store
+    from ...workbench.profiles import campaign_records
 
     Registry(place.root).get(device)
     with Store.open(place.store) as store:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, Interrupted
-from ..files import write_atomic
-from ..workspace import Workspace
-from .domains import domain_of, recipe_domain
-from .output import Output
+from ...errors import InputError, Interrupted
+from ...files import write_atomic
+from ...workspace import Workspace
+from ...workbench.data import domain_of, recipe_domain
+from ..output import Output
 
 if TYPE_CHECKING:
-    from ..assembler.joint.recipe import Recipe
+    from ...assembler.joint.recipe import Recipe
 
 LIMITS = (0.03, 0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -38,7 +38,7 @@ class TrainOptions:
 
 def show(recipe_name: str) -> None:
     """The file as it is, on stdout: it is what a user copies."""
-    from ..assembler.joint.recipe_files import load_recipe, recipe_path
+    from ...assembler.joint.recipe_files import load_recipe, recipe_path
 
     load_recipe(recipe_name)
     sys.stdout.write(recipe_path(recipe_name).read_text("utf-8"))
@@ -53,14 +53,14 @@ def train(
     workspace: Path | None,
     as_json: bool,
 ) -> None:
-    from ..assembler.joint.recipe_files import load_recipe
+    from ...assembler.joint.recipe_files import load_recipe
 
     recipe = options.apply(load_recipe(recipe_name))
     if out is None:
         raise InputError("train needs --out DIR, the folder to write the supernet to")
-    from ..assembler.joint.train import train as run
-    from ..training.loop import Progress
-    from ..training.workers import is_first_process
+    from ...assembler.joint.train import train as run
+    from ...training.loop import Progress
+    from ...training.workers import is_first_process
 
     output = Output(as_json, silent=not is_first_process())
     domain = recipe_domain(recipe, Workspace.find(workspace), output, data, mnist_dir)
@@ -89,10 +89,10 @@ def evaluate(
     workspace: Path | None,
     as_json: bool,
 ) -> None:
-    from ..assembler.archive import TrainedSupernet
-    from ..assembler.scoring import evaluate_tasks
-    from ..report.card import card
-    from ..shipped import find_supernet
+    from ...assembler.archive import TrainedSupernet
+    from ...assembler.scoring import evaluate_tasks
+    from ...report.card import card
+    from ...shipped import find_supernet
 
     output = Output(as_json)
     trained = TrainedSupernet.load(find_supernet(supernet))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..workspace import Workspace
-from .output import Output
+from ..cli.output import Output
 
 if TYPE_CHECKING:
     from ..assembler.archive import TrainedSupernet

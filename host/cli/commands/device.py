@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
-from ..workspace import Workspace
-from .output import Output
+from ...errors import InputError
+from ...workspace import Workspace
+from ..output import Output
 
 if TYPE_CHECKING:
-    from ..devices.session.agent_session import AgentSession
-    from ..profiling.records import Measurement
-    from .backend import Backend
+    from ...devices.session.agent_session import AgentSession
+    from ...profiling.records import Measurement
+    from ..backend import Backend
 
 
 def add(name: str, uri: str, workspace: Path | None, as_json: bool) -> None:
-    from ..devices.registry import Registry
+    from ...devices.registry import Registry
 
     device = Registry(Workspace.find(workspace).root).add(name, _with_serial(uri))
     output = Output(as_json)
@@ -29,13 +29,13 @@ def _with_serial(uri: str) -> str:
     """`adb://` alone means the only phone there is: its serial is written down, so that it stays this one."""
     if uri != "adb://":
         return uri
-    from ..devices.adb.phones import choose_serial
+    from ...devices.adb.phones import choose_serial
 
     return f"adb://{choose_serial()}"
 
 
 def list_devices(workspace: Path | None, as_json: bool) -> None:
-    from ..devices.registry import Registry
+    from ...devices.registry import Registry
 
     devices = Registry(Workspace.find(workspace).root).list()
     output = Output(as_json)
@@ -44,7 +44,7 @@ def list_devices(workspace: Path | None, as_json: bool) -> None:
 
 
 def remove(name: str, workspace: Path | None, as_json: bool) -> None:
-    from ..devices.registry import Registry
+    from ...devices.registry import Registry
 
     Registry(Workspace.find(workspace).root).remove(name)
     output = Output(as_json)
@@ -53,12 +53,12 @@ def remove(name: str, workspace: Path | None, as_json: bool) -> None:
 
 
 def check(name: str, workspace: Path | None, as_json: bool) -> None:
-    from ..devices.connect import own_python
-    from ..devices.deployment.deploy import agent_status
-    from ..devices.probe.needs import missing
-    from ..devices.probe.probe import probe_device
-    from ..devices.probe.pythons import find_pythons
-    from ..devices.registry import Registry
+    from ...devices.connect import own_python
+    from ...devices.deployment.deploy import agent_status
+    from ...devices.probe.needs import missing
+    from ...devices.probe.probe import probe_device
+    from ...devices.probe.pythons import find_pythons
+    from ...devices.registry import Registry
     from .agent import reached, status_json, status_rows
 
     output, place = Output(as_json), Workspace.find(workspace)
@@ -89,10 +89,10 @@ def measure(
 ) -> None:
     from edgewright.device_agent.timing import TimingProtocol
 
-    from ..devices.registry import Registry
-    from ..devices.session.agent_session import MeasureJob
-    from ..errors import MeasurementError
-    from ..profiling.records import Measurement
+    from ...devices.registry import Registry
+    from ...devices.session.agent_session import MeasureJob
+    from ...errors import MeasurementError
+    from ...profiling.records import Measurement
 
     content = _read(model)
     try:
@@ -144,8 +144,8 @@ def check_delivered_name(model: Path) -> None:
 
 
 def _session(device: str, workspace: Path | None) -> AgentSession:
-    from ..devices.connect import open_session
-    from ..devices.registry import Registry
+    from ...devices.connect import open_session
+    from ...devices.registry import Registry
 
     place = Workspace.find(workspace).root
     return open_session(Registry(place).get(device), place)

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
-from ..workspace import Workspace
-from .output import Output
+from ...errors import InputError
+from ...workspace import Workspace
+from ..output import Output
 
 if TYPE_CHECKING:
-    from ..devices.deployment.deploy import AgentStatus
-    from ..devices.transport import Transport
+    from ...devices.deployment.deploy import AgentStatus
+    from ...devices.transport import Transport
 
 
 def deploy(
@@ -25,10 +25,10 @@ def deploy(
     workspace: Path | None,
     as_json: bool,
 ) -> None:
-    from ..devices.connect import own_python
-    from ..devices.deployment.deploy import DeployOptions
-    from ..devices.deployment.deploy import deploy as run
-    from ..devices.registry import Registry
+    from ...devices.connect import own_python
+    from ...devices.deployment.deploy import DeployOptions
+    from ...devices.deployment.deploy import deploy as run
+    from ...devices.registry import Registry
 
     output, place = Output(as_json), Workspace.find(workspace)
     own = own_python(Registry(place.root).get(device))
@@ -63,9 +63,9 @@ def deploy(
 
 
 def status(device: str, workspace: Path | None, as_json: bool) -> None:
-    from ..devices.connect import own_python
-    from ..devices.deployment.deploy import agent_status
-    from ..devices.registry import Registry
+    from ...devices.connect import own_python
+    from ...devices.deployment.deploy import agent_status
+    from ...devices.registry import Registry
 
     output, place = Output(as_json), Workspace.find(workspace)
     with reached(device, place) as transport:
@@ -75,7 +75,7 @@ def status(device: str, workspace: Path | None, as_json: bool) -> None:
 
 
 def remove(device: str, workspace: Path | None, as_json: bool) -> None:
-    from ..devices.deployment.deploy import remove_agent
+    from ...devices.deployment.deploy import remove_agent
 
     output = Output(as_json)
     with reached(device, Workspace.find(workspace)) as transport:
@@ -88,8 +88,8 @@ def remove(device: str, workspace: Path | None, as_json: bool) -> None:
 @contextmanager
 def reached(device: str, place: Workspace) -> Iterator[Transport]:
     """A transport to a device of the registry, closed at the end."""
-    from ..devices.connect import connect
-    from ..devices.registry import Registry
+    from ...devices.connect import connect
+    from ...devices.registry import Registry
 
     transport = connect(Registry(place.root).get(device), place.root)
     try:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, Interrupted
-from ..workspace import Workspace
-from .output import Output
+from ...errors import InputError, Interrupted
+from ...workspace import Workspace
+from ..output import Output
 
 if TYPE_CHECKING:
-    from ..domains.detection.coco.file import DetectionSet
-    from ..domains.detection.colours.pixels import ColourAnnotator
+    from ...domains.detection.coco.file import DetectionSet
+    from ...domains.detection.colours.pixels import ColourAnnotator
 
 ANNOTATORS = ("pixels", "vqa")
 NO_COLOUR = "none"
@@ -35,9 +35,9 @@ class AnnotateOptions:
 def coloured_digits(
     folder: Path, wanted: tuple[str, int, int, int, bool, float], mnist_dir: Path | None, as_json: bool
 ) -> None:
-    from ..data.digits import load_digits
-    from ..domains.detection.coco.file import CocoFile, detection_set
-    from ..domains.detection.scenes.digit_set import DigitSet, write_digit_set
+    from ...data.digits import load_digits
+    from ...domains.detection.coco.file import CocoFile, detection_set
+    from ...domains.detection.scenes.digit_set import DigitSet, write_digit_set
 
     digit_set, output = DigitSet(*wanted), Output(as_json)
     try:
@@ -62,7 +62,7 @@ def coloured_digits(
 
 
 def annotate(folder: Path, options: AnnotateOptions, workspace: Path | None, as_json: bool) -> None:
-    from ..domains.detection.coco.file import splits
+    from ...domains.detection.coco.file import splits
 
     output = Output(as_json)
     names = options.splits or tuple(splits(folder))
@@ -80,8 +80,8 @@ def annotate(folder: Path, options: AnnotateOptions, workspace: Path | None, as_
 def _annotate_split(
     output: Output, folder: Path, split: str, options: AnnotateOptions, annotator: ColourAnnotator, cache: Path
 ) -> dict[str, Any]:
-    from ..domains.detection.coco.file import CocoFile, CocoFolder, detection_set
-    from ..domains.detection.colours.cache import annotated_set, cache_path
+    from ...domains.detection.coco.file import CocoFile, CocoFolder, detection_set
+    from ...domains.detection.colours.cache import annotated_set, cache_path
 
     coco = CocoFile.read(CocoFolder.of(folder, split), _categories(options.categories))
     try:
@@ -116,12 +116,12 @@ def _annotator(options: AnnotateOptions) -> ColourAnnotator:
     if options.annotator not in ANNOTATORS:
         raise InputError(f"--annotator must be {' or '.join(ANNOTATORS)}, got {options.annotator!r}")
     if options.annotator == "vqa":
-        from ..domains.detection.colours.vqa import DEFAULT_MODEL, VqaColours
+        from ...domains.detection.colours.vqa import DEFAULT_MODEL, VqaColours
 
         return VqaColours.of_model(options.model or DEFAULT_MODEL)
     if options.model is not None:
         raise InputError(f"--model goes with --annotator vqa only, got --model {options.model}")
-    from ..domains.detection.colours.pixels import PixelColours
+    from ...domains.detection.colours.pixels import PixelColours
 
     return PixelColours()
 
@@ -150,7 +150,7 @@ def _show_counts(output: Output, categories: Sequence[str], counts: Counts) -> N
 
 
 def _by_category(categories: Sequence[str], counts: Counts) -> dict[str, dict[str, int]]:
-    from ..domains.detection.attrod import COLOURS
+    from ...domains.detection.attrod import COLOURS
 
     return {
         name: {colour or NO_COLOUR: counts.get((name, colour), 0) for colour in (*COLOURS, None)} for name in categories

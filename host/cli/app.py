@@ -44,7 +44,7 @@ def quickstart(
     json_: Json = False,
 ) -> None:
     """The whole flow on this machine, with the shipped supernet."""
-    from .flows import quickstart as run
+    from .commands.customize import quickstart as run
 
     run(task, subnets, out, workspace, json_)
 
@@ -68,7 +68,7 @@ def customize(
     json_: Json = False,
 ) -> None:
     """Build the model that fits a task, a device and a budget."""
-    from .flows import customize as run
+    from .commands.customize import customize as run
 
     budget = (latency_ms, memory_mib, size_mib)
     run(task, device, budget, confidence, fill, out, push, test_images, precision, supernet, data, workspace, json_)
@@ -96,8 +96,8 @@ def profile(
 ) -> None:
     """Measure random subnets on devices."""
     from .backend import Backend
-    from .profiling import ProfileOptions
-    from .profiling import profile as run
+    from .commands.profile import ProfileOptions
+    from .commands.profile import profile as run
 
     options = ProfileOptions(subnets, seed, threads, resume, patience_s, sentinel_every)
     run(devices, options, spread, Backend(backend, binary, delegate), precision, supernet, workspace, json_)
@@ -112,7 +112,7 @@ def predictor_fit(
     json_: Json = False,
 ) -> None:
     """Fit predictors to the newest campaign and keep them as JSON."""
-    from .profiling import fit as run
+    from .commands.profile import fit as run
 
     run(device, precision, supernet, workspace, json_)
 
@@ -126,7 +126,7 @@ def predictor_report(
     json_: Json = False,
 ) -> None:
     """How well predictors do on held-out records, beside the noise floor."""
-    from .profiling import report as run
+    from .commands.profile import report as run
 
     run(device, precision, supernet, workspace, json_)
 
@@ -142,7 +142,7 @@ def predictor_evaluate(
     json_: Json = False,
 ) -> None:
     """Judge anybody's measurements: how well latencies can be predicted, and how much the device drifted."""
-    from .tables import evaluate as run
+    from .commands.predictor import evaluate as run
 
     run(table, features, latency, order, json_)
 
@@ -160,7 +160,7 @@ def measure(
 ) -> None:
     """Measure any model file on a device: latency and memory."""
     from .backend import Backend
-    from .devices import measure as run
+    from .commands.device import measure as run
 
     run(model, device, threads, Backend(backend, binary, delegate), workspace, json_)
 
@@ -173,7 +173,7 @@ def push(
     json_: Json = False,
 ) -> None:
     """Put a model on a device; its hash is checked there."""
-    from .devices import push as run
+    from .commands.device import push as run
 
     run(model, device, workspace, json_)
 
@@ -191,7 +191,7 @@ def predict(
     json_: Json = False,
 ) -> None:
     """Run a model on images, on a device: boxes drawn into a picture, or an answer."""
-    from .predict import predict as run
+    from .commands.predict import predict as run
 
     run(model, images, out, device, min_score, workspace, json_)
 
@@ -207,7 +207,7 @@ def pareto(
     json_: Json = False,
 ) -> None:
     """What a budget buys: the answers to a task that no other beats in latency, memory, file size and score."""
-    from .pareto import pareto as run
+    from .commands.pareto import pareto as run
 
     run(task, device, out, precision, supernet, workspace, json_)
 
@@ -223,7 +223,7 @@ def report(
     json_: Json = False,
 ) -> None:
     """One self-contained page on a device: predictions, drift, learning curve, Pareto front, gates, verifications."""
-    from .report import report as run
+    from .commands.report import report as run
 
     run(folder, device, supernet, out, format_, precision, json_)
 
@@ -244,9 +244,9 @@ def train(
     json_: Json = False,
 ) -> None:
     """Train a supernet and its assembler. `torchrun` in front of it trains on several GPUs or processes."""
-    from .training import TrainOptions
-    from .training import show as show_recipe
-    from .training import train as run
+    from .commands.train import TrainOptions
+    from .commands.train import show as show_recipe
+    from .commands.train import train as run
 
     if show:
         return show_recipe(recipe)
@@ -276,8 +276,8 @@ def evaluate(
     json_: Json = False,
 ) -> None:
     """The paper's experiments on this machine, with its baselines: tables, and one page. Takes hours, resumes."""
-    from .evaluation import EvaluateOptions
-    from .evaluation import evaluate as run
+    from .commands.evaluate import EvaluateOptions
+    from .commands.evaluate import evaluate as run
 
     options = EvaluateOptions(
         supernet or [], part or [], budget or [], task or [], method or [], images, subnets, workers

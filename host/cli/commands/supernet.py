@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast, get_args
 
-from ..errors import InputError
-from .output import Output
+from ...errors import InputError
+from ..output import Output
 
 if TYPE_CHECKING:
-    from ..supernet.inspection import Inspection, SubnetSize
+    from ...supernet.inspection import Inspection, SubnetSize
 
 _NAMED_LAYERS = 3
 
 
 def inspect(backbone: str, image_size: int | None, policy: str, as_json: bool) -> None:
-    from ..supernet.analysis.sites import Policy
+    from ...supernet.analysis.sites import Policy
 
     if policy not in get_args(Policy):
         raise InputError(f"--policy must be {' or '.join(get_args(Policy))}, got {policy!r}")
-    from ..supernet.backbones import create_backbone
-    from ..supernet.inspection import inspect_backbone
+    from ...supernet.backbones import create_backbone
+    from ...supernet.inspection import inspect_backbone
 
     output = Output(as_json)
     made = create_backbone(backbone, image_size)
@@ -58,7 +58,7 @@ def _size(size: SubnetSize) -> str:
 
 
 def _say_ungated(output: Output, found: Inspection) -> None:
-    from ..supernet.inspection import grouped_by_reason
+    from ...supernet.inspection import grouped_by_reason
 
     for reason, layers in grouped_by_reason(found.plan.refused).items():
         output.say(f"ungated, {reason}: {_some(layers)}")

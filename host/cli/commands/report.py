@@ -6,18 +6,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
-from ..files import write_atomic
-from ..workspace import Workspace
-from .output import Output
-from .profiling import load_supernet, profile_command
+from ...errors import InputError
+from ...files import write_atomic
+from ...workspace import Workspace
+from ..output import Output
+from .profile import load_supernet, profile_command
 
 if TYPE_CHECKING:
     from edgewright.device_agent.template import Template
 
-    from ..assembler.archive import TrainedSupernet
-    from ..profiling.store.store import Store
-    from ..report.gather import Gathered
+    from ...assembler.archive import TrainedSupernet
+    from ...profiling.store.store import Store
+    from ...report.gather import Gathered
 
 FORMATS = ("html", "png", "svg")
 
@@ -39,9 +39,9 @@ def report(
         )
     started = time.monotonic()
     output, place = Output(as_json), Workspace.find(folder)
-    from ..domains.opening import tasks_of
-    from ..profiling.store.store import Store
-    from ..report.gather import page_data
+    from ...domains.opening import tasks_of
+    from ...profiling.store.store import Store
+    from ...report.gather import page_data
 
     with Store.open(place.store) as store:
         trained, template = load_supernet(supernet, place, output, precision)
@@ -49,12 +49,12 @@ def report(
     data = page_data(found, tasks_of(trained.domain_name, trained.tasks))
     stem = data.device if precision == "float32" else f"{data.device}-{precision}"
     if form == "html":
-        from ..report.page import render
+        from ...report.page import render
 
         paths = [out or place.reports / f"{stem}.html"]
         write_atomic(paths[0], render(data))
     else:
-        from ..report.pictures import pictures
+        from ...report.pictures import pictures
 
         target = out or place.reports / stem
         paths = []
@@ -73,8 +73,8 @@ def _gather(
     precision: str,
     supernet: Path | None,
 ) -> Gathered:
-    from ..report.gather import gather
-    from ..workbench.profiles import campaign_with_records, template_sha256
+    from ...report.gather import gather
+    from ...workbench.profiles import campaign_with_records, template_sha256
 
     profiled = sorted({campaign.device for campaign in store.campaigns(source=template_sha256(template))})
     if device is None and len(profiled) > 1:

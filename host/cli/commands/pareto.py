@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
-from ..files import write_atomic
-from ..workspace import Workspace
-from .output import Output
-from .profiling import device_predictors, load_supernet
+from ...errors import InputError
+from ...files import write_atomic
+from ...workspace import Workspace
+from ..output import Output
+from .profile import device_predictors, load_supernet
 
 if TYPE_CHECKING:
-    from ..customize.pareto import ParetoPoint
+    from ...customize.pareto import ParetoPoint
 
 
 def pareto(
@@ -24,8 +24,8 @@ def pareto(
     workspace: Path | None,
     as_json: bool,
 ) -> None:
-    from ..customize.pareto import pareto_front, pareto_points
-    from ..predictors.cost_model import cost_model
+    from ...customize.pareto import pareto_front, pareto_points
+    from ...workbench.profiles import cost_model
 
     output, place = Output(as_json), Workspace.find(workspace)
     if out is not None and out.suffix != ".csv":

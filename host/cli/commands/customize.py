@@ -6,24 +6,24 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..costs import CONFIDENCE, Budget, check_confidence
-from ..workspace import Workspace
-from .budget import parse_budget
-from .devices import check_delivered_name
-from .output import Output
-from .profiling import ProfileOptions, evaluate_records, profile_command, run_profile, show_report, summary_json
+from ...costs import CONFIDENCE, Budget, check_confidence
+from ...workspace import Workspace
+from ..budget import parse_budget
+from .device import check_delivered_name
+from ..output import Output
+from .profile import ProfileOptions, evaluate_records, profile_command, run_profile, show_report, summary_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgewright.converters.precision import Precision
 
-    from ..costs import CostModel
-    from ..customize.algorithm1 import Candidate
-    from ..customize.artifact import Artifact
-    from ..customize.scenario import Scenario
-    from ..profiling.records import Measurement
-    from ..tasks import Task
+    from ...costs import CostModel
+    from ...customize.algorithm1 import Candidate
+    from ...customize.artifact import Artifact
+    from ...customize.scenario import Scenario
+    from ...profiling.records import Measurement
+    from ...tasks import Task
 
 
 def customize(
@@ -41,8 +41,8 @@ def customize(
     workspace: Path | None,
     as_json: bool,
 ) -> None:
-    from ..delivery.quantization import parse_precision
-    from ..devices.registry import Registry
+    from ...delivery.quantization import parse_precision
+    from ...devices.registry import Registry
 
     numbers = parse_precision(precision)
     check_confidence(confidence)
@@ -61,7 +61,7 @@ def customize(
 
 def quickstart(task: str, subnets: int, out: Path, workspace: Path | None, as_json: bool) -> None:
     started = time.monotonic()
-    from ..delivery.quantization import parse_precision
+    from ...delivery.quantization import parse_precision
 
     output, place = Output(as_json), Workspace.find(workspace)
     output.say("1/4  supernet and template")
@@ -96,10 +96,10 @@ class _Flow:
         test_images: int = 500,
         data: Path | None = None,
     ) -> None:
-        from ..assembler.archive import TrainedSupernet
-        from ..customize.templates import load_or_build
-        from ..shipped import find_supernet
-        from .domains import domain_of
+        from ...assembler.archive import TrainedSupernet
+        from ...customize.templates import load_or_build
+        from ...shipped import find_supernet
+        from ...workbench.data import domain_of
 
         self.output, self.place, self.device, self.test_images = output, place, device, test_images
         self.precision, self.supernet = precision, supernet
@@ -114,9 +114,9 @@ class _Flow:
     def opened(self) -> Any:
         from contextlib import ExitStack
 
-        from ..devices.connect import open_session
-        from ..devices.registry import Registry
-        from ..profiling.store.store import Store
+        from ...devices.connect import open_session
+        from ...devices.registry import Registry
+        from ...profiling.store.store import Store
 
         stack = ExitStack()
         self.store = stack.enter_context(Store.open(self.place.store))
@@ -124,7 +124,7 @@ class _Flow:
         return stack
 
     def records(self) -> list[Any]:
-        from ..workbench.profiles import campaign_records
+        from ...workbench.profiles import campaign_records
 
         return campaign_records(self.store, self.device, self.profiled)
 
@@ -134,7 +134,7 @@ class _Flow:
 
     def ensure_records(self) -> None:
         """A device that was never profiled gets a short campaign first."""
-        from ..workbench.profiles import SHORT_CAMPAIGN
+        from ...workbench.profiles import SHORT_CAMPAIGN
 
         if not self.records():
             longer = profile_command(self.device, self.precision, self.supernet)
@@ -146,7 +146,7 @@ class _Flow:
 
     def measure_full(self) -> float:
         """Median latency of the full supernet, now."""
-        from ..delivery.verification import measure_model, median_latency_ms
+        from ...delivery.verification import measure_model, median_latency_ms
 
         content = self.template.emit(self.trained.supernet.space.full().pack()).tobytes()
         _, measurements = measure_model(self.session, content)
@@ -155,12 +155,11 @@ class _Flow:
     def customize(
         self, budget: Budget, out: Path, push: bool, confidence: float = CONFIDENCE, fills: bool = True
     ) -> Artifact:
-        from ..customize.customizer import Customizer
-        from ..customize.scenario import Scenario
-        from ..customize.verification_record import verification_record
-        from ..delivery.quantization import Quantization
-        from ..predictors.cost_model import cost_model
-        from ..workbench.profiles import campaign_with_records, fit_to, template_sha256
+        from ...customize.customizer import Customizer
+        from ...customize.scenario import Scenario
+        from ...delivery.quantization import Quantization
+        from ...delivery.verification import verification_record
+        from ...workbench.profiles import campaign_with_records, cost_model, fit_to, template_sha256
 
         campaign, records = campaign_with_records(self.store, self.device, self.profiled)
         sha, quantization = template_sha256(self.profiled), None
@@ -196,7 +195,7 @@ class _Flow:
         return customizer.customize(scenario, out, self.session, push=push, on_status=self.output.say)
 
     def show(self, artifact: Artifact) -> None:
-        from ..report.verdict import verdict_rows
+        from ...report.verdict import verdict_rows
 
         self.output.table("The model that fits", verdict_rows(artifact))
 
@@ -206,10 +205,10 @@ def artifact_json(artifact: Artifact) -> dict[str, Any]:
     return {
         "task": str(artifact.scenario.task),
         "device": artifact.scenario.device,
-        artifact.scores.name.key: artifact.scores.on_device,
+        artifact.verification.score_name.key: artifact.verification.score,
         "precision": str(artifact.precision),
         "float32": artifact.float32,
-        "agreement": artifact.scores.agreement,
+        "agreement": artifact.verification.agreement,
         "budget": artifact.scenario.budget.to_json(),
         "limit": artifact.candidate.request.limit,
         "ratio": artifact.candidate.gates.ratio,

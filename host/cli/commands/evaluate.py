@@ -6,10 +6,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import InputError, Interrupted
-from ..workspace import Workspace
-from .domains import domain_of
-from .output import Output
+from ...errors import InputError, Interrupted
+from ...workspace import Workspace
+from ...workbench.data import domain_of
+from ..output import Output
 
 SPACES = ("numvqa", "attrod")
 
@@ -39,10 +39,10 @@ def evaluate(
 ) -> None:
     if space not in SPACES:
         raise InputError(f"unknown task space {space!r}; there are: {', '.join(SPACES)}")
-    from ..assembler.archive import TrainedSupernet
-    from ..evaluation.nn_factory.evaluate import evaluate as run
-    from ..evaluation.nn_factory.options import METHODS, Options, default_tasks
-    from ..shipped import find_supernet, shipped_supernets
+    from ...assembler.archive import TrainedSupernet
+    from ...evaluation.nn_factory.evaluate import evaluate as run
+    from ...evaluation.nn_factory.options import METHODS, Options, default_tasks
+    from ...shipped import find_supernet, shipped_supernets
 
     output = Output(as_json)
     named = {path.name: find_supernet(path) for path in asked.supernets} or shipped_supernets(space)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import EdgewrightError, InputError, Interrupted
 from ..workspace import Workspace
-from .output import Bar, Output
-from .profiling import ProfileOptions, measure_campaign, profiled_sentence
+from ..cli.output import Bar, Output
+from ..cli.commands.profile import ProfileOptions, measure_campaign, profiled_sentence
 
 if TYPE_CHECKING:
     from edgewright.device_agent.template import Template
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ..assembler.archive import TrainedSupernet
     from ..devices.registry import Device
     from ..profiling.plan import Campaign
-    from ..workbench.profiles import Profiled
-    from .backend import Backend
+    from .profiles import Profiled
+    from ..cli.backend import Backend
 
 
 def profile_several(
@@ -65,7 +65,7 @@ def _resumed(
     Raises: `InputError` when none of them has anything to go on with.
     """
     from ..profiling.store.store import Store
-    from ..workbench.profiles import find_resumable, template_sha256
+    from .profiles import find_resumable, template_sha256
 
     with Store.open(place.store) as store:  # made here, before the devices' threads open it together
         found = {name: find_resumable(store, name, template_sha256(template), fleet) for name in names}

@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .output import Output
+from ..output import Output
 
 if TYPE_CHECKING:
-    from ..predictors.judging.table_report import TableReport
+    from ...predictors.judging.table_report import TableReport
 
 _DRIFTS = 0.3  # errors of neighbouring rows that are alike to this degree are no chance
 
 
 def evaluate(table: Path, features: str, latency: str, order: str, as_json: bool) -> None:
-    from ..predictors.judging.table import FeatureTable
-    from ..predictors.judging.table_report import judge
+    from ...predictors.judging.table import FeatureTable
+    from ...predictors.judging.table_report import judge
 
     names = [name.strip() for name in features.split(",") if name.strip()]
     report = judge(FeatureTable.read_csv(table, names, latency, order))

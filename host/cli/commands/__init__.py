@@ -1,0 +1,1 @@
+"""The commands, one file each: what is typed, and what is done about it."""
