@@ -41,7 +41,7 @@ CostModel = Callable[[Sequence[Architecture]], list[Estimate]]
 def check_confidence(confidence: float) -> None:
     """Raises `InputError` outside [0.5, 1): below, a model would be expected to miss its budget."""
     if not 0.5 <= confidence < 1:
-        raise InputError(f"--confidence must lie within 0.5 and 1, such as 0.95; got {confidence:g}")
+        raise InputError(f"`confidence` must lie within 0.5 and 1, such as 0.95; got {confidence:g}")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Budget:
     def __post_init__(self) -> None:
         given = self.given
         if not given:
-            raise InputError("a budget needs at least one of --latency-ms, --memory-mib, --size-mib")
+            raise InputError("a budget needs at least one of `latency_ms`, `memory_mib`, `size_mib`")
         for name, value in given.items():
             if not (math.isfinite(value) and value > 0):
                 raise InputError(f"budget {name} must be a finite number above 0, got {value}")

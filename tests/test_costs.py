@@ -11,8 +11,8 @@ def test_a_bound_that_is_no_positive_number_is_refused_with_its_value(value):
         Budget(latency_ms=value)
 
 
-def test_an_empty_budget_names_the_three_options():
-    with pytest.raises(InputError, match="--latency-ms, --memory-mib, --size-mib"):
+def test_an_empty_budget_names_the_three_bounds():
+    with pytest.raises(InputError, match="`latency_ms`, `memory_mib`, `size_mib`"):
         Budget()
 
 

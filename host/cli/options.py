@@ -27,3 +27,4 @@ DataDir = Annotated[
 Numbers = Annotated[
     str, typer.Option("--precision", help="float32, float16 (weights in half precision) or int8 (calibrated).")
 ]
+Bound = str | None  # text, so that "12 s" gets a sentence

@@ -24,7 +24,9 @@ from ..profiling.records import Record
 from ..profiling.store.store import Store
 from ..profiling.verifications import VerificationRecord
 from ..tasks import Task
-from ..workbench.profiles import fit_to, template_sha256
+from ..workbench.on_device import NotProfiled
+from ..workbench.profiles import campaign_with_records, fit_to, template_sha256
+from ..workbench.supernet import SupernetBench
 from .page_data import (
     CampaignVerdict,
     Drift,
@@ -60,27 +62,27 @@ class Gathered:
     precision: str
 
 
-def gather(
-    store: Store,
-    campaign: Campaign,
-    raw: Sequence[Record],
-    trained: TrainedSupernet,
-    template: Template,
-    precision: str = "float32",
-) -> Gathered:
-    """`raw` are the records of `campaign` and of the devices it was spread over; `precision` is the template's."""
+def gather(store: Store, device: str, supernet: SupernetBench) -> Gathered:
+    """What the store knows of a supernet on a device; of a campaign that was spread over several, all their records.
+
+    Raises `NotProfiled` where the agent measured nothing.
+    """
+    campaign, raw = campaign_with_records(store, device, supernet.profiled)
+    if campaign is None:
+        raise NotProfiled(f"{device!r} has no records with this supernet that the agent measured")
+    trained = supernet.trained
     drift = drift_of(raw, trained.supernet.subnets)
-    own = next(record for record in raw if record.device == campaign.device)
+    own = next(record for record in raw if record.device == device)
     return Gathered(
         campaign=campaign,
         raw=raw,
         records=teaching(raw, drift),
-        drift=drift[campaign.device],
+        drift=drift[device],
         facts=store.facts(own.facts_digest),
-        verifications=store.verifications(campaign.device, template_sha256(template)),
+        verifications=store.verifications(device, template_sha256(supernet.profiled)),
         trained=trained,
-        template=template,
-        precision=precision,
+        template=supernet.profiled,
+        precision=str(supernet.precision),
     )
 
 

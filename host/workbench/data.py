@@ -1,4 +1,4 @@
-"""The task domain that a command is about, over the user's data or what comes along."""
+"""The task domain of a supernet or a recipe, over the user's data or what comes along."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..workspace import Workspace
-from ..cli.output import Output
 
 if TYPE_CHECKING:
     from ..assembler.archive import TrainedSupernet
@@ -15,9 +14,11 @@ if TYPE_CHECKING:
     from ..domains.opening import DataPlaces
     from ..tasks.domain import TaskDomain
 
+Say = Callable[[str], None]
+
 
 def domain_of(
-    trained: TrainedSupernet, place: Workspace, output: Output, data: Path | None = None, mnist_dir: Path | None = None
+    trained: TrainedSupernet, place: Workspace, say: Say, data: Path | None = None, mnist: Path | None = None
 ) -> TaskDomain:
     """That of a trained supernet. Raises `InputError` where data are missing."""
     from ..domains.opening import open_domain
@@ -25,28 +26,26 @@ def domain_of(
 
     backbone = Backbone(**{**trained.facts["recipe"]["backbone"], "image_shape": trained.image_shape})
     categories = trained.tasks.groups[0].attributes
-    return open_domain(trained.domain_name, categories, backbone, _places(place, output, data, mnist_dir))
+    return open_domain(trained.domain_name, categories, backbone, _places(place, say, data, mnist))
 
 
 def recipe_domain(
-    recipe: Recipe, place: Workspace, output: Output, data: Path | None = None, mnist_dir: Path | None = None
+    recipe: Recipe, place: Workspace, say: Say, data: Path | None = None, mnist: Path | None = None
 ) -> TaskDomain:
     """That of a recipe. Raises `InputError` where data are missing."""
     from ..domains.opening import open_domain
 
-    return open_domain(recipe.tasks, recipe.categories, recipe.backbone, _places(place, output, data, mnist_dir))
+    return open_domain(recipe.tasks, recipe.categories, recipe.backbone, _places(place, say, data, mnist))
 
 
-def _places(place: Workspace, output: Output, data: Path | None, mnist_dir: Path | None) -> DataPlaces:
+def _places(place: Workspace, say: Say, data: Path | None, mnist: Path | None) -> DataPlaces:
     from ..domains.opening import DataPlaces
 
-    return DataPlaces(
-        mnist_dir, data, place.generated, place.squares, place.colours, output.say, _quarters(output.say)
-    )  # fmt: skip
+    return DataPlaces(mnist, data, place.generated, place.squares, place.colours, say, _quarters(say))
 
 
-def _quarters(say: Callable[[str], None]) -> Callable[[str, int, int], None]:
-    """Progress as a sentence each quarter: images may be loaded while a command's own bar is on the screen."""
+def _quarters(say: Say) -> Callable[[str, int, int], None]:
+    """Progress as a sentence each quarter: images may be loaded while a bar of another kind is on the screen."""
     told: dict[str, int] = {}
 
     def progress(what: str, done: int, total: int) -> None:

@@ -10,74 +10,81 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import EdgewrightError, InputError, Interrupted
-from ..workspace import Workspace
-from ..cli.output import Bar, Output
-from ..cli.commands.profile import ProfileOptions, measure_campaign, profiled_sentence
+from ..profiling.store.store import Store
+from .on_device import SupernetOnDevice, Tell
+from .options import CampaignOptions
 
 if TYPE_CHECKING:
-    from edgewright.device_agent.template import Template
-
-    from ..assembler.archive import TrainedSupernet
-    from ..devices.registry import Device
     from ..profiling.plan import Campaign
+    from .device import DeviceBench
     from .profiles import Profiled
-    from ..cli.backend import Backend
+    from .supernet import SupernetBench
+    from .workbench import Workbench
 
 
-def profile_several(
-    output: Output,
-    place: Workspace,
-    targets: Sequence[Device],
-    backend: Backend,
-    trained: TrainedSupernet,
-    template: Template,
-    options: ProfileOptions,
-    spread: bool,
-) -> dict[str, Profiled]:
+def profile_fleet(
+    bench: Workbench,
+    devices: Sequence[DeviceBench],
+    supernet: SupernetBench,
+    options: CampaignOptions,
+    on_progress: Mapping[str, Tell],
+    spread: bool = False,
+) -> tuple[dict[str, Profiled], dict[str, EdgewrightError]]:
     """A campaign on each device, or with `spread` one over all of them.
 
-    Raises: when all have ended, the first error among them, with the names of those that are done.
+    Args:
+        on_progress: what is told how far each device is, by its name; called from threads.
+
+    Returns: when all have ended, what each brought, by name, and the errors of those that failed.
+
+    Raises: `InputError` for a device named twice, devices to spread over that differ, and nothing to resume.
     """
-    names = [target.name for target in targets]
+    from ..profiling.fleet import check_names
+
+    names = [device.name for device in devices]
+    check_names(names, spread)
     fleet = tuple(names) if spread else ()
-    asked = _resumed(place, names, template, fleet, options)
+    pairs = {device.name: bench.pair(device, supernet) for device in devices}
+    asked = _resumed(bench, pairs, fleet, options)
     if spread:
-        _check_fleet(targets, backend, place)
+        _check_identical(devices)
     stop = threading.Event()
 
-    def one(target: Device, bar: Bar) -> Profiled:
-        with backend.open(target, place) as session:
-            return measure_campaign(
-                output, session, place, target.name, trained, template, asked[target.name], bar, fleet, stop
-            )
+    def one(pair: SupernetOnDevice) -> Profiled:
+        name = pair.device.name
+        with pair.device.open_session() as session, Store.open(bench.place.store) as store:
+            return pair.measure_campaign(session, store, asked[name], on_progress[name], stop, fleet)
 
-    with output.bars([f"profiling {name}" for name in names]) as bars:
-        jobs = {target.name: partial(one, target, bar) for target, bar in zip(targets, bars, strict=True)}
-        outcomes = _together(jobs, stop)
-    return _sorted_out(output, outcomes)
+    return _sorted_out(_together({name: partial(one, pair) for name, pair in pairs.items()}, stop))
+
+
+def raise_first(failed: Mapping[str, EdgewrightError], done: Sequence[str]) -> None:
+    """One error for all that failed, of the first one's kind, with the names of the devices that are done."""
+    if not failed:
+        return
+    ordered = sorted(failed.items(), key=lambda entry: isinstance(entry[1], Interrupted))
+    sentences = "; ".join(f"{name}: {error}" for name, error in ordered)
+    finished = f"; done: {', '.join(done)}" if done else ""
+    raise type(ordered[0][1])(f"{sentences}{finished}")
 
 
 def _resumed(
-    place: Workspace, names: Sequence[str], template: Template, fleet: tuple[str, ...], options: ProfileOptions
-) -> dict[str, ProfileOptions]:
-    """What each device does: with --resume, one that never began begins what the others go on with.
+    bench: Workbench, pairs: Mapping[str, SupernetOnDevice], fleet: tuple[str, ...], options: CampaignOptions
+) -> dict[str, CampaignOptions]:
+    """What each device does: where a campaign is resumed, one that never began begins what the others go on with."""
+    from .profiles import find_resumable
 
-    Raises: `InputError` when none of them has anything to go on with.
-    """
-    from ..profiling.store.store import Store
-    from .profiles import find_resumable, template_sha256
-
-    with Store.open(place.store) as store:  # made here, before the devices' threads open it together
-        found = {name: find_resumable(store, name, template_sha256(template), fleet) for name in names}
+    sha = next(iter(pairs.values())).template_sha  # the template is built here, before the threads need it
+    found = {name: find_resumable(bench.store, name, sha, fleet) for name in pairs}
     begun = [campaign for campaign in found.values() if campaign is not None]
     if not options.resume:
-        return dict.fromkeys(names, options)
+        return dict.fromkeys(pairs, options)
     if not begun:
-        raise InputError(f"there is no campaign of {', '.join(map(repr, names))} to resume; start without --resume")
+        raise InputError(f"there is no campaign of {', '.join(map(repr, pairs))} to resume; start without `resume`")
     newest = max(begun, key=lambda campaign: campaign.id)
     plan = newest.options
     fresh = replace(options, resume=False, subnets=plan.n_subnets, seed=plan.seed, threads=newest.protocol.threads)
-    return {name: options if _goes_on(found[name], newest) else fresh for name in names}
+    return {name: options if _goes_on(found[name], newest) else fresh for name in pairs}
 
 
 def _goes_on(own: Campaign | None, newest: Campaign) -> bool:
@@ -88,13 +95,13 @@ def _goes_on(own: Campaign | None, newest: Campaign) -> bool:
     return (own.options, own.protocol) == (whole, newest.protocol)
 
 
-def _check_fleet(targets: Sequence[Device], backend: Backend, place: Workspace) -> None:
+def _check_identical(devices: Sequence[DeviceBench]) -> None:
     from ..profiling.fleet import check_identical
 
     facts = {}
-    for target in targets:
-        with backend.open(target, place) as session:
-            facts[target.name] = session.facts()
+    for device in devices:
+        with device.open_session() as session:
+            facts[device.name] = session.facts()
     check_identical(facts)
 
 
@@ -110,21 +117,15 @@ def _together(jobs: Mapping[str, Callable[[], Profiled]], stop: threading.Event)
     return futures
 
 
-def _sorted_out(output: Output, outcomes: dict[str, Future[Profiled]]) -> dict[str, Profiled]:
+def _sorted_out(outcomes: Mapping[str, Future[Profiled]]) -> tuple[dict[str, Profiled], dict[str, EdgewrightError]]:
     done: dict[str, Profiled] = {}
-    failed: list[tuple[str, EdgewrightError]] = []
+    failed: dict[str, EdgewrightError] = {}
     for name, outcome in outcomes.items():
         error = outcome.exception()
         if error is None:
             done[name] = outcome.result()
-            output.say(f"{name}: {profiled_sentence(done[name])}")
         elif isinstance(error, EdgewrightError):
-            failed.append((name, error))
+            failed[name] = error
         else:
             raise error
-    if not failed:
-        return done
-    failed.sort(key=lambda entry: isinstance(entry[1], Interrupted))
-    sentences = "; ".join(f"{name}: {error}" for name, error in failed)
-    finished = f"; done: {', '.join(done)}" if done else ""
-    raise type(failed[0][1])(f"{sentences}{finished}")
+    return done, failed

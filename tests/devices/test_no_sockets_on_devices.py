@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edgewright.device_agent.timing import TimingProtocol
-from edgewright.devices import Device, MeasureJob, Registry, open_session
-from edgewright.devices import connect
+from edgewright.devices import Device, MeasureJob, Registry, connect, open_session
 from edgewright.devices.deployment.deploy import deploy, remove_agent
 from edgewright.devices.transport import Transport
 

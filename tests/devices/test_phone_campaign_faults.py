@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgewright.devices import Device, Registry, SessionLimits
-from edgewright.devices import connect
+from edgewright.devices import Device, Registry, SessionLimits, connect
 from edgewright.errors import DeviceError
 
 from tests.devices.campaign_bench import Bench, wait_for

@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from edgewright.domains.numvqa import domain as numvqa
-from edgewright.profiling.store.store import Store
 from edgewright.report.gather import gather, page_data
 from edgewright.report.page import render
-from edgewright.workbench.profiles import campaign_with_records
-from edgewright.workspace import Workspace
+from edgewright.workbench.workbench import Workbench
 
 
 def test_a_real_campaign_gives_every_part(profiled: Any, trained: Any, template: Any) -> None:
-    with Store.open(Workspace(profiled).store) as store:
-        campaign, records = campaign_with_records(store, "local", template)
-        assert campaign is not None
-        data = page_data(gather(store, campaign, records, trained, template), numvqa.TASKS[:8])
+    with Workbench(profiled) as bench:
+        pair = bench.pair("local")
+        records = pair.records()
+        data = page_data(gather(bench.store, "local", pair.supernet), numvqa.TASKS[:8])
     subnets = [record for record in records if record.kind == "subnet"]
     assert [found.quantity for found in data.predictions] == ["latency", "memory"]
     # What was disturbed, by whatever else this machine does, is neither taught nor judged.

@@ -1,47 +1,53 @@
-"""`edgewright agent ...`: the agent on a device."""
+"""`edgewright agent`: the agent on a device."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from ...errors import InputError
-from ...workspace import Workspace
+from ..options import Json, WorkspaceDir
 from ..output import Output
 
 if TYPE_CHECKING:
     from ...devices.deployment.deploy import AgentStatus
-    from ...devices.transport import Transport
+
+agent_app = typer.Typer(help="The agent on a device: it measures.", no_args_is_help=True, rich_markup_mode=None)
+DeviceName = Annotated[str, typer.Argument(help="Name of the device.")]
 
 
+@agent_app.command("deploy")
 def deploy(
-    device: str,
-    python: str | None,
-    runtime: str | None,
-    bundle: Path | None,
-    workspace: Path | None,
-    as_json: bool,
+    device: DeviceName,
+    python: Annotated[str | None, typer.Option(help="A Python of the device. Default: the first that works.")] = None,
+    runtime: Annotated[str | None, typer.Option(help="ai-edge-litert, tflite-runtime or tensorflow.")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="A runtime bundle that was built elsewhere.")] = None,
+    workspace: WorkspaceDir = None,
+    json_: Json = False,
 ) -> None:
+    """Put the agent on a device, with a runtime where there is none; only what is missing is sent."""
     from ...devices.connect import own_python
     from ...devices.deployment.deploy import DeployOptions
     from ...devices.deployment.deploy import deploy as run
-    from ...devices.registry import Registry
+    from ...workbench.workbench import Workbench
 
-    output, place = Output(as_json), Workspace.find(workspace)
-    own = own_python(Registry(place.root).get(device))
-    if own is not None and (python, runtime, bundle) != (None, None, None):
-        raise InputError(
-            f"on {device!r}, this machine, the agent runs in the Python that edgewright runs in ({own}); "
-            "leave out --python, --runtime and --bundle"
-        )
-    options = DeployOptions(own or python, runtime, bundle)
-    started = time.monotonic()
-    with reached(device, place) as transport:
-        done = run(transport, device, place.bundles, options, output.say)
-        folder = transport.agent_dir
+    output = Output(json_)
+    with Workbench(workspace, output.say) as bench:
+        target = bench.device(device)
+        own = own_python(target.device)
+        if own is not None and (python, runtime, bundle) != (None, None, None):
+            raise InputError(
+                f"on {device!r}, this machine, the agent runs in the Python that edgewright runs in ({own}); "
+                "leave out --python, --runtime and --bundle"
+            )
+        started = time.monotonic()
+        with target.reached() as transport:
+            options = DeployOptions(own or python, runtime, bundle)
+            done = run(transport, device, bench.place.bundles, options, output.say)
+            folder = transport.agent_dir
     seconds = time.monotonic() - started
     sent = f"sent {', '.join(done.sent)} ({done.sent_bytes / 2**20:.1f} MiB)" if done.sent else "nothing had to be sent"
     found = done.deployment
@@ -62,40 +68,34 @@ def deploy(
     )
 
 
-def status(device: str, workspace: Path | None, as_json: bool) -> None:
+@agent_app.command("status")
+def status(device: DeviceName, workspace: WorkspaceDir = None, json_: Json = False) -> None:
+    """What of ours is on a device."""
     from ...devices.connect import own_python
     from ...devices.deployment.deploy import agent_status
-    from ...devices.registry import Registry
+    from ...workbench.workbench import Workbench
 
-    output, place = Output(as_json), Workspace.find(workspace)
-    with reached(device, place) as transport:
-        found = agent_status(transport, device)
-    output.table(device, status_rows(found, device, own_python(Registry(place.root).get(device)) is not None))
+    output = Output(json_)
+    with Workbench(workspace, output.say) as bench:
+        target = bench.device(device)
+        with target.reached() as transport:
+            found = agent_status(transport, device)
+    output.table(device, status_rows(found, device, own_python(target.device) is not None))
     output.done(status_json(found, device))
 
 
-def remove(device: str, workspace: Path | None, as_json: bool) -> None:
+@agent_app.command("remove")
+def remove(device: DeviceName, workspace: WorkspaceDir = None, json_: Json = False) -> None:
+    """Take everything of ours off a device, delivered models included."""
     from ...devices.deployment.deploy import remove_agent
+    from ...workbench.workbench import Workbench
 
-    output = Output(as_json)
-    with reached(device, Workspace.find(workspace)) as transport:
+    output = Output(json_)
+    with Workbench(workspace, output.say) as bench, bench.device(device).reached() as transport:
         there = remove_agent(transport, device)
         folder = transport.agent_dir
     output.say(f"{folder} is gone from {device}" if there else f"there was nothing of ours on {device}")
     output.done({"device": device, "agent_dir": folder, "removed": there})
-
-
-@contextmanager
-def reached(device: str, place: Workspace) -> Iterator[Transport]:
-    """A transport to a device of the registry, closed at the end."""
-    from ...devices.connect import connect
-    from ...devices.registry import Registry
-
-    transport = connect(Registry(place.root).get(device), place.root)
-    try:
-        yield transport
-    finally:
-        transport.close()
 
 
 def status_rows(found: AgentStatus, device: str, local: bool) -> dict[str, str]:

@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from ...errors import InputError, Interrupted
 from ...workspace import Workspace
+from ..options import Json, MnistDir, WorkspaceDir
 from ..output import Output
 
 if TYPE_CHECKING:
@@ -32,14 +35,27 @@ class AnnotateOptions:
     model: str | None = None
 
 
+data_app = typer.Typer(help="Data sets for detection.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@data_app.command("coloured-digits")
 def coloured_digits(
-    folder: Path, wanted: tuple[str, int, int, int, bool, float], mnist_dir: Path | None, as_json: bool
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder; other splits may be in it.")],
+    images: Annotated[int, typer.Option(help="How many.")] = 1000,
+    side: Annotated[int, typer.Option(help="Height and width in pixels.")] = 96,
+    seed: Annotated[int, typer.Option(help="Which images.")] = 0,
+    split: Annotated[str, typer.Option(help="train, validation or test: they share no handwritten digit.")] = "train",
+    even: Annotated[bool, typer.Option("--even", help="All categories and colours equally often.")] = False,
+    crowds: Annotated[float, typer.Option(help="Share of images with a region annotated as a crowd.")] = 0.0,
+    mnist_dir: MnistDir = None,
+    json_: Json = False,
 ) -> None:
+    """Make images of coloured handwritten digits in COCO's format. Interrupted, the same command goes on."""
     from ...data.digits import load_digits
     from ...domains.detection.coco.file import CocoFile, detection_set
     from ...domains.detection.scenes.digit_set import DigitSet, write_digit_set
 
-    digit_set, output = DigitSet(*wanted), Output(as_json)
+    digit_set, output = DigitSet(split, images, side, seed, even, crowds), Output(json_)
     try:
         with output.bar("drawing") as bar:
             written = write_digit_set(folder, digit_set, load_digits(mnist_dir), bar.update)
@@ -61,20 +77,36 @@ def coloured_digits(
     )
 
 
-def annotate(folder: Path, options: AnnotateOptions, workspace: Path | None, as_json: bool) -> None:
+@data_app.command("annotate")
+def annotate(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data set in COCO's format, such as COCO 2017.")],
+    categories: Annotated[
+        str | None,
+        typer.Option(help='Comma-separated, such as "car, person". Default: those of the known task spaces, else all.'),
+    ] = None,
+    split: Annotated[list[str] | None, typer.Option(help="Such as train2017; may be repeated. Default: all.")] = None,
+    annotator: Annotated[str, typer.Option(help="pixels, or vqa: a model that answers questions.")] = "pixels",
+    model: Annotated[
+        str | None, typer.Option(help="With vqa: a ViLT's folder or name. Default: dandelin/vilt-b32-finetuned-vqa.")
+    ] = None,
+    workspace: WorkspaceDir = None,
+    json_: Json = False,
+) -> None:
+    """Find the colour of every object, and count. Kept in the workspace; interrupted, the same command goes on."""
+    options = AnnotateOptions(categories, tuple(split or ()), annotator, model)
     from ...domains.detection.coco.file import splits
 
-    output = Output(as_json)
+    output = Output(json_)
     names = options.splits or tuple(splits(folder))
     if not names:
         raise InputError(
             f"no annotations in {folder}; expected {folder}/annotations/instances_SPLIT.json "
             f"and images in {folder}/SPLIT"
         )
-    annotator = _annotator(options)
+    finder = _annotator(options)
     cache = Workspace.find(workspace).colours
-    results = {name: _annotate_split(output, folder, name, options, annotator, cache) for name in names}
-    output.done({"annotator": annotator.name, "splits": results})
+    results = {name: _annotate_split(output, folder, name, options, finder, cache) for name in names}
+    output.done({"annotator": finder.name, "splits": results})
 
 
 def _annotate_split(

@@ -3,69 +3,68 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from ...errors import InputError, Interrupted
-from ...workspace import Workspace
-from ...workbench.data import domain_of
+from ..options import DataDir, Json, MnistDir, WorkspaceDir
 from ..output import Output
 
 SPACES = ("numvqa", "attrod")
 
 
-@dataclass(frozen=True)
-class EvaluateOptions:
-    """What `edgewright evaluate` was asked for; empty lists mean all."""
-
-    supernets: list[Path]
-    parts: list[str]
-    budgets: list[float]
-    tasks: list[str]
-    methods: list[str]
-    images: int
-    subnets: int
-    workers: int | None
-
-
 def evaluate(
-    space: str,
-    folder: Path,
-    asked: EvaluateOptions,
-    data: Path | None,
-    mnist_dir: Path | None,
-    workspace: Path | None,
-    as_json: bool,
+    space: Annotated[str, typer.Argument(metavar="TASKS", help="Whose experiments: numvqa or attrod.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where tables, models and the page go.")],
+    supernet: Annotated[
+        list[Path] | None, typer.Option(help="A trained supernet; may be repeated. Default: the shipped ones.")
+    ] = None,
+    part: Annotated[list[str] | None, typer.Option(help="accuracy, similarity or scenarios. Default: all.")] = None,
+    images: Annotated[int, typer.Option(help="Test images per task.")] = 500,
+    subnets: Annotated[int, typer.Option(help="Of the campaign on this machine.")] = 300,
+    budget: Annotated[list[float] | None, typer.Option(help="Share of the full model's cost; may be repeated.")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Task of the scenarios; may be repeated.")] = None,
+    method: Annotated[
+        list[str] | None, typer.Option(help="edgewright, retrain, retrain-equal or prune-tune. Default: all.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Baselines trained side by side. Default: one per core.")] = None,
+    data: DataDir = None,
+    mnist_dir: MnistDir = None,
+    workspace: WorkspaceDir = None,
+    json_: Json = False,
 ) -> None:
+    """The paper's experiments on this machine, with its baselines: tables, and one page. Takes hours, resumes."""
     if space not in SPACES:
         raise InputError(f"unknown task space {space!r}; there are: {', '.join(SPACES)}")
-    from ...assembler.archive import TrainedSupernet
     from ...evaluation.nn_factory.evaluate import evaluate as run
     from ...evaluation.nn_factory.options import METHODS, Options, default_tasks
     from ...shipped import find_supernet, shipped_supernets
+    from ...workbench.workbench import Workbench
 
-    output = Output(as_json)
-    named = {path.name: find_supernet(path) for path in asked.supernets} or shipped_supernets(space)
+    output = Output(json_)
+    named = {path.name: find_supernet(path) for path in supernet or []} or shipped_supernets(space)
     if not named:
         raise InputError(f"no supernet for {space} comes along; name one by --supernet DIR")
-    domain = domain_of(
-        TrainedSupernet.load(next(iter(named.values()))), Workspace.find(workspace), output, data, mnist_dir
-    )
+    first = next(iter(named))
+    with Workbench(workspace, output.say) as bench:
+        domain = bench.supernet(named[first], data=data, mnist=mnist_dir).domain
     if domain.name != space:
-        raise InputError(f"{next(iter(named))} was trained for {domain.name}: edgewright evaluate {domain.name} DIR")
+        raise InputError(f"{first} was trained for {domain.name}: edgewright evaluate {domain.name} DIR")
     options = Options(
         named,
-        tuple(str(domain.space.parse(text)) for text in asked.tasks) or default_tasks(domain),
-        tuple(asked.budgets) or Options.shares,
-        n_images=asked.images,
-        subnets=asked.subnets,
-        workers=os.cpu_count() or 1 if asked.workers is None else asked.workers,
-        methods=tuple(asked.methods) or METHODS,
+        tuple(str(domain.space.parse(text)) for text in task or []) or default_tasks(domain),
+        tuple(budget or []) or Options.shares,
+        n_images=images,
+        subnets=subnets,
+        workers=os.cpu_count() or 1 if workers is None else workers,
+        methods=tuple(method or []) or METHODS,
     )
     try:
         with output.bar("evaluating") as bar:
             page = run(
-                folder, domain, options, tuple(asked.parts), lambda what, done, total: bar.update(done, total, "", what)
+                folder, domain, options, tuple(part or []), lambda what, done, total: bar.update(done, total, "", what)
             )
     except KeyboardInterrupt as stop:
         raise Interrupted("stopped; the same command goes on after what is finished") from stop

@@ -3,38 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from ...errors import InputError
-from ...files import write_atomic
-from ...workspace import Workspace
+from ..campaigns import suggesting_profile
+from ..options import Json, Numbers, SupernetDir, WorkspaceDir
 from ..output import Output
-from .profile import device_predictors, load_supernet
 
 if TYPE_CHECKING:
     from ...customize.pareto import ParetoPoint
 
 
 def pareto(
-    task: str,
-    device: str,
-    out: Path | None,
-    precision: str,
-    supernet: Path | None,
-    workspace: Path | None,
-    as_json: bool,
+    task: Annotated[str, typer.Option(help='The task\'s attributes, such as "only two, even".')],
+    device: Annotated[str, typer.Option(help="Name of the device.")] = "local",
+    out: Annotated[Path | None, typer.Option(help="Write all points to a .csv file.")] = None,
+    precision: Numbers = "float32",
+    supernet: SupernetDir = None,
+    workspace: WorkspaceDir = None,
+    json_: Json = False,
 ) -> None:
-    from ...customize.pareto import pareto_front, pareto_points
-    from ...workbench.profiles import cost_model
+    """What a budget buys: the answers to a task that no other beats in latency, memory, file size and score."""
+    from ...files import write_atomic
+    from ...workbench.workbench import Workbench
 
-    output, place = Output(as_json), Workspace.find(workspace)
+    output = Output(json_)
     if out is not None and out.suffix != ".csv":
         raise InputError(f"--out must end in .csv, got {out}")
-    trained, template = load_supernet(supernet, place, output, precision)
-    parsed = trained.tasks.parse(task)
-    predict = cost_model(device_predictors(device, place, trained, template, precision, supernet))
-    front = pareto_front(pareto_points(trained.assembler, template, predict, parsed))
-    rows = [_row(point) for point in front]
+    with Workbench(workspace, output.say) as bench, suggesting_profile(device, precision, supernet):
+        net = bench.supernet(supernet, precision)
+        asked = net.task(task)
+        rows = [_row(point) for point in bench.pair(device, net).pareto(asked)]
     if out is not None:
         import pandas as pd
 
@@ -42,7 +43,7 @@ def pareto(
         output.say(f"{len(rows)} points: {out}")
     shown = rows[:: max(1, len(rows) // 20)]
     output.grid(list(rows[0]), [["" if v is None else f"{v:.4g}" for v in row.values()] for row in shown])
-    output.done({"task": str(parsed), "device": device, "precision": precision, "points": rows})
+    output.done({"task": str(asked), "device": device, "precision": precision, "points": rows})
 
 
 def _row(point: ParetoPoint) -> dict[str, Any]:

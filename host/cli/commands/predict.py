@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from ...errors import InputError
-from ...workspace import Workspace
+from ..options import Json, WorkspaceDir
 from ..output import Output
 
 if TYPE_CHECKING:
@@ -15,28 +17,30 @@ if TYPE_CHECKING:
 
 
 def predict(
-    model: Path,
-    images: Sequence[Path],
-    out: Path | None,
-    device: str,
-    min_score: float,
-    workspace: Path | None,
-    as_json: bool,
+    model: Annotated[Path, typer.Argument(help="A model that customize wrote, its manifest beside it.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files of any size.")],
+    out: Annotated[
+        Path | None, typer.Option(help="A .png file, or a folder. Default: IMAGE.boxes.png in the current folder.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Name of the device.")] = "local",
+    min_score: Annotated[float, typer.Option(help="Least score of a box, within 0 and 1.")] = 0.3,
+    workspace: WorkspaceDir = None,
+    json_: Json = False,
 ) -> None:
+    """Run a model on images, on a device: boxes drawn into a picture, or an answer."""
     from ...delivery.prediction import DeliveredModel, check_images, predict_each
-    from ...devices.connect import open_session
-    from ...devices.registry import Registry
+    from ...workbench.workbench import Workbench
 
-    output, place = Output(as_json), Workspace.find(workspace)
-    known = Registry(place.root).get(device)
-    delivered = DeliveredModel.read(model)
-    draws = delivered.reader.draws
-    if out is not None and not draws:
-        raise InputError(f"--out is for pictures with boxes; {model} answers questions and draws none")
-    pictures: Sequence[Path | None] = picture_paths(images, out) if draws else [None] * len(images)
-    check_images(images)
-    with open_session(known, place.root) as session:
-        found = zip(predict_each(delivered, images, session, min_score), pictures, strict=True)
+    output = Output(json_)
+    with Workbench(workspace, output.say) as bench:
+        target = bench.device(device)
+        delivered = DeliveredModel.read(model)
+        draws = delivered.reader.draws
+        if out is not None and not draws:
+            raise InputError(f"--out is for pictures with boxes; {model} answers questions and draws none")
+        pictures: Sequence[Path | None] = picture_paths(images, out) if draws else [None] * len(images)
+        check_images(images)
+        found = zip(predict_each(delivered, images, target.session, min_score), pictures, strict=True)
         told = [_told(output, prediction, picture, min_score) for prediction, picture in found]
     output.done({"model": str(model), "task": delivered.task, "device": device, "images": told})
 

@@ -1,10 +1,15 @@
-"""`edgewright predictor evaluate`: a report on a table of measurements, whoever made them."""
+"""`edgewright predictor`: fitted to measurements, and judged on measurements that they have not seen."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from ..campaigns import show_report, suggesting_profile
+from ..options import Json, Numbers, SupernetDir, WorkspaceDir
 from ..output import Output
 
 if TYPE_CHECKING:
@@ -12,14 +17,84 @@ if TYPE_CHECKING:
 
 _DRIFTS = 0.3  # errors of neighbouring rows that are alike to this degree are no chance
 
+predictor_app = typer.Typer(help="Latency and memory predictors.", no_args_is_help=True, rich_markup_mode=None)
+DeviceName = Annotated[str, typer.Argument(help="Name of the device.")]
 
-def evaluate(table: Path, features: str, latency: str, order: str, as_json: bool) -> None:
+
+@predictor_app.command("fit")
+def fit(
+    device: DeviceName,
+    precision: Numbers = "float32",
+    supernet: SupernetDir = None,
+    workspace: WorkspaceDir = None,
+    json_: Json = False,
+) -> None:
+    """Fit predictors to the newest campaign and keep them as JSON."""
+    from ...files import write_atomic
+    from ...workbench.workbench import Workbench
+
+    output = Output(json_)
+    with Workbench(workspace, output.say) as bench, suggesting_profile(device, precision, supernet):
+        pair = bench.pair(device, bench.supernet(supernet, precision))
+        predictors = pair.predictors()
+        digest = pair.supernet.trained.digest
+    path = bench.place.predictors / f"{device}-{digest}{'' if precision == 'float32' else f'-{precision}'}.json"
+    write_atomic(path, json.dumps(predictors.to_json()).encode())
+    output.say(f"fitted to {predictors.latency.n_records_} records: {path}")
+    if predictors.latency.tile_:
+        output.say(
+            f"this device computes output channels in tiles of {predictors.latency.tile_}: widths are best whole tiles"
+        )
+    output.done(
+        {
+            "device": device,
+            "predictors": str(path),
+            "n_records": predictors.latency.n_records_,
+            "features": predictors.latency.features,
+            "tile": predictors.latency.tile_ or None,
+        }
+    )
+
+
+@predictor_app.command("report")
+def report(
+    device: DeviceName,
+    precision: Numbers = "float32",
+    supernet: SupernetDir = None,
+    workspace: WorkspaceDir = None,
+    json_: Json = False,
+) -> None:
+    """How well predictors do on held-out records, beside the noise floor."""
+    from ...workbench.workbench import Workbench
+
+    output = Output(json_)
+    with Workbench(workspace, output.say) as bench, suggesting_profile(device, precision, supernet):
+        pair = bench.pair(device, bench.supernet(supernet, precision))
+        found, curve = pair.report(), pair.learning_curve()
+    show_report(output, found)
+    if curve is not None:
+        points = ", ".join(f"{point.n_train}: {point.mape:.1f} %" for point in curve.points)
+        output.say(f"held-out latency error by number of subnets: {points}; {curve.sentence}")
+    output.done({"device": device, **found.to_json(), "learning_curve": None if curve is None else curve.to_json()})
+
+
+@predictor_app.command("evaluate")
+def evaluate(
+    table: Annotated[Path, typer.Option(help="A CSV file with a header: features and measured latencies.")],
+    features: Annotated[str, typer.Option(help="Names of the feature columns, comma-separated.")],
+    latency: Annotated[str, typer.Option(help="Name of the column with the latencies, in any unit.")],
+    order: Annotated[
+        str, typer.Option(help="When rows were measured: index (as they stand), none (unknown), or a column.")
+    ] = "index",
+    json_: Json = False,
+) -> None:
+    """Judge anybody's measurements: how well latencies can be predicted, and how much the device drifted."""
     from ...predictors.judging.table import FeatureTable
     from ...predictors.judging.table_report import judge
 
     names = [name.strip() for name in features.split(",") if name.strip()]
     report = judge(FeatureTable.read_csv(table, names, latency, order))
-    output = Output(as_json)
+    output = Output(json_)
     output.table(f"{latency} of {table}, from {report.n_features} features", _rows(report))
     output.say(_next_step(report))
     output.done({"table": str(table), "latency": latency, "features": names, "order": order, **report.to_json()})

@@ -4,91 +4,88 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from ...errors import InputError
-from ...files import write_atomic
 from ...workspace import Workspace
+from ..campaigns import profile_command, suggesting_profile
+from ..options import Json, Numbers, SupernetDir
 from ..output import Output
-from .profile import load_supernet, profile_command
 
 if TYPE_CHECKING:
-    from edgewright.device_agent.template import Template
-
-    from ...assembler.archive import TrainedSupernet
-    from ...profiling.store.store import Store
-    from ...report.gather import Gathered
+    from ...report.page_data import PageData
+    from ...workbench.supernet import SupernetBench
+    from ...workbench.workbench import Workbench
 
 FORMATS = ("html", "png", "svg")
 
 
 def report(
-    folder: Path,
-    device: str | None,
-    supernet: Path | None,
-    out: Path | None,
-    form: str,
-    precision: str,
-    as_json: bool,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A workspace with measurements.")],
+    device: Annotated[str | None, typer.Option(help="Name of the device. Default: the only profiled one.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Default: DIR/reports/DEVICE.html, or a folder of pictures.")] = None,
+    format_: Annotated[str, typer.Option("--format", help="html, or the charts alone as png or svg.")] = "html",
+    precision: Numbers = "float32",
+    supernet: SupernetDir = None,
+    json_: Json = False,
 ) -> None:
-    if form not in FORMATS:
-        raise InputError(f"--format must be one of {', '.join(FORMATS)}, got {form!r}")
+    """One self-contained page on a device: predictions, drift, learning curve, Pareto front, gates, verifications."""
+    if format_ not in FORMATS:
+        raise InputError(f"--format must be one of {', '.join(FORMATS)}, got {format_!r}")
     if not folder.is_dir() or not Workspace(folder).store.is_file():
         raise InputError(
             f"{folder} is not a workspace with measurements; profile a device first: edgewright profile DEVICE"
         )
     started = time.monotonic()
-    output, place = Output(as_json), Workspace.find(folder)
+    output = Output(json_)
     from ...domains.opening import tasks_of
-    from ...profiling.store.store import Store
-    from ...report.gather import page_data
+    from ...report.gather import gather, page_data
+    from ...workbench.workbench import Workbench
 
-    with Store.open(place.store) as store:
-        trained, template = load_supernet(supernet, place, output, precision)
-        found = _gather(store, device, trained, template, precision, supernet)
-    data = page_data(found, tasks_of(trained.domain_name, trained.tasks))
-    stem = data.device if precision == "float32" else f"{data.device}-{precision}"
-    if form == "html":
-        from ...report.page import render
-
-        paths = [out or place.reports / f"{stem}.html"]
-        write_atomic(paths[0], render(data))
-    else:
-        from ...report.pictures import pictures
-
-        target = out or place.reports / stem
-        paths = []
-        for name, content in pictures(data, form):
-            paths.append(target / f"{name}.{form}")
-            write_atomic(paths[-1], content)
+    with Workbench(folder, output.say) as bench:
+        net = bench.supernet(supernet, precision)
+        name = _profiled_device(bench, net, device)
+        with suggesting_profile(name, precision, supernet):
+            found = gather(bench.store, name, net)
+    data = page_data(found, tasks_of(net.trained.domain_name, net.trained.tasks))
+    paths = _write(data, format_, out, bench.place, precision)
     output.say(f"written in {time.monotonic() - started:.1f} s: {', '.join(map(str, paths))}")
     output.done({"device": data.device, "campaign": data.verdict.word, "files": [str(path) for path in paths]})
 
 
-def _gather(
-    store: Store,
-    device: str | None,
-    trained: TrainedSupernet,
-    template: Template,
-    precision: str,
-    supernet: Path | None,
-) -> Gathered:
-    from ...report.gather import gather
-    from ...workbench.profiles import campaign_with_records, template_sha256
+def _profiled_device(bench: Workbench, net: SupernetBench, device: str | None) -> str:
+    """The device that is meant: it was profiled, and need not be in the registry any more."""
+    from ...workbench.profiles import template_sha256
 
-    profiled = sorted({campaign.device for campaign in store.campaigns(source=template_sha256(template))})
+    campaigns = bench.store.campaigns(template_sha=template_sha256(net.profiled))
+    profiled = sorted({campaign.device for campaign in campaigns})
     if device is None and len(profiled) > 1:
         names = ", ".join(profiled)
         raise InputError(f"several devices were profiled with this supernet, {names}: name one by --device")
     if not profiled or (device is not None and device not in profiled):
         raise InputError(
-            f"{store.path} has no records of {device or 'any device'} with this supernet; "
-            f"run `{profile_command(device or 'DEVICE', precision, supernet)}` first"
+            f"{bench.store.path} has no records of {device or 'any device'} with this supernet; "
+            f"run `{profile_command(device or 'DEVICE', net.precision, net.named)}` first"
         )
-    campaign, records = campaign_with_records(store, device or profiled[0], template)
-    if campaign is None:
-        raise InputError(
-            f"{device or profiled[0]!r} has no records with this supernet that the agent measured; "
-            f"run `{profile_command(device or profiled[0], precision, supernet)}` first"
-        )
-    return gather(store, campaign, records, trained, template, precision)
+    return device or profiled[0]
+
+
+def _write(data: PageData, form: str, out: Path | None, place: Workspace, precision: str) -> list[Path]:
+    from ...files import write_atomic
+
+    stem = data.device if precision == "float32" else f"{data.device}-{precision}"
+    if form == "html":
+        from ...report.page import render
+
+        path = out or place.reports / f"{stem}.html"
+        write_atomic(path, render(data))
+        return [path]
+    from ...report.pictures import pictures
+
+    paths, target = [], out or place.reports / stem
+    for name, content in pictures(data, form):
+        paths.append(target / f"{name}.{form}")
+        write_atomic(paths[-1], content)
+    return paths

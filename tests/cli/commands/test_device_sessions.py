@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgewright.devices import Device
-from edgewright.devices import connect
+from edgewright.devices import Device, connect
 from edgewright.files import sha256_of
 
 from tests.cli.command_line import Cli

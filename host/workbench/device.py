@@ -1,0 +1,123 @@
+"""One device of a workspace: reached when it is needed, asked to measure, given models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError, MeasurementError
+from .options import BenchmarkModel
+
+if TYPE_CHECKING:
+    from edgewright.device_agent.timing import TimingProtocol
+
+    from ..devices.registry import Device
+    from ..devices.transport import Transport
+    from ..profiling.records import Measurement
+
+
+class DeviceBench:
+    """A device and, once something is measured, its session; `Workbench.device` makes one and closes it."""
+
+    def __init__(self, device: Device, folder: Path, measurer: BenchmarkModel | None = None) -> None:
+        self.device, self.measurer, self._folder = device, measurer, folder
+        self._stack = ExitStack()
+
+    @property
+    def name(self) -> str:
+        return self.device.name
+
+    @cached_property
+    def session(self) -> Any:
+        """A session with the agent, or with benchmark_model; opened at first use. Raises `DeviceError`."""
+        return self._stack.enter_context(self.open_session())
+
+    def open_session(self) -> Any:
+        """Another session, a context manager, for a thread of its own. Raises `DeviceError`."""
+        from ..devices.connect import connect, open_session
+
+        if self.measurer is None:
+            return open_session(self.device, self._folder)
+        from ..devices.benchmark_model.session import BenchmarkModelSession
+
+        binary, delegate = self.measurer.binary, self.measurer.delegate
+        return BenchmarkModelSession(lambda: connect(self.device, self._folder), self.name, binary, delegate)
+
+    @contextmanager
+    def reached(self) -> Iterator[Transport]:
+        """A transport to the device, closed at the end. Raises `DeviceError`."""
+        from ..devices.connect import connect
+
+        transport = connect(self.device, self._folder)
+        try:
+            yield transport
+        finally:
+            transport.close()
+
+    def facts(self) -> dict[str, Any]:
+        """What the device says of itself: model, processor, runtime and its version."""
+        facts: dict[str, Any] = self.session.facts()
+        return facts
+
+    def measure(self, model: Path, threads: int = 1) -> tuple[Measurement, Mapping[str, Any]]:
+        """Latency and memory of a model file, and the agent's whole answer.
+
+        Raises:
+            InputError: the file cannot be read or is empty, or `threads` is no number of threads.
+            MeasurementError: the device could not measure it.
+        """
+        from ..devices.session.agent_session import MeasureJob
+        from ..profiling.records import Measurement
+
+        content, protocol = read_model(model), measuring_protocol(threads)
+        reply = self.session.measure(MeasureJob(model_sha=self.session.put_blob(content)), protocol)
+        measurement = Measurement.from_reply(reply)
+        if measurement.error is not None:
+            unreadable = measurement.error.kind == "load_failed"
+            remedy = "; is it a whole .tflite file? make or copy it again" if unreadable else ""
+            raise MeasurementError(f"{model} could not be measured on {self.name!r}: {measurement.error}{remedy}")
+        return measurement, reply
+
+    def push(self, model: Path) -> dict[str, Any]:
+        """Leave a model file on the device; its hash is checked there. Returns its `path` and `sha256` there."""
+        content = read_model(model)
+        check_delivered_name(model)
+        delivered: dict[str, Any] = self.session.deliver(self.session.put_blob(content), model.name)
+        return delivered
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+def read_model(model: Path) -> bytes:
+    """Raises `InputError` for a file that cannot be read, or is empty."""
+    try:
+        content = model.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read model {model}: {error.strerror or error}; check the path") from error
+    if not content:
+        raise InputError(f"model {model} is empty; make or copy it again")
+    return content
+
+
+def check_delivered_name(model: Path) -> None:
+    """Raises `InputError` for a file that cannot keep its name on a device; before anything slow."""
+    from edgewright.device_agent.blobs import BlobError, check_artifact_name
+
+    try:
+        check_artifact_name(model.name)
+    except BlobError as error:
+        raise InputError(f"{error}; rename the file") from error
+
+
+def measuring_protocol(threads: int = 1) -> TimingProtocol:
+    """How a single model is measured: longer than a subnet of a campaign."""
+    from edgewright.device_agent.timing import TimingProtocol
+
+    try:
+        return TimingProtocol(n_runs=100, min_time_ms=250.0, threads=threads)
+    except ValueError as error:
+        raise InputError(str(error)) from error

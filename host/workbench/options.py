@@ -1,0 +1,59 @@
+"""What a campaign is asked for, and who measures."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from edgewright.device_agent.timing import TimingProtocol
+
+DELEGATES = ("cpu", "xnnpack", "gpu", "nnapi")
+
+
+@dataclass(frozen=True)
+class CampaignOptions:
+    """How many random subnets are measured, which, and how.
+
+    `resume` goes on with the newest campaign. A lost device is retried for `patience_s`. `sentinel_every` is the number
+    of records between two sentinels; None: as the drift in the device's last campaign asks for.
+    """
+
+    subnets: int = 200
+    seed: int = 0
+    threads: int = 1
+    resume: bool = False
+    patience_s: float = 120.0
+    sentinel_every: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.sentinel_every is not None and self.sentinel_every < 1:
+            raise InputError(f"`sentinel_every` must be at least 1 record; got {self.sentinel_every}")
+        if not (math.isfinite(self.patience_s) and self.patience_s >= 0):
+            raise InputError(f"`patience_s` must be a number of seconds, 0 or more; got {self.patience_s}")
+
+    def protocol(self) -> TimingProtocol:
+        from edgewright.device_agent.timing import TimingProtocol
+
+        try:
+            return TimingProtocol(threads=self.threads)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+
+
+@dataclass(frozen=True)
+class BenchmarkModel:
+    """Google's benchmark_model in the agent's place: the user's binary of it, and the delegate that computes."""
+
+    binary: Path
+    delegate: str = "xnnpack"
+
+    def __post_init__(self) -> None:
+        if self.delegate not in DELEGATES:
+            raise InputError(f"a delegate is one of {', '.join(DELEGATES)}; got {self.delegate!r}")
+        if not self.binary.is_file():
+            raise InputError(f"there is no benchmark_model at {self.binary}; name the file built for the device")
