@@ -228,7 +228,7 @@ class SupernetOnDevice:
         return self.store.add_facts(self.device.facts())
 
     def _keep(self, scenario: Scenario, candidate: Candidate, measurements: Sequence[Measurement]) -> None:
-        from ..delivery.verification import verification_record
+        from ..customize.verification_record import verification_record
 
         record = verification_record(scenario, candidate, measurements, self.template_sha, self._facts_digest)
         self.store.add_verification(record)

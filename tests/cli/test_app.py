@@ -11,7 +11,7 @@ from edgewright.cli.app import with_options
         (["customize"], "at least one of `latency_ms`, `memory_mib`", "at least one of --latency-ms, --memory-mib"),
         (["agent", "deploy", "board"], "leave out `bundle`", "leave out --bundle"),
         (["agent", "status", "board"], "leave out `bundle`", "leave out `bundle`"),
-        (["push", "m.tflite"], "run `edgewright agent deploy board` first", "run `edgewright agent deploy board` first"),
+        (["push", "m.tflite"], "run `edgewright push` again", "run `edgewright push` again"),
         ([], "start without `resume`", "start without `resume`"),
     ],
 )

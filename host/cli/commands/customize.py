@@ -88,10 +88,10 @@ def artifact_json(artifact: Artifact) -> dict[str, Any]:
     return {
         "task": str(artifact.scenario.task),
         "device": artifact.scenario.device,
-        artifact.verification.score_name.key: artifact.verification.score,
+        artifact.scores.name.key: artifact.scores.on_device,
         "precision": str(artifact.precision),
         "float32": artifact.float32,
-        "agreement": artifact.verification.agreement,
+        "agreement": artifact.scores.agreement,
         "budget": artifact.scenario.budget.to_json(),
         "limit": artifact.candidate.request.limit,
         "ratio": artifact.candidate.gates.ratio,
