@@ -135,8 +135,7 @@ class SupernetOnDevice:
         """How well predictors do on held-out subnets, beside the noise floor. Raises `NotProfiled`."""
         from ..predictors.judging.report import evaluate
 
-        plan = self.supernet.trained.supernet.plan
-        return evaluate(self.known_records(), self.supernet.trained.supernet.space, plan.layers)
+        return evaluate(self.known_records(), self.supernet.trained.supernet.subnets)
 
     def learning_curve(self) -> LearningCurve | None:
         """Error by number of subnets; None for a campaign that is too short for one. Raises `NotProfiled`."""
@@ -147,9 +146,7 @@ class SupernetOnDevice:
         records = self.known_records()
         if sum(record.kind == "subnet" and record.error is None for record in records) < MIN_SUBNETS:
             return None
-        plan = self.supernet.trained.supernet.plan
-        space = self.supernet.trained.supernet.space
-        return learning_curve(records, space, plan.layers, np.random.default_rng(0))
+        return learning_curve(records, self.supernet.trained.supernet.subnets, np.random.default_rng(0))
 
     def full_latency_ms(self) -> float:
         """Median latency of the full supernet, measured now."""
@@ -219,7 +216,7 @@ class SupernetOnDevice:
         return fit_to(records, self.supernet.trained, self.store.verifications(self.device.name, self.template_sha))
 
     def _cost_model(self, records: Sequence[Record], confidence: float) -> CostModel:
-        from .profiles import cost_model
+        from ..predictors.cost_model import cost_model
 
         return cost_model(self._fitted(records), confidence)
 

@@ -40,18 +40,15 @@ def fit(
         digest = pair.supernet.trained.digest
     path = bench.place.predictors / f"{device}-{digest}{'' if precision == 'float32' else f'-{precision}'}.json"
     write_atomic(path, json.dumps(predictors.to_json()).encode())
-    output.say(f"fitted to {predictors.latency.n_records_} records: {path}")
-    if predictors.latency.tile_:
-        output.say(
-            f"this device computes output channels in tiles of {predictors.latency.tile_}: widths are best whole tiles"
-        )
+    found = ", ".join(f"{name} {value}" for name, value in predictors.latency.describe().items())
+    output.say(f"fitted to {predictors.latency.n_records_} records: {path}; {found}")
     output.done(
         {
             "device": device,
             "predictors": str(path),
             "n_records": predictors.latency.n_records_,
-            "features": predictors.latency.features,
-            "tile": predictors.latency.tile_ or None,
+            "predictor": predictors.name,
+            **predictors.latency.describe(),
         }
     )
 

@@ -59,7 +59,7 @@ def _profiled_device(bench: Workbench, net: SupernetBench, device: str | None) -
     """The device that is meant: it was profiled, and need not be in the registry any more."""
     from ...workbench.profiles import template_sha256
 
-    campaigns = bench.store.campaigns(template_sha=template_sha256(net.profiled))
+    campaigns = bench.store.campaigns(source=template_sha256(net.profiled))
     profiled = sorted({campaign.device for campaign in campaigns})
     if device is None and len(profiled) > 1:
         names = ", ".join(profiled)
