@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar, get_type_hints
 
@@ -41,14 +41,21 @@ def read_table(kind: type[Settings], table: Mapping[str, Any], what: str) -> Set
 def _refuse_unknown(kind: Any, table: Any, what: str, path: tuple[str, ...]) -> None:
     if not (isinstance(table, Mapping) and is_dataclass(kind)):
         return
-    known = [each.name for each in fields(kind)]
     hints = get_type_hints(kind)
+    known = [each.name for each in fields(kind)]
     for name, value in table.items():
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known) or 'none'}"
-            raise InputError(f"{what} has no field {'.'.join((*path, name))}; {hint}")
+            raise InputError(f"{what} has no field {'.'.join((*path, name))}; {_hint(name, known, hints)}")
         _refuse_unknown(hints[name], value, what, (*path, name))
+
+
+def _hint(name: str, known: Sequence[str], hints: Mapping[str, Any]) -> str:
+    """The field that may be meant, here or in a table within."""
+    within = {each.name: f"{outer}.{each.name}" for outer in known if is_dataclass(hints[outer])
+              for each in fields(hints[outer])}  # fmt: skip
+    meant = {**within, **{each: each for each in known}}
+    near = difflib.get_close_matches(name, meant, 1)
+    return f"did you mean {meant[near[0]]}?" if near else f"there are: {', '.join(known) or 'none'}"
 
 
 def _first_problem(what: str, problem: Any) -> InputError:

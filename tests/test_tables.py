@@ -38,6 +38,7 @@ def test_a_table_becomes_the_dataclass_with_those_within():
         ({"name": 3}, "^the car: name is 3: input should be a valid string$"),
         ({"name": "a", "engine": {}}, "^the car lacks engine.power_kw$"),
         ({"name": "a", "engine": {"power": 1}}, "^the car has no field engine.power; did you mean power_kw\\?$"),
+        ({"name": "a", "power_kw": 4}, "^the car has no field power_kw; did you mean engine.power_kw\\?$"),
         ({"name": "a", "wheels": 4}, "^the car has no field wheels; there are: name, engine, doors$"),
         ({"name": "a", "engine": {"power_kw": "9"}}, "^the car: engine.power_kw is '9': input should be a valid numb"),
         ({"name": "a", "engine": {"power_kw": 9, "fuel": "gas"}}, "engine.fuel is 'gas': input should be 'petrol' or"),

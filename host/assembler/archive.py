@@ -21,6 +21,7 @@ from ..supernet.supernet import Supernet
 from ..supernet.weights import BACKBONE, damaged, read_weights
 from ..tasks import AttributeSpace
 from .assembler import Assembler, AssemblerConfig
+from .joint.upgrade import upgraded
 
 FORMAT = "edgewright-supernet"
 VERSION = 1
@@ -43,8 +44,8 @@ class TrainedSupernet:
 
     @property
     def domain_name(self) -> str:
-        """The task domain that it was trained for, as recipes name it."""
-        return str(self.facts["recipe"].get("tasks", "numvqa"))
+        """The task domain that it was trained for."""
+        return str(self.facts["recipe"]["domain"]["name"])
 
     @cached_property
     def digest(self) -> str:
@@ -78,7 +79,8 @@ class TrainedSupernet:
         data = _read_facts(folder)
         try:
             plan = SupernetPlan.from_json(json.dumps(data["plan"]))
-            recipe_backbone = data["facts"]["recipe"]["backbone"]
+            facts = {**data["facts"], "recipe": upgraded(data["facts"]["recipe"])}
+            recipe_backbone = facts["recipe"]["backbone"]
             tasks = AttributeSpace.from_json(data["tasks"])
             config = AssemblerConfig(**data["assembler"])
         except (KeyError, TypeError, ValueError) as error:
@@ -88,7 +90,7 @@ class TrainedSupernet:
         supernet = Supernet(backbone.eval(), plan)
         assembler = Assembler(tasks, supernet.space, config).eval()
         _load_weights(assembler, folder / ASSEMBLER)
-        trained = cls(supernet, assembler, tasks, data["facts"])
+        trained = cls(supernet, assembler, tasks, facts)
         if trained.digest != data.get("digest"):
             raise InputError(f"{folder} is damaged: the weights do not match their digest; copy the folder again")
         return trained

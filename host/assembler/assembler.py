@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,8 +28,6 @@ from .request import Request
 class AssemblerConfig:
     """`shared_norm`: one batch norm of the selection for all sites; `literal_relu`: weights of at least 0, open above
     0.5. Both are ablations."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     limit_dim: int = 32
     selection_dim: int = 128

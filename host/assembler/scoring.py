@@ -11,17 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from ..gates import Gates
 from ..tasks import Task
 from ..tasks.domain import Examples, Split, TaskDomain
 from ..training.objective import Objective
+from ..training.scoring import model_score, outputs_for
 from .archive import TrainedSupernet
 from .request import Request
-
-_SLICE = 500  # images in one forward pass
 
 
 @dataclass(frozen=True)
@@ -49,18 +46,7 @@ def gated_accuracy(trained: TrainedSupernet, gates: Gates, examples: Examples) -
     trained.supernet.eval()
     like = next(trained.supernet.parameters())
     bits = torch.tensor(gates.bits).to(like)  # (N,)
-    return examples.score(_outputs(lambda images: trained.supernet(images, bits), examples, like))
-
-
-@torch.inference_mode()
-def model_score(model: nn.Module, examples: Examples) -> float:
-    """The score of an ordinary model."""
-    return examples.score(_outputs(model.eval(), examples, next(model.parameters())))
-
-
-def _outputs(model: Callable[[Tensor], Tensor], examples: Examples, like: Tensor) -> NDArray[np.float32]:
-    images = torch.from_numpy(examples.images).to(like)
-    return torch.cat([model(part) for part in images.split(_SLICE)]).float().cpu().numpy()
+    return examples.score(outputs_for(lambda images: trained.supernet(images, bits), examples, like))
 
 
 def evaluate_tasks(

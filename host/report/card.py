@@ -27,6 +27,7 @@ def card(
 ) -> str:
     """Markdown; every figure is from `rows`, measured on at most `n_images` test images per task."""
     recipe = trained.facts["recipe"]
+    settings = recipe["training"]
     space = trained.supernet.space
     n_held_out = len(domain.held_out)
     n_trained = len(domain.tasks) - n_held_out
@@ -43,10 +44,10 @@ def card(
         "",
         f"`edgewright train {recipe['name']}`: {_start(recipe)}{recipe['pretrain_steps']:,} steps of pre-training on "
         f"{_PRETRAINING[domain.name]} {_gates(recipe)}, {_joint(recipe)}, {recipe['calibrate_steps']} batches "
-        f"to calibrate batch norm; batches of {recipe['batch_size']}, seed {recipe['seed']}, {recipe['precision']}, "
-        f"torch {trained.facts['torch']}, {train_min:.0f} minutes on two shared cores. {_data(domain)} "
-        f"{n_trained} of the {n_trained + n_held_out} tasks are trained; {n_held_out} never are, nor is any "
-        f"combination of attributes that means the same.",
+        f"to calibrate batch norm; batches of {settings['batch_size']}, seed {settings['seed']}, "
+        f"{settings['precision']}, torch {trained.facts['torch']}, {train_min:.0f} minutes on two shared cores. "
+        f"{_data(domain)} {n_trained} of the {n_trained + n_held_out} tasks are trained; {n_held_out} never are, "
+        f"nor is any combination of attributes that means the same.",
         "",
         "## What it reaches",
         "",

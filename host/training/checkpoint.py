@@ -1,8 +1,9 @@
-"""Training state on disk: whole or not at all, loaded without pickle's code execution."""
+"""The state of a run on disk: whole or not at all, loaded without pickle's code execution."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,72 +11,79 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..assembler.joint.recipe import Recipe
 from ..errors import InputError
 from ..files import atomic_path
 
 FILE_NAME = "checkpoint.pt"
+_FORMAT, _VERSION = "edgewright-checkpoint", 2
 
-
-@dataclass(frozen=True)
-class Best:
-    """The weights of the best evaluation so far."""
-
-    step: int
-    accuracy: float
-    backbone: dict[str, Tensor]
-    assembler: dict[str, Tensor]
+Content = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything a killed run needs: batches are a function of the step, so no generator state is among it."""
+    """Everything a killed run needs: batches are a function of the step, so no generator state is among it.
 
-    recipe: Recipe
+    Attributes:
+        step: steps of the stage that are done.
+        modules: the state of each, by its name.
+        hooks: the state of each, by its name.
+        settings: what the run was started with, as JSON.
+    """
+
     stage: str
-    step: int  # steps of the stage that are done
+    step: int
     elapsed_s: float
-    backbone: dict[str, Tensor]
-    assembler: dict[str, Tensor]
-    optimizer: dict[str, Any]
-    best: Best | None = None
-    evaluations_since: int = 0  # the best one
+    modules: dict[str, dict[str, Tensor]]
+    optimizers: list[dict[str, Any]]
+    hooks: dict[str, dict[str, Any]]
+    settings: dict[str, Any]
 
     def save(self, folder: Path) -> None:
         """Raises `StorageError` when the folder cannot be written."""
-        facts = {
-            "recipe": self.recipe.to_json(),
-            "stage": self.stage,
-            "step": self.step,
-            "elapsed_s": self.elapsed_s,
-            "evaluations_since": self.evaluations_since,
-        }
+        facts = {"stage": self.stage, "step": self.step, "elapsed_s": self.elapsed_s, "settings": self.settings}
         content = {
+            "format": _FORMAT,
+            "version": _VERSION,
             "facts": json.dumps(facts),
-            "backbone": self.backbone,
-            "assembler": self.assembler,
-            "optimizer": self.optimizer,
-            "best": None if self.best is None else vars(self.best),
+            "modules": self.modules,
+            "optimizers": self.optimizers,
+            "hooks": self.hooks,
         }
         with atomic_path(folder / FILE_NAME) as temporary, open(temporary, "wb") as file:
             torch.save(content, file)
 
     @classmethod
-    def load(cls, folder: Path) -> Checkpoint:
-        """Raises `InputError` for a file that is not a checkpoint of this program."""
+    def load(cls, folder: Path, upgrade: Callable[[Content], Content] | None = None) -> Checkpoint:
+        """The checkpoint in `folder`; `upgrade` makes the content of one that has no version into that of today's.
+
+        Raises `InputError` for a file that is not a checkpoint of this program, or of a newer one.
+        """
         path = folder / FILE_NAME
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
-            facts = json.loads(content["facts"])
-            facts["recipe"] = Recipe.from_json(facts["recipe"])
-            best = content.get("best")
-            states = {name: content[name] for name in ("backbone", "assembler", "optimizer")}
-            return cls(**facts, **states, best=None if best is None else Best(**best))
+            if "version" not in content and upgrade is not None:
+                content = upgrade(content)
+            version = content["version"]
+            states = {name: content[name] for name in ("modules", "optimizers", "hooks")}
+            found = cls(**json.loads(content["facts"]), **states)
         except (RuntimeError, KeyError, TypeError, ValueError, OSError, EOFError, _unpickling_error()) as error:
             raise InputError(
                 f"{path} is not a training checkpoint ({_first_line(error)}); remove it to start anew, "
                 "or name the folder of an interrupted run"
             ) from error
+        if version != _VERSION:
+            raise InputError(f"{path} has version {version}, this program reads {_VERSION}; update edgewright")
+        return found
+
+    @staticmethod
+    def remove(folder: Path) -> None:
+        """Of a run that is finished."""
+        (folder / FILE_NAME).unlink(missing_ok=True)
+
+    @staticmethod
+    def exists(folder: Path) -> bool:
+        return (folder / FILE_NAME).exists()
 
 
 def _unpickling_error() -> type[Exception]:

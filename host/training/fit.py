@@ -7,25 +7,30 @@ validation images made of few digits are soon all answered right.
 
 from __future__ import annotations
 
-import copy
-import math
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..assembler.joint.recipe import Recipe
 from ..errors import InputError
 from ..tasks import Task
-from .objective import Batch, BatchSource, Objective, Scored
+from .averaging import Averaging
+from .checkpoint import FILE_NAME, Checkpoint
+from .compute import choose_device
+from .evaluation import Evaluation, Quality
+from .hooks import Checkpoints, DropOnPlateau, Progress, Reports
+from .loop import Hook, Loop, Modules, Stage, StepLoss, Update
+from .objective import Batch, BatchSource, Objective, Sampling, Scored
+from .rng import JOINT
+from .scoring import SLICE
+from .settings import TrainingSettings
 
 Loss = Callable[[Tensor, Any], Scored]
 
-_DROP = 0.1
-_SLICE = 500  # images in one forward pass of an evaluation
+STAGE = "fit"
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,12 @@ class UntilFlat:
     def __post_init__(self) -> None:
         for name in ("evaluate_every", "patience", "max_steps", "n_images"):
             if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+                raise InputError(f"`{name}` must be at least 1, got {getattr(self, name)}")
+        if self.max_steps < self.evaluate_every:
+            raise InputError(
+                f"`max_steps` must be at least `evaluate_every`, or nothing is ever evaluated, got {self.max_steps} "
+                f"and {self.evaluate_every}"
+            )
 
 
 @dataclass(frozen=True)
@@ -56,74 +66,91 @@ class Fitted:
     flat: bool
 
 
-class Quality(NamedTuple):
-    """On validation images."""
+@dataclass(frozen=True)
+class Fit:
+    """How models are fitted: on which batches, with which settings, and until when.
 
-    loss: float
-    score: float
+    `settings` are those of any run; `evaluate_every` and `patience` are `until`'s. With a `folder` a fit that is
+    interrupted goes on there when it is started again.
+    """
 
-
-def fit_task(model: nn.Module, task: Task, objective: Objective, recipe: Recipe, until: UntilFlat) -> Fitted:
-    """Teach `model` (in place) one task, on the recipe's batches of that task alone."""
-    recipe = replace(recipe, augmented_share=0.0)
-    held = objective.validation(recipe, until.n_images, task)
-    return _fit(model, objective.source(recipe, [task]), held, objective.task_loss, recipe, until)
-
-
-def fit_all(model: nn.Module, objective: Objective, recipe: Recipe, until: UntilFlat) -> Fitted:
-    """Teach `model` (in place), which has `n_pretrain_outputs`, what all tasks ask about."""
-    held = objective.validation(recipe, until.n_images)
-    return _fit(model, objective.source(recipe), held, objective.pretrain_loss, recipe, until)
+    sampling: Sampling
+    settings: TrainingSettings
+    until: UntilFlat
+    folder: Path | None = None
+    on_progress: Callable[[Progress], None] = lambda progress: None
 
 
-def _fit(
-    model: nn.Module, source: BatchSource, held: Batch, loss: Loss, recipe: Recipe, until: UntilFlat
-) -> Fitted:
-    started = time.perf_counter()
-    model.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=until.lr, weight_decay=recipe.weight_decay)
-    best, state = Quality(math.inf, 0.0), copy.deepcopy(model.state_dict())
-    since = drops = step = 0
-    while step < until.max_steps and drops <= until.drops:
-        _step(model, source.draw("joint", step), loss, optimizer, recipe)
-        step += 1
-        if step % until.evaluate_every:
-            continue
-        found = _quality(model, held, loss)
-        since += 1
-        if found.loss < best.loss:
-            best, state, since = found, copy.deepcopy(model.state_dict()), 0
-        if since == until.patience:
-            since, drops = 0, drops + 1
-            model.load_state_dict(state)
-            for group in optimizer.param_groups:
-                group["lr"] *= _DROP
-    model.load_state_dict(state)
-    model.to(memory_format=torch.contiguous_format).eval()
-    return Fitted(model, best.score, step, time.perf_counter() - started, drops > until.drops)
+def fit_task(model: nn.Module, task: Task, objective: Objective, fit: Fit) -> Fitted:
+    """Teach `model` (in place) one task, on batches of that task alone.
+
+    Raises `InputError` where the images do not pose it, and where `fit.folder` holds another unfinished training.
+    """
+    fit = replace(fit, sampling=replace(fit.sampling, augmented_share=0.0))
+    held = objective.validation(fit.sampling, fit.until.n_images, task)
+    return _fit(model, objective.source(fit.sampling, [task]), held, objective.task_loss, fit, str(task))
 
 
-def _step(
-    model: nn.Module,
-    batch: Batch,
-    loss: Loss,
-    optimizer: torch.optim.Optimizer,
-    recipe: Recipe,
-) -> None:
-    model.train()
-    images = batch.images.to(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-        outputs = model(images)
-    optimizer.zero_grad(set_to_none=True)
-    loss(outputs.float(), batch).loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-    optimizer.step()
+def fit_all(model: nn.Module, objective: Objective, fit: Fit) -> Fitted:
+    """Teach `model` (in place), which has `n_pretrain_outputs`, what all tasks ask about. Raises as `fit_task` does."""
+    held = objective.validation(fit.sampling, fit.until.n_images)
+    return _fit(model, objective.source(fit.sampling), held, objective.pretrain_loss, fit, None)
+
+
+def _fit(model: nn.Module, source: BatchSource, held: Batch, loss: Loss, fit: Fit, task: str | None) -> Fitted:
+    resumed, facts = _resumed(fit, task)
+    settings, until = fit.settings, fit.until
+    compute = settings.compute(choose_device(settings.device))
+    held = held.to(compute.device, compute.dtype)
+
+    def learn(step: int) -> StepLoss:
+        batch = source.draw(JOINT, step).to(compute.device, compute.dtype)
+        found = loss(compute.forward(model, batch.images), batch)
+        return StepLoss(found.loss, found.loss.detach(), found.score)
+
+    def updates(modules: Modules) -> list[Update]:
+        return [Update({"model": until.lr}, learn, weight_decay=settings.weight_decay)]
+
+    averaging = Averaging(settings.averaging) if settings.averaging else None
+    evaluation = Evaluation(
+        lambda modules: quality(model, held, loss), until.evaluate_every, [STAGE], by="loss", at_end=False,
+        averaging=averaging,
+    )  # fmt: skip
+    plateau = DropOnPlateau(evaluation, until.patience, until.drops)
+    hooks: list[Hook] = [*([averaging] if averaging else []), evaluation, plateau]
+    if fit.folder is not None:
+        hooks.append(Checkpoints(fit.folder, settings.checkpoint_every_s, facts))
+    hooks.append(Reports(fit.on_progress))
+    stage = Stage(STAGE, until.max_steps, updates)
+    loop = Loop({"model": compute.place(model)}, [stage], hooks, compute, seed=settings.seed, resumed=resumed)
+    loop.run()
+    score = evaluation.best.score if evaluation.best else 0.0
+    return Fitted(compute.deliver(model), score, loop.step, loop.elapsed_s, plateau.is_flat)
+
+
+def _resumed(fit: Fit, task: str | None) -> tuple[Checkpoint | None, dict[str, Any]]:
+    """The checkpoint of this very training, if there is one, and what its settings are."""
+    facts = {
+        "task": task,
+        "sampling": asdict(fit.sampling),
+        "training": asdict(fit.settings),
+        "until": asdict(fit.until),
+    }
+    if fit.folder is None or not Checkpoint.exists(fit.folder):
+        return None, facts
+    found = Checkpoint.load(fit.folder)
+    if found.settings != facts:
+        raise InputError(
+            f"{fit.folder / FILE_NAME} is of a training with other settings; remove it to start this one, or start "
+            "that one again to finish it"
+        )
+    return found, facts
 
 
 @torch.inference_mode()
-def _quality(model: nn.Module, batch: Batch, loss: Loss) -> Quality:
+def quality(model: nn.Module, batch: Batch, loss: Loss) -> Quality:
     """Of the model in evaluation mode."""
     model.eval()
-    outputs = torch.cat([model(part) for part in batch.images.split(_SLICE)])
+    outputs = torch.cat([model(part) for part in batch.images.split(SLICE)])
     found = loss(outputs.float(), batch)
-    return Quality(float(found.loss), float(found.score))
+    return Quality(float(found.score), float(found.loss))

@@ -1,169 +1,271 @@
-"""One training run as it goes: what it holds, the steps of a stage, its best state and its checkpoints."""
+"""The training loop: named modules go through stages, and hooks see every moment of it.
+
+A stage says how many steps it has and which modules learn in them. What else happens in a run (checkpoints, evaluation,
+an early end) are hooks. Batches are functions of the step, so that a run that was killed goes on as the same run.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from ..assembler.archive import TrainedSupernet
-from ..assembler.assembler import Assembler
-from ..assembler.joint.recipe import Recipe
-from ..assembler.joint.stages import Losses
-from ..assembler.scoring import validation_score
-from ..supernet.supernet import Supernet
-from .checkpoint import Best, Checkpoint
-from .metrics import MetricsLog, MetricsRow
-from .objective import Batch, BatchSource, Objective
-from .schedule import one_cycle
+from ..errors import InputError
+from .checkpoint import Checkpoint
+from .compute import Compute
+from .rng import step_seed
+from .schedule import Schedule, constant
 from .workers import Workers
 
-VALIDATION_LIMIT = 0.2
-_REPORT_EVERY = 50
-_LARGEST_GRADIENT = 5.0
+Modules = dict[str, nn.Module]
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Where a run is; given to the `on_progress` of `train` after every step, in its first process."""
+class StepLoss:
+    """What a step gave, scalars: what is minimised, the loss of the task in it, and a score to watch a run by."""
 
-    stage: str
-    step: int
-    total: int
-    loss: float
-    score: float
+    total: Tensor
+    loss: Tensor
+    score: Tensor
+    more: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class MakeOptimizer(Protocol):
+    def __call__(self, groups: list[dict[str, Any]], /, *, weight_decay: float) -> torch.optim.Optimizer: ...
+
+
+@dataclass(frozen=True)
+class Update:
+    """One optimizer's share of every step of a stage.
+
+    Attributes:
+        rates: the peak learning rate of each module that learns, by its name. Without any the step is a forward pass,
+            whose loss may be None.
+        loss: of a step, given its number.
+        schedule: the share of the peak learning rates at a step.
+    """
+
+    rates: Mapping[str, float]
+    loss: Callable[[int], StepLoss | None]
+    schedule: Schedule = constant
+    weight_decay: float = 0.0
+    optimizer: MakeOptimizer = torch.optim.AdamW
+
+
+def _nothing(modules: Modules) -> None:
+    pass
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: its steps, what is learnt and how fast, and the loss of a step."""
+    """Steps of one kind. Each does all updates, one after the other.
+
+    Attributes:
+        updates: made of the modules when the stage begins.
+        prepare: changes the modules before the stage, such as a head for other outputs. A run that is resumed prepares
+            all stages up to its own and then loads the weights, so that modules must come out the same in structure.
+    """
 
     name: str
     steps: int
-    parameters: Sequence[Sequence[nn.Parameter]]
-    peak_lrs: Sequence[float]
-    losses: Callable[[int], Losses]
+    updates: Callable[[Modules], Sequence[Update]]
+    prepare: Callable[[Modules], None] = _nothing
 
 
-@dataclass
-class Run:
-    """What one run holds while it runs."""
+class Hook:
+    """What happens in a run besides learning; override the moments that matter.
 
-    recipe: Recipe
-    folder: Path
-    objective: Objective
-    workers: Workers
-    source: BatchSource
-    supernet: Supernet
-    assembler: Assembler
-    log: MetricsLog | None  # of the first process
-    on_progress: Callable[[Progress], None]
-    elapsed_before_s: float
-    started: float
-    best: Best | None = None
-    evaluations_since: int = 0  # the best one
+    `name` tells hooks apart in a checkpoint: two of a kind in one run need different ones.
+    """
+
+    name = "hook"
+
+    def before_stage(self, loop: Loop) -> None:
+        """Also of a stage that is resumed: `loop.step` is then above 0, and the hook has its state."""
+
+    def before_step(self, loop: Loop) -> None:
+        """Learning rates are set."""
+
+    def after_step(self, loop: Loop) -> None:
+        """`loop.step` counts the step."""
+
+    def after_stage(self, loop: Loop) -> None:
+        pass
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs to know: numbers, texts, tensors, and lists and dictionaries of them."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
+
+
+class Loop:
+    """One run: `modules` learn in `stages`, one after the other.
+
+    Hooks are called in their order, at every moment. They may read all attributes, and end a stage by `stop`.
+
+    Attributes:
+        modules: by name; a stage may replace them.
+        stage: the one that is running.
+        step: how many of its steps are done.
+        losses: what the latest step gave, one for each update.
+        validation: the score of the evaluation after this step; None where there was none.
+    """
+
+    def __init__(
+        self,
+        modules: Modules,
+        stages: Sequence[Stage],
+        hooks: Sequence[Hook] = (),
+        compute: Compute | None = None,
+        workers: Workers | None = None,
+        seed: int = 0,
+        resumed: Checkpoint | None = None,
+    ) -> None:
+        """`seed` is of torch's global generator, which dropout draws from: it is set anew at every step.
+
+        Raises `InputError` when `resumed` is of a stage that is not among `stages`.
+        """
+        self.modules, self.stages, self.hooks = modules, tuple(stages), tuple(hooks)
+        self.compute, self.workers = compute or Compute(), workers or Workers()
+        self.seed = seed
+        self.stage = self.stages[0]
+        self.step = 0
+        self.losses: tuple[StepLoss | None, ...] = ()
+        self.validation: float | None = None
+        self._updates: tuple[Update, ...] = ()
+        self._optimizers: tuple[torch.optim.Optimizer | None, ...] = ()
+        self._stopped = False
+        self._resumed = resumed
+        self._first = self._index_of(resumed)
+        self._started = time.monotonic() - (resumed.elapsed_s if resumed else 0.0)
 
     @property
     def elapsed_s(self) -> float:
-        return self.elapsed_before_s + time.monotonic() - self.started
-
-    def batch(self, stage: str, step: int) -> Batch:
-        """This process's part of a step's batch, on its device."""
-        part = self.workers.part(self.recipe.batch_size)
-        return self.source.draw(stage, step, part).to(self.workers.device, self.recipe.dtype)
-
-    def learn(self, stage: Stage, checkpoint: Checkpoint | None) -> None:
-        """All steps of a stage, from where the checkpoint left off, or until patience is at its end."""
-        groups = [{"params": list(parameters)} for parameters in stage.parameters]
-        optimizer = torch.optim.AdamW(groups, weight_decay=self.recipe.weight_decay)
-        first = 0
-        if checkpoint is not None:
-            optimizer.load_state_dict(checkpoint.optimizer)
-            first = checkpoint.step
-        saved = time.monotonic()
-        for step in range(first, stage.steps):
-            if self._is_out_of_patience:  # it was before it was interrupted
-                break
-            losses = self._step(stage, step, optimizer)
-            done = self._is_done(stage, step + 1, losses)
-            if self.workers.is_first and (time.monotonic() - saved > self.recipe.checkpoint_every_s or done):
-                self._checkpoint(stage.name, step + 1, optimizer)
-                saved = time.monotonic()
-            self._tell(stage, step + 1, losses)
-            if done:
-                break
-
-    def return_to_best(self) -> None:
-        """Load the weights of the best evaluation."""
-        if self.best is not None:
-            self.supernet.backbone.load_state_dict(self.best.backbone)
-            self.assembler.load_state_dict(self.best.assembler)
-
-    def _step(self, stage: Stage, step: int, optimizer: torch.optim.Optimizer) -> Losses:
-        self.supernet.train()
-        self.assembler.train()
-        factor = one_cycle(step, stage.steps, self.recipe.warmup_share)
-        for group, peak in zip(optimizer.param_groups, stage.peak_lrs, strict=True):
-            group["lr"] = peak * factor
-        with self.workers.synchronised():
-            losses = stage.losses(step)
-            optimizer.zero_grad(set_to_none=True)
-            losses.total.backward()  # type: ignore[no-untyped-call]
-        learnt = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        nn.utils.clip_grad_norm_(learnt, _LARGEST_GRADIENT)
-        optimizer.step()
-        return losses
-
-    def _is_done(self, stage: Stage, done: int, losses: Losses) -> bool:
-        """Log and evaluate where it is time to; whether the stage is at its end."""
-        last = done == stage.steps
-        evaluates = stage.name == "joint" and (done % self.recipe.evaluate_every == 0 or last)
-        validation = self._evaluate(done) if evaluates else None
-        if done % _REPORT_EVERY == 0 or last or evaluates:
-            self._log(stage, done, losses, validation)
-        return last or self._is_out_of_patience
+        """Seconds of training, those before an interruption included."""
+        return time.monotonic() - self._started
 
     @property
-    def _is_out_of_patience(self) -> bool:
-        return 0 < self.recipe.patience <= self.evaluations_since
+    def ends(self) -> bool:
+        """Whether the stage has no more steps."""
+        return self._stopped or self.step >= self.stage.steps
 
-    def _evaluate(self, step: int) -> float:
-        score = 0.0
-        if self.workers.is_first:
-            trained = TrainedSupernet(self.supernet, self.assembler, self.objective.domain.space, {})
-            score = validation_score(trained, self.objective, VALIDATION_LIMIT, self.recipe.seed)
-        score = self.workers.agreed(score)
-        self.evaluations_since += 1
-        if self.best is None or score >= self.best.accuracy:
-            backbone, assembler = _copy(self.supernet.backbone), _copy(self.assembler)
-            self.best, self.evaluations_since = Best(step, score, backbone, assembler), 0
-        return score
+    @property
+    def learning(self) -> tuple[str, ...]:
+        """The names of the modules that learn in this stage."""
+        return tuple(dict.fromkeys(name for update in self._updates for name in update.rates))
 
-    def _log(self, stage: Stage, done: int, losses: Losses, validation: float | None) -> None:
-        values = torch.stack([losses.task, losses.gates, losses.ratio, losses.score])
-        task, gates, ratio, score = self.workers.mean(values).tolist()
-        if self.log is not None:
-            factor = one_cycle(done - 1, stage.steps, self.recipe.warmup_share)
-            self.log.add(
-                MetricsRow(stage.name, done, task, gates, ratio, score, validation, factor, self.elapsed_s)
-            )
+    @property
+    def optimizers(self) -> tuple[torch.optim.Optimizer, ...]:
+        """Of the updates that learn."""
+        return tuple(optimizer for optimizer in self._optimizers if optimizer is not None)
 
-    def _tell(self, stage: Stage, done: int, losses: Losses) -> None:
-        if self.workers.is_first:
-            self.on_progress(Progress(stage.name, done, stage.steps, losses.task.item(), losses.score.item()))
+    @property
+    def rate_share(self) -> float:
+        """The share of the peak learning rate at the latest step, of the first update."""
+        return self._updates[0].schedule(max(0, self.step - 1), self.stage.steps)
 
-    def _checkpoint(self, stage: str, step: int, optimizer: torch.optim.Optimizer) -> None:
-        backbone, assembler = self.supernet.backbone.state_dict(), self.assembler.state_dict()
-        state = Checkpoint(
-            self.recipe, stage, step, self.elapsed_s, backbone, assembler, optimizer.state_dict(),
-            self.best, self.evaluations_since,
-        )  # fmt: skip
-        state.save(self.folder)
+    def stop(self) -> None:
+        """No more steps of this stage."""
+        self._stopped = True
 
+    def run(self) -> None:
+        """All stages, or those from the checkpoint on."""
+        for index, stage in enumerate(self.stages):
+            stage.prepare(self.modules)
+            if index >= self._first:
+                self._run_stage(stage, self._resumed if index == self._first else None)
 
-def _copy(module: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+    def checkpoint(self, settings: Mapping[str, Any]) -> Checkpoint:
+        """The run as it is now; `settings` are the JSON that travels with it."""
+        return Checkpoint(
+            stage=self.stage.name,
+            step=self.step,
+            elapsed_s=self.elapsed_s,
+            modules={name: module.state_dict() for name, module in self.modules.items()},
+            optimizers=[optimizer.state_dict() for optimizer in self.optimizers],
+            hooks={hook.name: hook.state_dict() for hook in self.hooks},
+            settings=dict(settings),
+        )
+
+    def _index_of(self, resumed: Checkpoint | None) -> int:
+        names = [stage.name for stage in self.stages]
+        if resumed is None:
+            return 0
+        if resumed.stage not in names:
+            raise InputError(f"the checkpoint is of stage {resumed.stage!r}, this run has: {', '.join(names)}")
+        return names.index(resumed.stage)
+
+    def _run_stage(self, stage: Stage, resumed: Checkpoint | None) -> None:
+        self.stage, self.step, self._stopped = stage, 0, False
+        if resumed is not None:
+            self._load(resumed)
+        self._updates = tuple(stage.updates(self.modules))
+        self._optimizers = tuple(self._optimizer(update) for update in self._updates)
+        if resumed is not None:
+            self._take_up(resumed)
+        for hook in self.hooks:
+            hook.before_stage(self)
+        while not self.ends:
+            self._do_step()
+        for hook in self.hooks:
+            hook.after_stage(self)
+
+    def _optimizer(self, update: Update) -> torch.optim.Optimizer | None:
+        groups = [{"params": list(self.modules[name].parameters()), "lr": lr} for name, lr in update.rates.items()]
+        return update.optimizer(groups, weight_decay=update.weight_decay) if groups else None
+
+    def _load(self, resumed: Checkpoint) -> None:
+        try:
+            for name, module in self.modules.items():
+                module.load_state_dict(resumed.modules[name])
+        except (KeyError, RuntimeError) as error:
+            reason = (str(error).splitlines() or ["?"])[0]
+            raise InputError(f"the checkpoint is of other modules than this run's ({reason}); start anew") from error
+
+    def _take_up(self, resumed: Checkpoint) -> None:
+        self.step = resumed.step
+        for optimizer, state in zip(self.optimizers, resumed.optimizers, strict=True):
+            optimizer.load_state_dict(state)
+        for hook in self.hooks:
+            if hook.name in resumed.hooks:
+                hook.load_state_dict(resumed.hooks[hook.name])
+
+    def _do_step(self) -> None:
+        self.validation = None
+        for name in self.learning:
+            self.modules[name].train()
+        self._set_rates()
+        torch.manual_seed(step_seed(self.seed, self.stage.name, self.step))
+        for hook in self.hooks:
+            hook.before_step(self)
+        pairs = zip(self._updates, self._optimizers, strict=True)
+        self.losses = tuple(self._learn(update, optimizer) for update, optimizer in pairs)
+        self.step += 1
+        for hook in self.hooks:
+            hook.after_step(self)
+
+    def _set_rates(self) -> None:
+        for update, optimizer in zip(self._updates, self._optimizers, strict=True):
+            if optimizer is not None:
+                share = update.schedule(self.step, self.stage.steps)
+                for group, peak in zip(optimizer.param_groups, update.rates.values(), strict=True):
+                    group["lr"] = peak * share
+
+    def _learn(self, update: Update, optimizer: torch.optim.Optimizer | None) -> StepLoss | None:
+        with self.workers.synchronised():
+            loss = update.loss(self.step)
+            if optimizer is None:
+                return loss
+            if loss is None:
+                raise TypeError(f"stage {self.stage.name!r} learns, but step {self.step} gave no loss")
+            optimizer.zero_grad(set_to_none=True)
+            loss.total.backward()  # type: ignore[no-untyped-call]
+        self.compute.clip([each for group in optimizer.param_groups for each in group["params"]])
+        optimizer.step()
+        return loss

@@ -6,14 +6,41 @@ Shapes: `B` samples, `T` attributes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from ..assembler.joint.recipe import Recipe
+from ..errors import InputError
 from ..tasks import Task
 from ..tasks.domain import TaskDomain
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """What batches are drawn by, whatever the domain.
+
+    Attributes:
+        batch_size: of a whole step.
+        min_limit: the lowest activation limit that is drawn.
+        augmented_share: the share of samples that ask for attribute combinations outside the tasks.
+        n_augmented_tasks: at most so many such combinations.
+    """
+
+    seed: int = 0
+    batch_size: int = 128
+    min_limit: float = 0.02
+    augmented_share: float = 0.3
+    n_augmented_tasks: int = 2000
+
+    def __post_init__(self) -> None:
+        for name, least in (("seed", 0), ("batch_size", 1), ("n_augmented_tasks", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"`{name}` must be at least {least}, got {getattr(self, name)}")
+        for name in ("min_limit", "augmented_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"`{name}` must lie in [0, 1], got {getattr(self, name)}")
 
 
 class Batch(Protocol):
@@ -32,7 +59,7 @@ class Batch(Protocol):
 
 
 class BatchSource(Protocol):
-    """Every batch is a function of the recipe's seed, the stage and the step alone."""
+    """Every batch is a function of the seed, the stage and the step alone."""
 
     def draw(self, stage: str, step: int, part: slice = slice(None)) -> Batch:
         """The batch of a step, or the part of it that one process works on."""
@@ -47,14 +74,15 @@ class Scored(NamedTuple):
 
 
 class Objective(Protocol):
-    """Losses take batches of the objective's own source. `n_pretrain_outputs` is the `num_classes` of a model that
-    answers what all tasks ask about."""
+    """Losses take batches of the objective's own source."""
 
     @property
     def domain(self) -> TaskDomain: ...
 
     @property
-    def n_pretrain_outputs(self) -> int: ...
+    def n_pretrain_outputs(self) -> int:
+        """The `num_classes` of a model that answers what all tasks ask about."""
+        ...
 
     @property
     def n_outputs(self) -> int:
@@ -66,14 +94,14 @@ class Objective(Protocol):
         """Trained tasks that validation looks at."""
         ...
 
-    def source(self, recipe: Recipe, tasks: Sequence[Task] | None = None) -> BatchSource:
+    def source(self, sampling: Sampling, tasks: Sequence[Task] | None = None) -> BatchSource:
         """Training batches of the trained tasks, or of the given ones.
 
         Raises `InputError` where the training images pose none of them.
         """
         ...
 
-    def validation(self, recipe: Recipe, n: int, task: Task | None = None) -> Batch:
+    def validation(self, sampling: Sampling, n: int, task: Task | None = None) -> Batch:
         """`n` samples of validation images as they are, of one task, or for what pre-training teaches.
 
         Raises `InputError` where they do not pose the task.
@@ -87,16 +115,3 @@ class Objective(Protocol):
     def task_loss(self, outputs: Tensor, batch: Any) -> Scored:
         """Of a model that answers the batch's tasks."""
         ...
-
-
-def objective_of(domain: TaskDomain) -> Objective:
-    from ..domains.detection.domain import AttrOd
-    from ..domains.detection.objective import DetectionObjective
-    from ..domains.numvqa.domain import NumVqa
-    from ..domains.numvqa.objective import NumVqaObjective
-
-    if isinstance(domain, AttrOd):
-        return DetectionObjective(domain)
-    if isinstance(domain, NumVqa):
-        return NumVqaObjective(domain)
-    raise TypeError(f"there is no objective for {type(domain).__name__}")

@@ -5,6 +5,7 @@ Shapes: `B` samples.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
@@ -14,13 +15,28 @@ from numpy.typing import NDArray
 
 B = TypeVar("B", bound=Any)
 
-_STAGES = {"pretrain": 0, "joint": 1, "calibrate": 2, "tune": 3}
+PRETRAIN, JOINT, CALIBRATE, TUNE = "pretrain", "joint", "calibrate", "tune"
+"""The stages of joint training. Any other name is a stage too."""
+
+_NUMBERS = {PRETRAIN: 0, JOINT: 1, CALIBRATE: 2, TUNE: 3}  # for good: batches depend on them
+
+
+def stage_number(stage: str) -> int:
+    """What stands for a stage in a seed: a hash of its name, and of the first four what it always was."""
+    if stage in _NUMBERS:
+        return _NUMBERS[stage]
+    return len(_NUMBERS) + int.from_bytes(hashlib.sha256(stage.encode()).digest()[:7], "big")
 
 
 def step_rng(seed: int, stage: str, step: int) -> tuple[np.random.Generator, torch.Generator]:
     """The generators of one step."""
-    rng = np.random.default_rng([seed, _STAGES[stage], step])
+    rng = np.random.default_rng([seed, stage_number(stage), step])
     return rng, torch.Generator().manual_seed(int(rng.integers(2**62)))
+
+
+def step_seed(seed: int, stage: str, step: int) -> int:
+    """Of torch's global generator in a step, apart from those of `step_rng`."""
+    return int(np.random.SeedSequence([seed, stage_number(stage), step]).generate_state(1, np.uint64)[0] >> 2)
 
 
 def draw_limits(rng: np.random.Generator, n: int, least: float) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -21,8 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.overrides import TorchFunctionMode
 
 from ..errors import InputError
-
-DeviceChoice = Literal["auto", "cpu", "cuda"]
+from .compute import DeviceChoice, choose_device
 
 
 @dataclass(frozen=True)
@@ -77,15 +76,12 @@ class Workers:
 @contextlib.contextmanager
 def joined(choice: DeviceChoice) -> Iterator[Workers]:
     """The processes that torchrun's variables speak of, connected. Raises `InputError` for CUDA that is not there."""
-    if choice == "cuda" and not torch.cuda.is_available():
-        raise InputError('the recipe asks for device "cuda", but torch finds none here; set it to "auto" or "cpu"')
-    cuda = choice != "cpu" and torch.cuda.is_available()
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if cuda else torch.device("cpu")
+    device = choose_device(choice)
     count = int(os.environ.get("WORLD_SIZE", 1))
     if count == 1:
         yield Workers(device=device)
         return
-    dist.init_process_group("nccl" if cuda else "gloo")
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Workers(dist.get_rank(), count, device)
     finally:

@@ -10,7 +10,7 @@ from ..workspace import Workspace
 
 if TYPE_CHECKING:
     from ..assembler.archive import TrainedSupernet
-    from ..assembler.joint.recipe import Recipe
+    from ..assembler.joint.recipe import JointRecipe
     from ..domains.opening import DataPlaces
     from ..tasks.domain import TaskDomain
 
@@ -30,12 +30,13 @@ def domain_of(
 
 
 def recipe_domain(
-    recipe: Recipe, place: Workspace, say: Say, data: Path | None = None, mnist: Path | None = None
+    recipe: JointRecipe, place: Workspace, say: Say, data: Path | None = None, mnist: Path | None = None
 ) -> TaskDomain:
     """That of a recipe. Raises `InputError` where data are missing."""
     from ..domains.opening import open_domain
 
-    return open_domain(recipe.tasks, recipe.categories, recipe.backbone, _places(place, say, data, mnist))
+    categories = recipe.domain.to_json().get("categories", ())
+    return open_domain(recipe.domain.name, categories, recipe.backbone, _places(place, say, data, mnist))
 
 
 def _places(place: Workspace, say: Say, data: Path | None, mnist: Path | None) -> DataPlaces:

@@ -1,100 +1,117 @@
-"""A recipe: task space, backbone and schedule, in one frozen object that travels with what it trained."""
+"""A joint recipe: task domain, backbone and schedule, in one frozen object that travels with what it trained."""
 
 from __future__ import annotations
 
-import difflib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, ClassVar, Literal
+from functools import cached_property
+from typing import Any
 
-import torch
-
+from ...domains.protocol import DomainKind
+from ...domains.registry import DOMAINS
 from ...errors import InputError
 from ...supernet.backbones import Backbone
+from ...tables import read_table
+from ...training.objective import Sampling
+from ...training.settings import TrainingSettings
 from ..assembler import AssemblerConfig
+from .upgrade import upgraded
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How one supernet is trained. Steps are of `batch_size` samples, shared by all processes of a run.
+class DomainTable:
+    """A task domain by its name, and its own settings."""
+
+    name: str
+    settings: Any
+
+    @property
+    def kind(self) -> DomainKind:
+        return DOMAINS.get(self.name)
+
+    @classmethod
+    def of(cls, table: Any) -> DomainTable:
+        """Raises `InputError` for an unknown domain, and for settings that it does not have."""
+        if not isinstance(table, Mapping) or not isinstance(table.get("name"), str):
+            raise InputError(f"`domain` must be a table with a name, such as one of {', '.join(DOMAINS.names)}")
+        own = {name: value for name, value in table.items() if name != "name"}
+        return cls(table["name"], DOMAINS.get(table["name"]).settings(own))
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, **asdict(self.settings)}
+
+
+@dataclass(frozen=True)
+class JointRecipe:
+    """How one supernet and its assembler are trained together. Steps are of `training.batch_size` samples.
 
     Pre-training teaches the backbone what all tasks ask about, under random gates (the paper cuts its modules from a
     pre-trained backbone); then backbone and assembler learn together, the gate loss ramped up over the first third.
+    The joint stage ends early where `training.patience` does, and the tuning stage is then left out; the best
+    evaluation of the joint stage is delivered.
 
-    With `keep_limits` the discrete gates of the joint training are those that are deployed: no more of them open than
-    the limit allows. The paper's are not cut in training, and at small limits what is deployed was never trained. A
-    milder way is a third stage of `tune_steps` that keeps limits after a joint stage that did not, at `tune_lr_share`
-    of its learning rates.
-    `start` names a trained supernet whose weights are the first ones where they fit, a shipped one or a folder.
-    `categories` are what detection is about, those of the data where there are none. `digit_augmentation` varies
-    training images as their domain does; `mirror` turns half of them round, for photographs.
-    In float64 one process and several give the same to the last digits, which no other precision does.
-    The joint stage ends early after `patience` evaluations (0: never) without a better one; the best one is delivered.
+    Attributes:
+        domain: the tasks, and what only their kind knows about.
+        start: a trained supernet whose weights are the first ones where they fit, a shipped one or a folder.
+        tune_steps: of a third stage, which keeps limits after a joint stage that did not, at `tune_lr_share` of its
+            learning rates.
+        keep_limits: whether the discrete gates of the joint stage are those that are deployed: no more of them open
+            than the limit allows. The paper's are not cut in training, and at small limits what is deployed was never
+            trained.
+        semhash_noise: whether noise is added to the assembler's weights in training.
+        min_limit: the lowest activation limit that is trained.
+        pretrain_min_ratio: the lowest share of open gates in pre-training.
+        n_augmented_tasks, augmented_share: attribute combinations outside the tasks, and how often they are asked for.
     """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     name: str
     backbone: Backbone
-    tasks: Literal["numvqa", "attrod"] = "numvqa"
-    categories: tuple[str, ...] = ()
-    start: str = ""
+    domain: DomainTable
+    training: TrainingSettings = TrainingSettings()
     assembler: AssemblerConfig = AssemblerConfig()
-    seed: int = 0
-    batch_size: int = 128
+    start: str = ""
     pretrain_steps: int = 3000
     joint_steps: int = 12000
+    tune_steps: int = 0
     calibrate_steps: int = 200
     pretrain_lr: float = 3e-3
     backbone_lr: float = 2e-3
     assembler_lr: float = 1e-3
-    weight_decay: float = 0.02
-    warmup_share: float = 0.05
+    tune_lr_share: float = 0.25
     gate_loss_weight: float = 100.0
     gate_loss_ramp_share: float = 1 / 3
     keep_limits: bool = False
-    tune_steps: int = 0
-    tune_lr_share: float = 0.25
     semhash_noise: bool = False
     min_limit: float = 0.02
     pretrain_min_ratio: float = 0.2
     n_augmented_tasks: int = 2000
     augmented_share: float = 0.3
-    even_counts_share: float = 0.5
-    digit_augmentation: bool = True
-    mirror: bool = False
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["bfloat16", "float32", "float64"] = "bfloat16"
-    checkpoint_every_s: float = 120.0
-    evaluate_every: int = 1000
-    patience: int = 0
 
     def __post_init__(self) -> None:
         for name, least in (
-            ("pretrain_steps", 0), ("joint_steps", 1), ("calibrate_steps", 0), ("evaluate_every", 1), ("seed", 0),
-            ("patience", 0), ("n_augmented_tasks", 0), ("tune_steps", 0),
+            ("pretrain_steps", 0), ("joint_steps", 1), ("calibrate_steps", 0), ("tune_steps", 0),
+            ("n_augmented_tasks", 0),
         ):  # fmt: skip
             if getattr(self, name) < least:
-                raise InputError(f"recipe {self.name!r}: {name} must be at least {least}, got {getattr(self, name)}")
-        if self.batch_size < 2:
-            raise InputError(f"recipe {self.name!r}: batch norm needs a batch_size of 2 or more, got {self.batch_size}")
-        for name in (
-            "augmented_share", "even_counts_share", "min_limit", "pretrain_min_ratio", "warmup_share", "tune_lr_share",
-        ):  # fmt: skip
+                raise InputError(f"`{name}` must be at least {least}, got {getattr(self, name)}")
+        for name in ("augmented_share", "min_limit", "pretrain_min_ratio", "tune_lr_share", "gate_loss_ramp_share"):
             if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"recipe {self.name!r}: {name} must lie in [0, 1], got {getattr(self, name)}")
+                raise InputError(f"`{name}` must lie in [0, 1], got {getattr(self, name)}")
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """Of the weights; bfloat16 is for what is computed with them, where torch holds that to be safe."""
-        return torch.float64 if self.precision == "float64" else torch.float32
+    @cached_property
+    def sampling(self) -> Sampling:
+        """What batches are drawn by."""
+        return Sampling(
+            self.training.seed, self.training.batch_size, self.min_limit, self.augmented_share, self.n_augmented_tasks
+        )
 
-    def with_options(self, **changes: Any) -> Recipe:
-        """A copy with the given fields changed; those that are None stay as they are."""
-        return replace(self, **{name: value for name, value in changes.items() if value is not None})
+    def with_options(self, **changes: Any) -> JointRecipe:
+        """A copy with the given fields changed, the training settings' among them; those that are None stay."""
+        given = {name: value for name, value in changes.items() if value is not None}
+        own = {name: given.pop(name) for name in list(given) if name in _OWN}
+        return replace(self, training=replace(self.training, **given), **own)
 
-    def without(self, ablations: Iterable[str]) -> Recipe:
+    def without(self, ablations: Iterable[str]) -> JointRecipe:
         """A copy that lacks what each ablation takes away. Raises `InputError` for an unknown one."""
         recipe = self
         for name in ablations:
@@ -106,20 +123,34 @@ class Recipe:
         return recipe
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        own = {each.name: getattr(self, each.name) for each in fields(self)}
+        tables = {name: asdict(getattr(self, name)) for name in ("backbone", "training", "assembler")}
+        return {**own, **tables, "domain": self.domain.to_json()}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Recipe:
-        """Raises `InputError` naming the first field that is unknown, missing or of another type."""
-        from pydantic import TypeAdapter, ValidationError
+    def from_json(cls, data: Mapping[str, Any]) -> JointRecipe:
+        """Also of recipes as they were before `[training]` and `[domain]` were tables.
 
+        Raises `InputError` naming the first field that is unknown, missing or of another type.
+        """
+        table = dict(upgraded(data))
+        what = f"recipe {table['name']!r}" if table.get("name") else "the recipe"
         try:
-            # As JSON text, where strict means that "12" is no number and a list is a tuple.
-            return TypeAdapter(cls).validate_json(json.dumps(data), strict=True)
-        except ValidationError as error:
-            raise InputError(_first_problem(data, error.errors()[0])) from error
-        except TypeError as error:
-            raise InputError(f"a recipe holds numbers, texts, lists and tables only: {error}") from error
+            return _read(table, what)
+        except InputError as error:
+            raise error if what in str(error) else InputError(f"{what}: {error}") from error
+
+
+_OWN = {each.name for each in fields(JointRecipe)}
+
+
+def _read(table: Mapping[str, Any], what: str) -> JointRecipe:
+    """The domain reads its own table, the recipe all else."""
+    if "domain" not in table:
+        raise InputError(f"{what} lacks domain")
+    domain = DomainTable.of(table["domain"])
+    recipe = read_table(JointRecipe, {**table, "domain": {"name": domain.name, "settings": {}}}, what)
+    return replace(recipe, domain=domain)
 
 
 ABLATIONS: dict[str, dict[str, Any]] = {
@@ -132,17 +163,3 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no-pretraining": {"pretrain_steps": 0},
 }
 """What each takes away or changes: the choices that the paper and its ambiguities leave open, one at a time."""
-
-
-def _first_problem(data: Mapping[str, Any], problem: Any) -> str:
-    names = [str(part) for part in problem["loc"]]
-    where = ".".join(names) or "it"
-    recipe = f"recipe {data.get('name')!r}" if isinstance(data, Mapping) and data.get("name") else "the recipe"
-    if problem["type"] == "missing":
-        return f"{recipe} lacks {where}"
-    if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        parts: dict[str, Any] = {"backbone": Backbone, "assembler": AssemblerConfig}
-        known = parts.get(names[0], Recipe) if len(names) > 1 else Recipe
-        near = difflib.get_close_matches(names[-1], [each.name for each in fields(known)], 1)
-        return f"{recipe} has no field {where}" + (f"; did you mean {near[0]}?" if near else "")
-    return f"{recipe}: {where} is {problem['input']!r}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"

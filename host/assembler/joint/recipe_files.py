@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from ...errors import InputError
-from .recipe import Recipe
+from .recipe import JointRecipe
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -34,7 +34,7 @@ def recipe_path(name: str) -> Path:
     )
 
 
-def load_recipe(name: str) -> Recipe:
+def load_recipe(name: str) -> JointRecipe:
     """Raises `InputError` for an unknown name, a missing file, and what is wrong in it."""
     path = recipe_path(name)
     try:
@@ -43,4 +43,4 @@ def load_recipe(name: str) -> Recipe:
         raise InputError(f"cannot read recipe {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is no TOML file: {error}") from error
-    return Recipe.from_json(data)
+    return JointRecipe.from_json(data)

@@ -14,21 +14,14 @@ from torch import Tensor, nn
 
 from ...gates import GateSpace
 from ...supernet.supernet import Supernet
+from ...training.compute import Compute
+from ...training.loop import StepLoss
 from ...training.objective import Batch, Objective
 from ..assembler import Assembler
 from ..semhash import discrete_gates, gate_loss, training_gates
-from .recipe import Recipe
 
-
-@dataclass(frozen=True)
-class Losses:
-    """What a step gave, all scalars: what is minimised, and what is told; `ratio` is the mean share of open gates."""
-
-    total: Tensor
-    task: Tensor
-    gates: Tensor
-    ratio: Tensor
-    score: Tensor
+GATE_LOSS, RATIO = "gate_loss", "ratio"
+"""What a step tells besides loss and score: the squared excess over the limit, and the mean share of open gates."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +32,9 @@ class JointNoise:
     weights: Tensor | None = None
 
     @classmethod
-    def draw(cls, n: int, space: GateSpace, recipe: Recipe, generator: torch.Generator) -> JointNoise:
+    def draw(cls, n: int, space: GateSpace, semhash_noise: bool, generator: torch.Generator) -> JointNoise:
         coin = torch.rand(n, 1, generator=generator) < 0.5  # (B, 1)
-        noise = torch.randn(n, space.total, generator=generator) if recipe.semhash_noise else None  # (B, N)
+        noise = torch.randn(n, space.total, generator=generator) if semhash_noise else None  # (B, N)
         return cls(coin, noise)
 
     def to(self, device: torch.device, part: slice) -> JointNoise:
@@ -59,46 +52,50 @@ def random_gates(n: int, space: GateSpace, min_ratio: float, generator: torch.Ge
 class PretrainLoss(nn.Module):
     """What all tasks ask about, under random gates."""
 
-    def __init__(self, supernet: Supernet, objective: Objective, recipe: Recipe) -> None:
+    def __init__(self, supernet: Supernet, objective: Objective, compute: Compute) -> None:
         super().__init__()
-        self.supernet, self.objective, self.recipe = supernet, objective, recipe
+        self.supernet, self.objective, self.compute = supernet, objective, compute
 
-    def forward(self, batch: Batch, gates: Tensor) -> Losses:
-        outputs = _forward(self.supernet, batch.images, gates, self.recipe)
+    def forward(self, batch: Batch, gates: Tensor) -> StepLoss:
+        outputs = self.compute.forward(self.supernet, batch.images, gates)
         loss, score = self.objective.pretrain_loss(outputs, batch)
-        return Losses(loss, loss.detach(), torch.zeros_like(score), gates.mean(), score)
+        return StepLoss(loss, loss.detach(), score, {GATE_LOSS: torch.zeros_like(score), RATIO: gates.mean()})
 
 
 class JointLoss(nn.Module):
     """Task loss under the assembler's own gates, plus the weighted gate loss (Eq. 6)."""
 
-    def __init__(self, supernet: Supernet, assembler: Assembler, objective: Objective, recipe: Recipe) -> None:
+    def __init__(
+        self, supernet: Supernet, assembler: Assembler, objective: Objective, compute: Compute, keep_limits: bool
+    ) -> None:
         super().__init__()
-        self.supernet, self.assembler, self.objective, self.recipe = supernet, assembler, objective, recipe
+        self.supernet, self.assembler, self.objective, self.compute = supernet, assembler, objective, compute
+        self.keep_limits = keep_limits
 
-    def forward(self, batch: Batch, noise: JointNoise, gate_weight: float) -> Losses:
+    def forward(self, batch: Batch, noise: JointNoise, gate_weight: float) -> StepLoss:
         weights = self.assembler(batch.tasks, batch.limits)  # (B, N)
         if noise.weights is not None:
             weights = weights + noise.weights
         discrete = discrete_gates(weights)  # (B, N)
         bits = weights > 0  # (B, N)
-        if self.recipe.keep_limits:
+        if self.keep_limits:
             bits = self.assembler.open(weights, _kept(batch.limits, self.supernet))  # (B, N)
         gates = training_gates(weights, bits, noise.coin)  # (B, N)
-        outputs = _forward(self.supernet, batch.images, gates, self.recipe)
+        outputs = self.compute.forward(self.supernet, batch.images, gates)
         (task, score), over = self.objective.task_loss(outputs, batch), gate_loss(discrete, batch.limits)
-        return Losses(task + gate_weight * over, task.detach(), over.detach(), discrete.detach().mean(), score)
+        more = {GATE_LOSS: over.detach(), RATIO: discrete.detach().mean()}
+        return StepLoss(task + gate_weight * over, task.detach(), score, more)
 
 
 @torch.no_grad()
-def calibrate_step(supernet: Supernet, assembler: Assembler, batch: Batch) -> None:
+def calibrate_step(supernet: Supernet, assembler: Assembler, batch: Batch, compute: Compute) -> None:
     """Let the running batch norm statistics see what is deployed: discrete gates that keep their limit.
 
     Half of the samples of the joint training see soft gates, so that its statistics are of networks nobody gets.
     """
     weights = assembler(batch.tasks, batch.limits)
     bits = assembler.open(weights, _kept(batch.limits, supernet))  # (B, N)
-    supernet(batch.images.to(memory_format=torch.channels_last), bits.float())
+    supernet(compute.images(batch.images), bits.float())
 
 
 def reset_batch_norm(module: nn.Module) -> None:
@@ -113,10 +110,3 @@ def _kept(limits: Tensor, supernet: Supernet) -> Tensor:
     """Limits `(B,)` that leave room for a module at every site."""
     space = supernet.space
     return limits.clamp_min((len(space.sites) + 1) / space.total)
-
-
-def _forward(supernet: Supernet, images: Tensor, gates: Tensor, recipe: Recipe) -> Tensor:
-    images = images.to(memory_format=torch.channels_last)
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-        outputs: Tensor = supernet(images, gates)
-    return outputs.float()

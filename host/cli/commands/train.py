@@ -39,7 +39,7 @@ def train(
     if out is None:
         raise InputError("train needs --out DIR, the folder to write the supernet to")
     from ...assembler.joint.train import train as run
-    from ...training.loop import Progress
+    from ...training.hooks import Progress
     from ...training.workers import is_first_process
     from ...workbench.data import recipe_domain
     from ...workspace import Workspace
@@ -50,7 +50,7 @@ def train(
         with output.bar("starting") as bar:
 
             def shown(at: Progress) -> None:
-                note = f"loss {at.loss:.3f}, score {at.score:.1%}" if at.loss else ""
+                note = "" if at.loss is None or at.score is None else f"loss {at.loss:.3f}, score {at.score:.1%}"
                 bar.update(at.step, at.total, note, at.stage)
 
             trained = run(asked, out, domain, resume=resume, on_progress=shown)

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.ops import box_area
 
-from ...assembler.joint.recipe import Recipe
 from ...tasks import AttributeSpace, Task
+from ...training.objective import Sampling
 from ...training.rng import draw_limits, draw_questions, moved, step_rng
 from . import attrod
 from .attrod import Query
 from .letterboxed import Squares
+from .settings import DetectionSettings
 
 WANTED_SHARE = 0.6  # of a batch's images that are sure to hold something that is asked for
 _ZOOM, _SHIFT = 0.15, 0.1  # of the side, either way
@@ -63,12 +64,19 @@ def augmented_tasks(space: AttributeSpace) -> list[tuple[str, ...]]:
 
 
 class DetectionSource:
-    """Draws batches for a recipe from a set of images, of the given tasks and the recipe's share of augmented ones."""
+    """Draws batches from a set of images, of the given tasks and a share of augmented ones."""
 
-    def __init__(self, recipe: Recipe, squares: Squares, space: AttributeSpace, asked: Sequence[Task]) -> None:
-        self.recipe, self.squares, self.space = recipe, squares, space
-        extra = augmented_tasks(space) if recipe.augmented_share else []
-        names = [*(task.attributes for task in asked), *extra[: recipe.n_augmented_tasks]]
+    def __init__(
+        self,
+        sampling: Sampling,
+        settings: DetectionSettings,
+        squares: Squares,
+        space: AttributeSpace,
+        asked: Sequence[Task],
+    ) -> None:
+        self.sampling, self.settings, self.squares, self.space = sampling, settings, squares, space
+        extra = augmented_tasks(space) if sampling.augmented_share else []
+        names = [*(task.attributes for task in asked), *extra[: sampling.n_augmented_tasks]]
         self.n_tasks = len(asked)
         self.encoding = np.stack([space.encode(each) for each in names])  # (Q, T)
         self.queries = [Query.of(Task(tuple(each))) for each in names]
@@ -76,20 +84,19 @@ class DetectionSource:
 
     def draw(self, stage: str, step: int, part: slice = slice(None)) -> DetectionBatch:
         """The batch of a step, or the part of it that one process works on."""
-        rng, generator = step_rng(self.recipe.seed, stage, step)
-        n = self.recipe.batch_size
-        share = self.recipe.augmented_share
-        question = draw_questions(rng, n, self.n_tasks, len(self.queries), share)  # (B,)
+        n, sampling, settings = self.sampling.batch_size, self.sampling, self.settings
+        rng, generator = step_rng(sampling.seed, stage, step)
+        question = draw_questions(rng, n, self.n_tasks, len(self.queries), sampling.augmented_share)  # (B,)
         image = rng.integers(len(self.squares), size=n)  # (B,)
         for sample in np.flatnonzero(rng.random(n) < WANTED_SHARE):
             holding = self.holding[question[sample]]
             if len(holding):
                 image[sample] = rng.choice(holding)
-        limits = draw_limits(rng, n, self.recipe.min_limit)  # (B,)
-        mirrored = torch.rand(n, generator=generator) < 0.5 if self.recipe.mirror else torch.zeros(n, dtype=torch.bool)
-        variation = (torch.rand(5, n, generator=generator) * 2 - 1) * float(self.recipe.digit_augmentation)  # (5, B)
+        limits = draw_limits(rng, n, sampling.min_limit)  # (B,)
+        mirrored = torch.rand(n, generator=generator) < 0.5 if settings.mirror else torch.zeros(n, dtype=torch.bool)
+        variation = (torch.rand(5, n, generator=generator) * 2 - 1) * float(settings.augmentation)  # (5, B)
         batch = self._batch(question[part], image[part], limits[part])
-        varies = self.recipe.digit_augmentation or self.recipe.mirror
+        varies = settings.augmentation or settings.mirror
         return _varied(batch, variation[:, part], mirrored[part]) if varies else batch
 
     def _batch(

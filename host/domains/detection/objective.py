@@ -13,15 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...assembler.joint.recipe import Recipe
 from ...errors import InputError
 from ...tasks import Task
 from ...tasks.domain import Split, trained_tasks
-from ...training.objective import Scored
+from ...training.objective import Sampling, Scored
+from ...training.rng import JOINT, PRETRAIN
 from .attrod import COLOURS
 from .batches import DetectionBatch, DetectionSource
 from .domain import AttrOd
 from .loss import DetectionLoss, detection_loss
+from .settings import DetectionSettings
 
 _WATCH_EVERY = 5  # one trained task in five is validated
 
@@ -29,6 +30,7 @@ _WATCH_EVERY = 5  # one trained task in five is validated
 @dataclass(frozen=True)
 class DetectionObjective:
     domain: AttrOd
+    settings: DetectionSettings = DetectionSettings()
 
     @property
     def n_outputs(self) -> int:
@@ -42,23 +44,28 @@ class DetectionObjective:
     def watched(self) -> Sequence[Task]:
         return trained_tasks(self.domain)[::_WATCH_EVERY]
 
-    def source(self, recipe: Recipe, tasks: Sequence[Task] | None = None) -> DetectionSource:
-        return self._source(recipe, "train", trained_tasks(self.domain) if tasks is None else tasks)
+    def source(self, sampling: Sampling, tasks: Sequence[Task] | None = None) -> DetectionSource:
+        asked = trained_tasks(self.domain) if tasks is None else tasks
+        return self._source(sampling, self.settings, "train", asked)
 
-    def validation(self, recipe: Recipe, n: int, task: Task | None = None) -> DetectionBatch:
-        plain = replace(recipe, batch_size=n, digit_augmentation=False, mirror=False)
+    def validation(self, sampling: Sampling, n: int, task: Task | None = None) -> DetectionBatch:
+        plain = replace(self.settings, augmentation=False, mirror=False)
+        sampling = replace(sampling, batch_size=n)
         if task is not None:
-            return self._source(replace(plain, augmented_share=0.0), "validation", [task]).draw("joint", 0)
-        return self._source(plain, "validation", trained_tasks(self.domain)).draw("pretrain", 0)
+            only = replace(sampling, augmented_share=0.0)
+            return self._source(only, plain, "validation", [task]).draw(JOINT, 0)
+        return self._source(sampling, plain, "validation", trained_tasks(self.domain)).draw(PRETRAIN, 0)
 
-    def _source(self, recipe: Recipe, split: Split, tasks: Sequence[Task]) -> DetectionSource:
+    def _source(
+        self, sampling: Sampling, settings: DetectionSettings, split: Split, tasks: Sequence[Task]
+    ) -> DetectionSource:
         posed = [task for task in tasks if self.domain.poses(task, split)]
         if not posed:
             raise InputError(
                 f"no {split} image of {self.domain.data} holds what {_some(tasks)} asks for; use more images, or tasks "
                 "with more of their objects"
             )
-        return DetectionSource(recipe, self.domain.squares(split), self.domain.space, posed)
+        return DetectionSource(sampling, settings, self.domain.squares(split), self.domain.space, posed)
 
     def pretrain_loss(self, outputs: Tensor, batch: DetectionBatch) -> Scored:
         """Every object has two labels: its category and its colour. Crowds of all categories are ignored."""

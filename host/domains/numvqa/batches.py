@@ -15,13 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...assembler.joint.recipe import Recipe
 from ...data.digits import N_CLASSES, Digits
 from ...tasks import Task
+from ...training.objective import Sampling
 from ...training.rng import draw_limits, draw_questions, moved, step_rng
 from . import domain as numvqa
 from .augment import Variation, vary_digits
 from .domain import N_DIGITS, Question
+from .settings import NumVqaSettings
 
 
 def augmented_questions(n: int, rng: np.random.Generator, max_tries: int = 100) -> list[Question]:
@@ -86,29 +87,31 @@ class NumVqaBatch:
 
 
 class NumVqaSource:
-    """Draws batches for a recipe from the training digits, of all trained tasks or of the given ones."""
+    """Draws batches from some digits, of all trained tasks or of the given ones."""
 
-    def __init__(self, recipe: Recipe, digits: Digits, asked: Sequence[Task] = numvqa.TRAINED) -> None:
-        self.recipe, self.digits = recipe, digits
-        rng = np.random.default_rng([recipe.seed, 99])
+    def __init__(
+        self, sampling: Sampling, settings: NumVqaSettings, digits: Digits, asked: Sequence[Task] = numvqa.TRAINED
+    ) -> None:
+        self.sampling, self.settings, self.digits = sampling, settings, digits
+        rng = np.random.default_rng([sampling.seed, 99])
         tasks = [Question.of(task.attributes) for task in asked]
-        self.pool = QuestionPool.of(tasks, augmented_questions(recipe.n_augmented_tasks, rng))
+        self.pool = QuestionPool.of(tasks, augmented_questions(sampling.n_augmented_tasks, rng))
 
     def draw(self, stage: str, step: int, part: slice = slice(None)) -> NumVqaBatch:
         """The batch of a step, or the part of it that one process works on."""
-        rng, generator = step_rng(self.recipe.seed, stage, step)
-        n, pool, recipe = self.recipe.batch_size, self.pool, self.recipe
-        question = draw_questions(rng, n, pool.n_tasks, len(pool.encoding), recipe.augmented_share)  # (B,)
+        n, pool, sampling = self.sampling.batch_size, self.pool, self.sampling
+        rng, generator = step_rng(sampling.seed, stage, step)
+        question = draw_questions(rng, n, pool.n_tasks, len(pool.encoding), sampling.augmented_share)  # (B,)
         answers = rng.integers(2, size=n)  # (B,)
-        even = rng.random(n) < recipe.even_counts_share
+        even = rng.random(n) < self.settings.even_counts_share
         weights = np.where(even[:, None], pool.even[question, answers], pool.natural[question, answers])  # (B, K)
         counts = (weights.cumsum(1) < rng.random((n, 1))).sum(1).clip(max=N_DIGITS)  # (B,)
         digits = numvqa.draw_digits(pool.members[question], counts, rng)  # (B, 4)
         chosen = numvqa.pick_examples(digits, self.digits, rng)  # (B, 4)
         images = torch.from_numpy(numvqa.tile(self.digits.images[chosen[part]]))  # (B, 1, 56, 56)
-        if recipe.digit_augmentation:
+        if self.settings.augmentation:
             images = vary_digits(images, Variation.draw(n, generator).of(part))
-        limits = draw_limits(rng, n, recipe.min_limit)  # (B,)
+        limits = draw_limits(rng, n, sampling.min_limit)  # (B,)
         return NumVqaBatch(
             images=images,
             tasks=torch.from_numpy(pool.encoding[question[part]]),

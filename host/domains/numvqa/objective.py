@@ -12,12 +12,13 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...assembler.joint.recipe import Recipe
 from ...tasks import Task
-from ...training.objective import Scored
+from ...training.objective import Sampling, Scored
+from ...training.rng import PRETRAIN
 from . import domain as numvqa
 from .batches import NumVqaBatch, NumVqaSource, example_batch
 from .domain import NumVqa
+from .settings import NumVqaSettings
 
 N_COUNT_LOGITS = 10 * 5
 
@@ -25,18 +26,21 @@ N_COUNT_LOGITS = 10 * 5
 @dataclass(frozen=True)
 class NumVqaObjective:
     domain: NumVqa
+    settings: NumVqaSettings = NumVqaSettings()
     n_pretrain_outputs: int = N_COUNT_LOGITS
     n_outputs: int = 2
     watched: Sequence[Task] = numvqa.TRAINED
 
-    def source(self, recipe: Recipe, tasks: Sequence[Task] | None = None) -> NumVqaSource:
-        return NumVqaSource(recipe, self.domain.digits.train, numvqa.TRAINED if tasks is None else tasks)
+    def source(self, sampling: Sampling, tasks: Sequence[Task] | None = None) -> NumVqaSource:
+        asked = numvqa.TRAINED if tasks is None else tasks
+        return NumVqaSource(sampling, self.settings, self.domain.digits.train, asked)
 
-    def validation(self, recipe: Recipe, n: int, task: Task | None = None) -> NumVqaBatch:
+    def validation(self, sampling: Sampling, n: int, task: Task | None = None) -> NumVqaBatch:
         digits = self.domain.digits.validation
         if task is not None:
-            return example_batch(task, digits, n, np.random.default_rng([recipe.seed, 7]))
-        return NumVqaSource(replace(recipe, batch_size=n, digit_augmentation=False), digits).draw("pretrain", 0)
+            return example_batch(task, digits, n, np.random.default_rng([sampling.seed, 7]))
+        plain = replace(self.settings, augmentation=False)
+        return NumVqaSource(replace(sampling, batch_size=n), plain, digits).draw(PRETRAIN, 0)
 
     def pretrain_loss(self, outputs: Tensor, batch: NumVqaBatch) -> Scored:
         logits = outputs.unflatten(1, (10, 5))  # (B, 10, K)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,13 +17,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ...assembler.joint.recipe import Recipe
+from ...assembler.joint.recipe import JointRecipe
 from ...costs import Budget, Cost
 from ...files import make_dir, write_atomic
 from ...pruning.structured import pruned, with_new_head
 from ...supernet.backbones import build_backbone
 from ...tasks import Task
-from ...training.fit import Fitted, UntilFlat, fit_all, fit_task
+from ...training.fit import Fit, Fitted, UntilFlat, fit_all, fit_task
 from ...training.objective import Objective
 from ...training.warm_start import start_from
 from ..result_table import file_stem
@@ -56,7 +57,7 @@ class Baselines:
     models are trained side by side."""
 
     folder: Path
-    recipe: Recipe
+    recipe: JointRecipe
     objective: Objective
     until: UntilFlat
     prune_tries: int = 8
@@ -72,7 +73,7 @@ class Baselines:
 
     def retrain_like(self, subnet: nn.Module, task: Task, name: str) -> Job:
         """The architecture of a generated subnet, for one task from random weights: at equal latency."""
-        return Job(f"retrain-equal, {task}, {name}", _reset(subnet, self.recipe.seed), task)
+        return Job(f"retrain-equal, {task}, {name}", _reset(subnet, self.recipe.training.seed), task)
 
     def unified(self) -> Job:
         """One model that knows what all tasks ask about."""
@@ -100,7 +101,7 @@ class Baselines:
 
     def cut(self, unified: nn.Module, lost: float, seconds: float = 0.0) -> Cut:
         model = pruned(unified, self.example, lost)
-        torch.manual_seed(self.recipe.seed)
+        torch.manual_seed(self.recipe.training.seed)
         return Cut(with_new_head(model, self.objective.n_outputs).eval(), lost, seconds)
 
     def train(self, jobs: Sequence[Job], tell: Callable[[str], None]) -> None:
@@ -131,15 +132,18 @@ class Baselines:
         """The note comes last, so that it says all is there."""
         from safetensors.torch import save
 
+        unfinished = self._weights(job).with_suffix("")
+        fit = Fit(self.recipe.sampling, self.recipe.training, self.until, unfinished)
         if job.task is None:
-            fitted = fit_all(job.model, self.objective, self.recipe, self.until)
+            fitted = fit_all(job.model, self.objective, fit)
         else:
-            fitted = fit_task(job.model, job.task, self.objective, self.recipe, self.until)
+            fitted = fit_task(job.model, job.task, self.objective, fit)
         state = {key: value.contiguous() for key, value in fitted.model.state_dict().items()}
         make_dir(self._weights(job).parent)
         write_atomic(self._weights(job), save(state))
         facts = {key: value for key, value in vars(fitted).items() if key != "model"}
         write_atomic(self._note(job), json.dumps(facts).encode())
+        shutil.rmtree(unfinished, ignore_errors=True)
 
     def _weights(self, job: Job) -> Path:
         return self.folder / "models" / f"{file_stem(job.name)}.safetensors"
@@ -148,7 +152,7 @@ class Baselines:
         return self._weights(job).with_suffix(".json")
 
     def _backbone(self, num_classes: int) -> nn.Module:
-        torch.manual_seed(self.recipe.seed)  # timm initialises from the global generator only
+        torch.manual_seed(self.recipe.training.seed)  # timm initialises from the global generator only
         backbone = self.recipe.backbone
         model = build_backbone(backbone.name, {**backbone.arguments, "num_classes": num_classes})
         if self.recipe.start:

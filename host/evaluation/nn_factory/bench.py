@@ -17,8 +17,7 @@ from edgewright.device_agent.timing import TimingProtocol
 from torch import nn
 
 from ...assembler.archive import TrainedSupernet
-from ...assembler.joint.recipe import Recipe
-from ...assembler.scoring import model_score
+from ...assembler.joint.recipe import JointRecipe
 from ...costs import Budget, Cost
 from ...customize.customizer import Customizer
 from ...customize.templates import load_or_build
@@ -37,7 +36,7 @@ from ...profiling.store.store import Store
 from ...tasks import Task
 from ...tasks.domain import TaskDomain
 from ...training.fit import Fitted
-from ...training.objective import objective_of
+from ...training.scoring import model_score
 from ...workbench.profiles import find_resumable, fit_to, profile_device, template_sha256
 from ..result_table import ResultTable, file_stem, number
 from .baselines import Baselines
@@ -140,8 +139,9 @@ def open_bench(
         known.add({"supernet": trained.digest, **full.to_json()})
     (row,) = known.rows
     full = Cost(number(row["latency_ms"]), number(row["memory_mib"]), number(row["size_mib"]))
-    recipe = Recipe.from_json(trained.facts["recipe"])
-    baselines = Baselines(folder, recipe, objective_of(domain), options.until, options.prune_tries, options.workers)
+    recipe = JointRecipe.from_json(trained.facts["recipe"])
+    objective = recipe.domain.kind.objective(domain, recipe.domain.settings)
+    baselines = Baselines(folder, recipe, objective, options.until, options.prune_tries, options.workers)
     bench = Bench(folder, options, trained, domain, session, customizer, baselines, full)
     bench.prepared("edgewright", "campaign", campaign_s)
     bench.prepared("edgewright", "supernet", float(trained.facts.get("train_s", 0.0)))

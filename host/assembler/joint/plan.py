@@ -1,0 +1,166 @@
+"""The stages of joint training, for the loop: which modules learn what, on which batches, under which gates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
+
+import torch
+from torch import nn
+
+from ...supernet.backbones import build_backbone
+from ...supernet.supernet import Supernet, modularize
+from ...training.compute import Compute
+from ...training.loop import Modules, Stage, StepLoss, Update
+from ...training.objective import Batch, BatchSource, Objective
+from ...training.rng import CALIBRATE, JOINT, PRETRAIN, TUNE, step_rng
+from ...training.schedule import cycle, ramp
+from ...training.warm_start import start_from
+from ...training.workers import Workers
+from ..assembler import Assembler
+from .recipe import JointRecipe
+from .stages import JointLoss, JointNoise, PretrainLoss, calibrate_step, random_gates, reset_batch_norm
+
+SUPERNET, ASSEMBLER = "supernet", "assembler"
+"""The names of the modules."""
+
+_NOISE = 1_000_000_000  # apart from the steps that batches are drawn for
+
+
+def supernet_of(modules: Modules) -> Supernet:
+    return cast(Supernet, modules[SUPERNET])
+
+
+def assembler_of(modules: Modules) -> Assembler:
+    return cast(Assembler, modules[ASSEMBLER])
+
+
+@dataclass(frozen=True)
+class JointPlan:
+    """What one process of a run trains, and how."""
+
+    recipe: JointRecipe
+    objective: Objective
+    workers: Workers = Workers()
+
+    @cached_property
+    def compute(self) -> Compute:
+        return self.recipe.training.compute(self.workers.device)
+
+    @cached_property
+    def source(self) -> BatchSource:
+        return self.objective.source(self.recipe.sampling)
+
+    def modules(self) -> Modules:
+        """As they are before the first stage."""
+        supernet = self.new_supernet(self.objective.n_pretrain_outputs)
+        assembler = Assembler(self.objective.domain.space, supernet.space, self.recipe.assembler)
+        return {SUPERNET: supernet, ASSEMBLER: self.compute.place(assembler)}
+
+    def stages(self) -> list[Stage]:
+        recipe = self.recipe
+        tuning = [Stage(TUNE, recipe.tune_steps, self._tune)] if recipe.tune_steps else []
+        calibration = [Stage(CALIBRATE, recipe.calibrate_steps, self._calibrate, self._prepare_calibration)]
+        return [
+            Stage(PRETRAIN, recipe.pretrain_steps, self._pretrain),
+            Stage(JOINT, recipe.joint_steps, self._joint, self._give_new_head),
+            *tuning,
+            *(calibration if recipe.calibrate_steps else []),
+        ]
+
+    def new_supernet(self, num_classes: int | None = None) -> Supernet:
+        """An untrained supernet; `num_classes` in place of the recipe's."""
+        backbone, seed = self.recipe.backbone, self.recipe.training.seed
+        torch.manual_seed(seed)  # timm and torch initialise weights from the global generator only
+        head = {} if num_classes is None else {"num_classes": num_classes}
+        example = torch.randn(2, *backbone.image_shape, generator=torch.Generator().manual_seed(seed))
+        module = build_backbone(backbone.name, {**backbone.arguments, **head})
+        if self.recipe.start:
+            start_from(module, self.recipe.start)
+        supernet = modularize(module, example, backbone.policy, whole_axes=backbone.whole_axes)
+        self.compute.place(supernet)
+        return supernet
+
+    def _give_new_head(self, modules: Modules) -> None:
+        """The recipe's own supernet with every pre-trained tensor that fits; what differs in shape is the head."""
+        pretrained, supernet = supernet_of(modules), self.new_supernet()
+        own = supernet.backbone.state_dict()
+        fitting = {n: t for n, t in pretrained.backbone.state_dict().items() if own[n].shape == t.shape}
+        supernet.backbone.load_state_dict(own | fitting)
+        modules[SUPERNET] = supernet
+
+    def _pretrain(self, modules: Modules) -> list[Update]:
+        recipe, supernet = self.recipe, supernet_of(modules)
+        loss = self.workers.wrap(PretrainLoss(supernet, self.objective, self.compute))
+
+        def learn(step: int) -> StepLoss:
+            _, generator = step_rng(recipe.training.seed, PRETRAIN, _NOISE + step)
+            n = recipe.training.batch_size
+            gates = random_gates(n, supernet.space, recipe.pretrain_min_ratio, generator)  # (B, N)
+            return _called(loss, self._batch(PRETRAIN, step), gates[self._part].to(self.workers.device))
+
+        return [self._update({SUPERNET: recipe.pretrain_lr}, learn)]
+
+    def _joint(self, modules: Modules) -> list[Update]:
+        recipe = self.recipe
+
+        def weight(step: int) -> float:
+            return recipe.gate_loss_weight * ramp(step, recipe.joint_steps, recipe.gate_loss_ramp_share)
+
+        return [self._together(modules, JOINT, 1.0, recipe.keep_limits, weight)]
+
+    def _tune(self, modules: Modules) -> list[Update]:
+        """The joint stage once more, shorter and slower, with gates as they are deployed."""
+        weight = self.recipe.gate_loss_weight
+        return [self._together(modules, TUNE, self.recipe.tune_lr_share, True, lambda step: weight)]
+
+    def _together(
+        self, modules: Modules, stage: str, lr_share: float, keep_limits: bool, gate_weight: Callable[[int], float]
+    ) -> Update:
+        """Backbone and assembler, on questions."""
+        recipe, supernet = self.recipe, supernet_of(modules)
+        loss = self.workers.wrap(
+            JointLoss(supernet, assembler_of(modules), self.objective, self.compute, keep_limits)
+        )
+
+        def learn(step: int) -> StepLoss:
+            _, generator = step_rng(recipe.training.seed, stage, _NOISE + step)
+            n = recipe.training.batch_size
+            noise = JointNoise.draw(n, supernet.space, recipe.semhash_noise, generator)
+            mine = noise.to(self.workers.device, self._part)
+            return _called(loss, self._batch(stage, step), mine, gate_weight(step))
+
+        return self._update({SUPERNET: lr_share * recipe.backbone_lr, ASSEMBLER: lr_share * recipe.assembler_lr}, learn)
+
+    def _prepare_calibration(self, modules: Modules) -> None:
+        reset_batch_norm(supernet_of(modules).backbone)
+        modules[SUPERNET].train()
+        modules[ASSEMBLER].eval()
+
+    def _calibrate(self, modules: Modules) -> list[Update]:
+        """Nothing learns: batch norm looks at what is deployed."""
+
+        def look(step: int) -> None:
+            batch = self._batch(CALIBRATE, step)
+            calibrate_step(supernet_of(modules), assembler_of(modules), batch, self.compute)
+
+        return [Update({}, look)]
+
+    def _update(self, rates: dict[str, float], learn: Callable[[int], StepLoss]) -> Update:
+        settings = self.recipe.training
+        return Update(rates, learn, cycle(settings.warmup_share), settings.weight_decay)
+
+    @property
+    def _part(self) -> slice:
+        return self.workers.part(self.recipe.training.batch_size)
+
+    def _batch(self, stage: str, step: int) -> Batch:
+        """This process's part of a step's batch, on its device."""
+        return self.source.draw(stage, step, self._part).to(self.workers.device, self.compute.dtype)
+
+
+def _called(loss: nn.Module, *inputs: object) -> StepLoss:
+    found: StepLoss = loss(*inputs)
+    return found

@@ -1,0 +1,15 @@
+"""All task domains by name: those that come along, and those of installed packages."""
+
+from __future__ import annotations
+
+from ..plugins import Guests
+from .protocol import DomainKind
+
+DOMAINS: Guests[DomainKind] = Guests(
+    "edgewright.domains",
+    "task domain",
+    {
+        "numvqa": "edgewright.domains.numvqa.kind:NUMVQA",
+        "attrod": "edgewright.domains.detection.kind:ATTROD",
+    },
+)
