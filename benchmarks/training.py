@@ -13,65 +13,67 @@ from collections.abc import Callable
 from statistics import median, quantiles
 
 import torch
-import torch.nn.functional as F
 from edgewright.assembler.assembler import Assembler
-from edgewright.assembler.joint.recipe import Recipe
+from edgewright.assembler.joint.recipe import JointRecipe
 from edgewright.assembler.joint.recipe_files import load_recipe
 from edgewright.assembler.joint.stages import JointLoss, JointNoise, random_gates
 from edgewright.data.digits import load_digits
 from edgewright.domains.numvqa import domain as numvqa
-from edgewright.domains.numvqa.batches import NumVqaBatch, NumVqaSource
 from edgewright.domains.numvqa.objective import NumVqaObjective
 from edgewright.supernet.backbones import build_backbone
 from edgewright.supernet.supernet import modularize
-from edgewright.training.rng import step_rng
+from edgewright.training.compute import Compute
+from edgewright.training.rng import JOINT, step_rng
 from torch import Tensor, nn
 
 ROUNDS = 15
 Step = Callable[[], None]
 
 
-def plain_backbone(recipe: Recipe) -> nn.Module:
-    torch.manual_seed(recipe.seed)
+def plain_backbone(recipe: JointRecipe) -> nn.Module:
+    torch.manual_seed(recipe.training.seed)
     backbone = build_backbone(recipe.backbone.name, recipe.backbone.arguments)
     return backbone.to(memory_format=torch.channels_last).train()
 
 
-def stepping(parameters: list[nn.Parameter], loss: Callable[[], Tensor], recipe: Recipe) -> Step:
-    optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=recipe.weight_decay)
+def stepping(parameters: list[nn.Parameter], loss: Callable[[], Tensor], recipe: JointRecipe) -> Step:
+    optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=recipe.training.weight_decay)
+    compute = compute_of(recipe)
 
     def step() -> None:
         value = loss()
         optimizer.zero_grad(set_to_none=True)
         value.backward()
-        nn.utils.clip_grad_norm_(parameters, 5.0)
+        compute.clip(parameters)
         optimizer.step()
 
     return step
 
 
-def task_loss(model: Callable[[Tensor], Tensor], batch: NumVqaBatch, recipe: Recipe) -> Tensor:
-    with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-        logits = model(batch.images.to(memory_format=torch.channels_last))
-    return F.cross_entropy(logits.float(), batch.answers)
+def compute_of(recipe: JointRecipe) -> Compute:
+    return recipe.training.compute(torch.device("cpu"))
 
 
-def steps_of(recipe: Recipe) -> dict[str, Step]:
+def steps_of(recipe: JointRecipe) -> dict[str, Step]:
     domain = numvqa.NumVqa(load_digits())
-    batch = NumVqaSource(recipe, domain.digits.train).draw("joint", 0)
+    objective, compute = NumVqaObjective(domain), compute_of(recipe)
+    batch = objective.source(recipe.sampling).draw(JOINT, 0)
     example = torch.zeros(2, *recipe.backbone.image_shape)
     plain = plain_backbone(recipe)
     gated, joint = (modularize(plain_backbone(recipe), example, recipe.backbone.policy).train() for _ in range(2))
     assembler = Assembler(numvqa.SPACE, joint.space, recipe.assembler).train()
-    _, generator = step_rng(recipe.seed, "joint", 1)
-    gates = random_gates(recipe.batch_size, gated.space, 0.2, generator)
-    noise = JointNoise.draw(recipe.batch_size, joint.space, recipe, generator)
-    loss = JointLoss(joint, assembler, NumVqaObjective(domain), recipe)
+    n, seed = recipe.training.batch_size, recipe.training.seed
+    _, generator = step_rng(seed, JOINT, 1)
+    gates = random_gates(n, gated.space, 0.2, generator)
+    noise = JointNoise.draw(n, joint.space, recipe.semhash_noise, generator)
+    loss = JointLoss(joint, assembler, objective, compute, recipe.keep_limits)
+
+    def task_loss(model: nn.Module, *more: Tensor) -> Tensor:
+        return objective.task_loss(compute.forward(model, batch.images, *more), batch).loss
+
     return {
-        "plain": stepping(list(plain.parameters()), lambda: task_loss(plain, batch, recipe), recipe),
-        "gated": stepping(
-            list(gated.parameters()), lambda: task_loss(lambda x: gated(x, gates), batch, recipe), recipe
-        ),
+        "plain": stepping(list(plain.parameters()), lambda: task_loss(plain), recipe),
+        "gated": stepping(list(gated.parameters()), lambda: task_loss(gated, gates), recipe),
         "joint": stepping(list(loss.parameters()), lambda: loss(batch, noise, 1.0).total, recipe),
     }
 

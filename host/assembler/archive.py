@@ -106,8 +106,8 @@ def _read_facts(folder: Path) -> dict[str, Any]:
         data = json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise InputError(
-            f"no supernet in {folder} ({FACTS} is missing); train one with `edgewright train numvqa-resnet --out DIR`, "
-            f"or name one that comes along: {', '.join(shipped_supernets())}"
+            f"no supernet in {folder} ({FACTS} is missing); train one with `edgewright train`, or "
+            f"name one that comes along: {', '.join(shipped_supernets())}"
         ) from error
     except (OSError, ValueError) as error:
         raise damaged(path, error) from error

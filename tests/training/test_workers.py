@@ -71,5 +71,5 @@ def test_a_batch_that_cannot_be_shared_is_refused():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA: nothing is missing to be told")
 def test_missing_cuda_is_said():
-    with pytest.raises(InputError, match='asks for device "cuda", but torch finds none here'), joined("cuda"):
+    with pytest.raises(InputError, match='ask for device "cuda", but torch finds none here'), joined("cuda"):
         pass

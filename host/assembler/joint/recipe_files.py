@@ -30,7 +30,7 @@ def recipe_path(name: str) -> Path:
         return Path(name)
     raise InputError(
         f"unknown recipe {name!r}; there are: {', '.join(shipped_recipes())}, or name a {_SUFFIX} file of your own "
-        f"(`edgewright train {shipped_recipes()[0]} --show` prints one to start from)"
+        "(`show` prints one to start from)"
     )
 
 

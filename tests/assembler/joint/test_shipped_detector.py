@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from edgewright.assembler.archive import TrainedSupernet
-from edgewright.assembler.joint.recipe import Recipe
+from edgewright.assembler.joint.recipe import JointRecipe
 from edgewright.assembler.joint.recipe_files import load_recipe
 from edgewright.assembler.request import Request
 from edgewright.assembler.scoring import evaluate_tasks, gated_accuracy
@@ -57,4 +57,4 @@ def test_the_card_names_this_supernet(trained):
 
 
 def test_the_recipe_that_comes_along_is_the_one_it_was_made_by(trained):
-    assert Recipe.from_json(trained.facts["recipe"]) == load_recipe(NAME)
+    assert JointRecipe.from_json(trained.facts["recipe"]) == load_recipe(NAME)

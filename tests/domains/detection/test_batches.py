@@ -5,23 +5,21 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
-from edgewright.assembler.joint.recipe import Recipe
 from edgewright.domains.detection.attrod import COLOURS, Query, attrod_space, tasks
 from edgewright.domains.detection.batches import DetectionSource, augmented_tasks
 from edgewright.domains.detection.boxes import Grid
 from edgewright.domains.detection.domain import AttrOd
 from edgewright.domains.detection.letterboxed import Squares
 from edgewright.domains.detection.objective import DetectionObjective
-from edgewright.supernet.backbones import Backbone
+from edgewright.domains.detection.settings import DetectionSettings
+from edgewright.training.objective import Sampling
 
 CATEGORIES = ("bicycle", "car", "person")
 SPACE = attrod_space(CATEGORIES)
 SIDE, N_IMAGES = 64, 12
 WHITE, NONE = COLOURS.index("white"), len(COLOURS)
-RECIPE = Recipe(
-    name="tiny", backbone=Backbone("detector", {}, (3, SIDE, SIDE)), tasks="attrod", batch_size=16, min_limit=0.1,
-    n_augmented_tasks=50, augmented_share=0.5,
-)  # fmt: skip
+SAMPLING = Sampling(batch_size=16, min_limit=0.1, n_augmented_tasks=50, augmented_share=0.5)
+VARIED, AS_IT_IS = DetectionSettings(), DetectionSettings(augmentation=False)
 
 
 def invented_squares():
@@ -44,8 +42,8 @@ def squares():
     return invented_squares()
 
 
-def source(squares, recipe=RECIPE, asked=None):
-    return DetectionSource(recipe, squares, SPACE, tasks(SPACE) if asked is None else asked)
+def source(squares, settings=VARIED, asked=None, sampling=SAMPLING):
+    return DetectionSource(sampling, settings, squares, SPACE, tasks(SPACE) if asked is None else asked)
 
 
 def equal(one, other):
@@ -57,14 +55,14 @@ def test_a_step_is_the_same_batch_whenever_it_is_drawn(squares):
     assert equal(whole, source(squares).draw("joint", 3))
     for other in (
         source(squares).draw("joint", 4), source(squares).draw("pretrain", 3),
-        source(squares, replace(RECIPE, seed=1)).draw("joint", 3),
+        source(squares, sampling=replace(SAMPLING, seed=1)).draw("joint", 3),
     ):  # fmt: skip
         assert not torch.equal(whole.images, other.images)
 
 
 @pytest.mark.parametrize("mirror", [False, True])
 def test_a_part_of_a_batch_is_that_part_of_the_whole(squares, mirror):
-    drawn = source(squares, replace(RECIPE, mirror=mirror))
+    drawn = source(squares, DetectionSettings(mirror=mirror))
     whole = drawn.draw("joint", 0)
     for part in (slice(0, 8), slice(8, 16), slice(5, 6)):
         found = drawn.draw("joint", 0, part)
@@ -76,7 +74,7 @@ def test_shapes_and_ranges(squares):
     batch = source(squares).draw("joint", 0)
     assert batch.images.shape == (16, 3, SIDE, SIDE) and 0 <= batch.images.min() and batch.images.max() <= 1
     assert batch.tasks.shape == (16, 8) and batch.asked.shape == (16, 3) and batch.boxes.shape == (16, 2, 4)
-    assert ((batch.limits >= RECIPE.min_limit) & (batch.limits <= 1)).all()
+    assert ((batch.limits >= SAMPLING.min_limit) & (batch.limits <= 1)).all()
     moved = batch.to(torch.device("cpu"), torch.float64)
     assert moved.images.dtype == moved.tasks.dtype == torch.float64 and moved.wanted.dtype == torch.bool
 
@@ -92,7 +90,7 @@ def bright_box(image):
 def test_boxes_go_with_the_picture(squares, mirror):
     moved = 0
     for step in range(4):
-        batch = source(squares, replace(RECIPE, mirror=mirror)).draw("joint", step)
+        batch = source(squares, DetectionSettings(mirror=mirror)).draw("joint", step)
         for image, boxes, there in zip(batch.images, batch.boxes, batch.there, strict=True):
             if not there[0]:
                 continue
@@ -101,28 +99,24 @@ def test_boxes_go_with_the_picture(squares, mirror):
     assert moved > 30
 
 
-def as_it_is(recipe):
-    return replace(recipe, digit_augmentation=False, mirror=False)
-
-
-def which_images(squares, recipe, step):
+def which_images(squares, step):
     """The images of a step's batch, as they were before any variation."""
     originals = torch.from_numpy(squares.pixels).float() / 255
-    plain = source(squares, as_it_is(recipe)).draw("joint", step).images
+    plain = source(squares, AS_IT_IS).draw("joint", step).images
     return [next(row for row in range(N_IMAGES) if torch.equal(image, originals[row])) for image in plain]
 
 
 def test_without_augmentation_pictures_are_as_they_were(squares):
-    batch = source(squares, as_it_is(RECIPE)).draw("joint", 0)
-    rows = which_images(squares, RECIPE, 0)
+    batch = source(squares, AS_IT_IS).draw("joint", 0)
+    rows = which_images(squares, 0)
     assert (batch.boxes.numpy() == squares.boxes[rows]).all()
 
 
 def test_half_of_the_pictures_are_mirrored_without_augmentation_too(squares):
     mirrored = plain = 0
     for step in range(4):
-        straight = source(squares, as_it_is(RECIPE)).draw("joint", step)
-        batch = source(squares, replace(as_it_is(RECIPE), mirror=True)).draw("joint", step)
+        straight = source(squares, AS_IT_IS).draw("joint", step)
+        batch = source(squares, replace(AS_IT_IS, mirror=True)).draw("joint", step)
         for image, before in zip(batch.images, straight.images, strict=True):
             mirrored += bool(torch.allclose(image, before.flip(2), atol=1e-4))
             plain += bool(torch.allclose(image, before, atol=1e-4))
@@ -136,7 +130,7 @@ def test_an_object_that_is_mostly_out_of_the_picture_is_no_longer_there(squares)
     boxes[:, 0] = [0, 20, 5, 40]  # at the edge: shifted by up to a tenth of the side it is gone
     batch = source(replace(squares, boxes=boxes, pixels=pixels)).draw("joint", 0)
     left = (batch.boxes[:, 0, 2] - batch.boxes[:, 0, 0]) / 5
-    real = torch.tensor([row != N_IMAGES - 1 for row in which_images(squares, RECIPE, 0)])
+    real = torch.tensor([row != N_IMAGES - 1 for row in which_images(squares, 0)])
     assert not batch.there[left < 0.3, 0].any() and batch.there[real & (left > 0.6), 0].all()
     assert (left < 0.3).any() and (batch.boxes >= 0).all() and not batch.wanted[left < 0.3].any()
 
@@ -145,7 +139,7 @@ def test_an_ignored_region_stays_one_however_little_is_left_of_it(squares):
     crowd, boxes = squares.crowd.copy(), squares.boxes.copy()
     boxes[:, 0], crowd[:-1, 0] = [0, 20, 5, 40], True
     batch = source(replace(squares, boxes=boxes, crowd=crowd), asked=[SPACE.task(("car",))]).draw("joint", 0)
-    plain = source(replace(squares, boxes=boxes, crowd=crowd), as_it_is(RECIPE), [SPACE.task(("car",))])
+    plain = source(replace(squares, boxes=boxes, crowd=crowd), AS_IT_IS, [SPACE.task(("car",))])
     assert torch.equal(batch.ignored, plain.draw("joint", 0).ignored) and batch.ignored.any()
     assert not batch.there.any() and not batch.wanted.any()
 
@@ -163,10 +157,11 @@ def test_wanted_is_what_the_sample_s_own_task_asks_for(squares):
 
 
 def test_most_pictures_hold_what_is_asked_for_where_there_are_any(squares):
-    drawn = source(squares, replace(as_it_is(RECIPE), augmented_share=0.0), [SPACE.task(("car", "white"))])
+    tasks_only = replace(SAMPLING, augmented_share=0.0)
+    drawn = source(squares, AS_IT_IS, [SPACE.task(("car", "white"))], tasks_only)
     share = np.mean([drawn.draw("joint", step).wanted.any(1).float().mean() for step in range(10)])
     assert 0.6 < share < 0.9
-    nothing = source(squares, replace(as_it_is(RECIPE), augmented_share=0.0), [SPACE.task(("car", "lime"))])
+    nothing = source(squares, AS_IT_IS, [SPACE.task(("car", "lime"))], tasks_only)
     assert not nothing.draw("joint", 0).wanted.any()
 
 
@@ -175,7 +170,7 @@ def test_augmented_tasks_are_new_combinations(squares):
     found = [frozenset(names) for names in augmented_tasks(SPACE)]
     assert len(set(found)) == len(found) and not set(found) & known
     assert {frozenset({"bicycle", "car", "white"}), frozenset({"bicycle", "car", "person", "lime"})} <= set(found)
-    without = source(squares, replace(RECIPE, augmented_share=0.0))
+    without = source(squares, sampling=replace(SAMPLING, augmented_share=0.0))
     assert len(without.queries) == len(known) and len(source(squares).queries) == len(known) + 50
 
 
@@ -188,7 +183,7 @@ def test_pretraining_ignores_crowds_of_every_category(squares):
     crowd, boxes = np.zeros_like(squares.crowd), squares.boxes.copy()
     crowd[:-1, 0], boxes[:, 0] = True, [0, 0, SIDE, SIDE]
     judged = objective(replace(squares, crowd=crowd, boxes=boxes))
-    drawn = DetectionSource(as_it_is(RECIPE), judged.domain.squares("train"), SPACE, [SPACE.task(("car",))])
+    drawn = source(judged.domain.squares("train"), AS_IT_IS, [SPACE.task(("car",))])
     batch = drawn.draw("pretrain", 0)
     outputs = torch.zeros(16, 80, 4 + judged.n_pretrain_outputs)
     crowded = batch.category[:, 0] >= 0
@@ -201,7 +196,7 @@ def test_pretraining_ignores_crowds_of_every_category(squares):
 def test_pretraining_has_a_score_for_each_category_and_colour(squares):
     judged = objective(squares)
     assert judged.n_outputs == 3 and judged.n_pretrain_outputs == 3 + 6
-    batch = judged.source(RECIPE).draw("pretrain", 0)
+    batch = judged.source(SAMPLING).draw("pretrain", 0)
     outputs = torch.randn(16, 80, 4 + 9, requires_grad=True)
     scored = judged.pretrain_loss(outputs, batch)
     scored.loss.backward()

@@ -14,6 +14,7 @@ from edgewright.costs import Budget, Cost
 from edgewright.domains.detection.boxes import Grid
 from edgewright.domains.detection.domain import AttrOd
 from edgewright.domains.numvqa import domain as numvqa
+from edgewright.domains.numvqa.objective import NumVqaObjective
 from edgewright.errors import InputError
 from edgewright.evaluation.nn_factory.accuracy import cosine, jaccard
 from edgewright.evaluation.nn_factory.baselines import Baselines
@@ -25,7 +26,6 @@ from edgewright.evaluation.nn_factory.scenarios import scenario_table
 from edgewright.evaluation.nn_factory.tables import frame
 from edgewright.shipped import shipped_supernets
 from edgewright.training.fit import UntilFlat
-from edgewright.training.objective import objective_of
 
 from tests.domains.detection.test_domain import CATEGORIES, GRID, invented_squares
 from tests.report.browser import needs_chromium, open_page
@@ -89,10 +89,10 @@ def test_another_supernets_scenarios_are_not_mixed_in(tmp_path, domain, options)
 
 
 def test_models_trained_side_by_side_are_those_of_one_after_the_other(tmp_path, domain):
-    recipe = replace(load_recipe("numvqa-resnet"), precision="float64")
+    recipe = load_recipe("numvqa-resnet").with_options(precision="float64")
     found = []
     for workers in (1, 2):
-        baselines = Baselines(tmp_path / str(workers), recipe, objective_of(domain), SHORT, workers=workers)
+        baselines = Baselines(tmp_path / str(workers), recipe, NumVqaObjective(domain), SHORT, workers=workers)
         jobs = [baselines.retrain(numvqa.SPACE.parse(text)) for text in ("has 1", "only one 2")]
         baselines.train(jobs, lambda _: None)
         found.append([baselines.fitted(job).model.state_dict() for job in jobs])
@@ -170,7 +170,7 @@ def test_unknown_parts_are_named(tmp_path, domain, options):
 def test_pruning_stops_within_every_bound(tmp_path, domain):
     """The device in this test says what a model of so many parameters costs: memory grows with it, latency does not."""
     recipe = load_recipe("numvqa-resnet")
-    baselines = Baselines(tmp_path, recipe, objective_of(domain), SHORT, prune_tries=7)
+    baselines = Baselines(tmp_path, recipe, NumVqaObjective(domain), SHORT, prune_tries=7)
     unified = baselines.unified().model.eval()
     size = lambda model: sum(each.numel() for each in model.parameters())  # noqa: E731
     full = size(unified)
