@@ -13,6 +13,7 @@ from ..errors import EdgewrightError
 from .commands.agent import agent_app
 from .commands.customize import customize
 from .commands.data import data_app
+from .commands.deliver import deliver
 from .commands.device import device_app
 from .commands.evaluate import evaluate
 from .commands.measure import measure
@@ -36,7 +37,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (quickstart, customize, profile, measure, push, predict, pareto, report, train, evaluate):
+for command in (quickstart, customize, deliver, profile, measure, push, predict, pareto, report, train, evaluate):
     app.command()(command)
 for group, name in (
     (device_app, "device"),

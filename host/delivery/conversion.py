@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ..errors import InputError, MeasurementError
+from ..tasks.domain import Examples
 from .quantization import quantized
 from .reference import N_DRAWN, Inputs, Reference, checked_inputs, drawn_like, stacked
 from .verification import PARITY_TOLERANCE
@@ -23,9 +24,13 @@ from .verification import PARITY_TOLERANCE
 
 @dataclass(frozen=True)
 class Converted:
-    """A model file with the `reference` it is judged by. `float32_bytes` is its size before it was quantised;
-    `n_calibration` is the number of sets of inputs that an int8 model was calibrated on."""
+    """A model file of the module `name`, with the `reference` it is judged by.
 
+    `float32_bytes` is its size before it was quantised, `n_calibration` the number of sets of inputs that an int8 model
+    was calibrated on, and `seed` that of the random inputs.
+    """
+
+    name: str
     content: bytes
     precision: Precision
     float32_bytes: int
@@ -53,6 +58,7 @@ def convert_for_delivery(
     precision: Precision = Precision.FLOAT32,
     *,
     calibration: Sequence[object] | None = None,
+    score: Examples | None = None,
     seed: int = 0,
     on_status: Callable[[str], None] = lambda sentence: None,
 ) -> Converted:
@@ -62,6 +68,7 @@ def convert_for_delivery(
         module: in eval mode, on the CPU.
         example_inputs: a tuple of tensors, one for each input, in the shapes that the model keeps.
         calibration: sets of inputs that int8 is calibrated on; the example inputs alone where None.
+        score: test images of a model with one image as its input; the device is compared with torch on them alone.
         seed: of the random inputs on which, beside the example inputs, the device is compared with torch. An int8
             model is compared on what it was calibrated on.
 
@@ -85,7 +92,8 @@ def convert_for_delivery(
         raise MeasurementError(f"{name} cannot be converted: {error}") from error
     content = quantized(float32, precision, inputs)
     n_calibration = len(given) if precision is Precision.INT8 else 0
-    return Converted(content, precision, len(float32), Reference(inputs, expected), takes, gives, n_calibration, seed)
+    reference = Reference(inputs, expected) if score is None else _of_images(module, takes, score)
+    return Converted(name, content, precision, len(float32), reference, takes, gives, n_calibration, seed)
 
 
 def _checked_name(module: object) -> str:
@@ -139,3 +147,12 @@ def _check_file(name: str, found: Sequence[Difference]) -> None:
                 f"output {index} of its model file differs from torch's by up to {each.max_abs:.3g} on this machine "
                 f"(largest element {each.largest:.3g}); compute it in another way, or try another litert-torch"
             )
+
+
+def _of_images(module: nn.Module, takes: Sequence[TensorType], score: Examples) -> Reference:
+    if len(takes) != 1 or takes[0].shape != (1, *score.images.shape[1:]) or takes[0].dtype != np.float32:
+        raise InputError(
+            f"a score is of images of shape {score.images.shape[1:]}, one at a time; the model takes "
+            f"{', '.join(map(str, takes))}"
+        )
+    return Reference.of_images(module, score.images)

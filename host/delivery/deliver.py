@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from edgewright.converters.precision import Precision
 from torch import nn
 
 from ..costs import Budget, Cost
-from ..errors import BudgetError, InputError
+from ..errors import BudgetError
 from ..tasks.domain import Examples
 from .conversion import Converted, convert_for_delivery
 from .handover import DeliveringSession, Delivery, hand_over
-from .reference import Reference
 from .verification import verify
 
 
@@ -55,13 +53,11 @@ def deliver(
         BudgetError: it misses the budget on the device.
     """
     converted = convert_for_delivery(
-        module, example_inputs, precision, calibration=calibration, seed=seed, on_status=on_status
+        module, example_inputs, precision, calibration=calibration, score=score, seed=seed, on_status=on_status
     )
-    if score is not None:
-        converted = replace(converted, reference=_of_images(module, converted, score))
     return deliver_converted(
-        converted, session, out, purpose=purpose or type(module).__name__, budget=budget, score=score, outputs=outputs,
-        push=push, on_status=on_status,
+        converted, session, out, purpose=purpose, budget=budget, score=score, outputs=outputs, push=push,
+        on_status=on_status,
     )  # fmt: skip
 
 
@@ -70,7 +66,7 @@ def deliver_converted(
     session: DeliveringSession,
     out: Path,
     *,
-    purpose: str,
+    purpose: str = "",
     budget: Budget | None = None,
     score: Examples | None = None,
     outputs: Mapping[str, Any] | None = None,
@@ -79,8 +75,9 @@ def deliver_converted(
 ) -> Delivery:
     """The second half of `deliver`, from a model file on. A session that is opened in between waits for no conversion.
 
-    With a `score`, the reference of `converted` is that of its images.
+    A `score` must be the one that `converted` was made with.
     """
+    purpose = purpose or converted.name
     on_status(f"measuring {purpose} on {session.device_name!r}")
     verification = verify(
         session, converted.content, converted.reference, precision=converted.precision, examples=score
@@ -102,16 +99,6 @@ def deliver_converted(
     return hand_over(delivery, converted.content, session, manifest, push=push)
 
 
-def _of_images(module: nn.Module, converted: Converted, score: Examples) -> Reference:
-    takes = converted.inputs
-    if len(takes) != 1 or takes[0].shape != (1, *score.images.shape[1:]) or takes[0].dtype != np.float32:
-        raise InputError(
-            f"a score is of images of shape {score.images.shape[1:]}, one at a time; the model takes "
-            f"{', '.join(map(str, takes))}"
-        )
-    return Reference.of_images(module, score.images)
-
-
 def _check_budget(budget: Budget, cost: Cost, purpose: str, device: str) -> None:
     """Raises `BudgetError`, with all that was measured."""
     misses = budget.misses(cost)
@@ -125,9 +112,9 @@ def _check_budget(budget: Budget, cost: Cost, purpose: str, device: str) -> None
 
 
 def _excess(share: float) -> str:
-    return "is not told there" if not np.isfinite(share) else f"by {100 * (share - 1):.1f} %"
+    return "is not told there" if not math.isfinite(share) else f"by {100 * (share - 1):.1f} %"
 
 
 def _measured(cost: Cost) -> str:
     memory = "memory that the device does not tell" if cost.memory_mib is None else f"{cost.memory_mib:.2f} MiB"
-    return f"{cost.latency_ms:.3f} ms, {memory} and a file of {cost.size_mib:.3f} MiB"
+    return f"{cost.latency_ms:.4g} ms, {memory} and a file of {cost.size_mib:.4g} MiB"

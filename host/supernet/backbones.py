@@ -1,10 +1,8 @@
-"""A backbone by its name: a timm model, one that a package brings, or a user's own as `module.path:callable`."""
+"""A backbone by its name: a timm model, one that a package brings, or a user's own as `package.module:NAME`."""
 
 from __future__ import annotations
 
 import difflib
-import importlib
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -13,6 +11,7 @@ from torch import nn
 
 from ..errors import InputError
 from ..plugins import Guests
+from ..user_code import call_named
 from .analysis.sites import Policy
 
 DEFAULT_SHAPE = (3, 224, 224)
@@ -70,8 +69,8 @@ def create_backbone(name: str, image_size: int | None = None) -> BuiltBackbone:
     """Build a backbone with random weights; nothing is downloaded.
 
     Args:
-        name: a timm name, or `module.path:callable`; the callable takes no argument and returns the module. It is
-            imported, from the current folder too, and so its code runs.
+        name: a timm name, or a function without arguments that returns the module: `FILE.py:NAME`, or
+            `package.module:NAME`. It is imported, from the current folder too, and so its code runs.
         image_size: pixels a side; the model's own when None, 224 for a user's module.
 
     Raises:
@@ -105,17 +104,7 @@ def _close_to(name: str) -> str:
 
 
 def _own_module(name: str) -> nn.Module:
-    path, _, attribute = name.partition(":")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        make = getattr(importlib.import_module(path), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"{name!r} cannot be imported: {error}") from error
-    try:
-        module = make()
-    except TypeError as error:
-        raise InputError(f"{name!r} must be callable without arguments: {error}") from error
+    module = call_named(name)
     if not isinstance(module, nn.Module):
         raise InputError(f"{name!r} gave a {type(module).__name__}, not a torch.nn.Module")
     return module

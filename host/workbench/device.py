@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +12,16 @@ from ..errors import InputError, MeasurementError
 from .options import BenchmarkModel
 
 if TYPE_CHECKING:
+    from edgewright.converters.precision import Precision
     from edgewright.device_agent.timing import TimingProtocol
+    from torch import nn
 
+    from ..costs import Budget
+    from ..delivery.handover import Delivery
     from ..devices.registry import Device
     from ..devices.transport import Transport
     from ..profiling.records import Measurement
+    from .data import Say
 
 
 class DeviceBench:
@@ -80,6 +85,33 @@ class DeviceBench:
             remedy = "; is it a whole .tflite file? make or copy it again" if unreadable else ""
             raise MeasurementError(f"{model} could not be measured on {self.name!r}: {measurement.error}{remedy}")
         return measurement, reply
+
+    def deliver(
+        self,
+        module: nn.Module,
+        example_inputs: object,
+        out: Path,
+        *,
+        purpose: str = "",
+        precision: Precision | str = "float32",
+        calibration: Sequence[object] | None = None,
+        budget: Budget | None = None,
+        push: bool = False,
+        say: Say = lambda sentence: None,
+    ) -> Delivery:
+        """Any torch module to a verdict here; arguments and errors are those of `delivery.deliver.deliver`.
+
+        The device is reached when the module is converted.
+        """
+        from ..delivery.conversion import convert_for_delivery
+        from ..delivery.deliver import deliver_converted
+        from ..delivery.quantization import parse_precision
+
+        numbers = parse_precision(str(precision))
+        converted = convert_for_delivery(module, example_inputs, numbers, calibration=calibration, on_status=say)
+        return deliver_converted(
+            converted, self.session, out, purpose=purpose, budget=budget, push=push, on_status=say
+        )
 
     def push(self, model: Path) -> dict[str, Any]:
         """Leave a model file on the device; its hash is checked there. Returns its `path` and `sha256` there."""
