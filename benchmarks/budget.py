@@ -12,45 +12,27 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edgewright.assembler.archive import TrainedSupernet
-from edgewright.costs import Budget, Cost, CostModel
-from edgewright.customize.algorithm1 import Candidate
+from edgewright.costs import Budget, Cost
 from edgewright.customize.customizer import Customizer
 from edgewright.customize.scenario import Scenario
-from edgewright.customize.templates import load_or_build
-from edgewright.customize.verification_record import verification_record
-from edgewright.data.digits import load_digits
-from edgewright.device_agent.timing import TimingProtocol
-from edgewright.devices.connect import open_session
-from edgewright.devices.registry import Registry
-from edgewright.domains.numvqa import domain as numvqa
 from edgewright.errors import BudgetError
-from edgewright.predictors.cost_model import cost_model
-from edgewright.profiling.plan import PlanOptions
-from edgewright.profiling.records import Measurement
-from edgewright.profiling.store.store import Store
-from edgewright.shipped import shipped_supernet
-from edgewright.workbench.profiles import (
-    campaign_records,
-    fit_to,
-    profile_device,
-    template_sha256,
-)
+from edgewright.workbench.on_device import SupernetOnDevice
+from edgewright.workbench.options import CampaignOptions
+from edgewright.workbench.workbench import Workbench
 
 
-def scenarios(predict: CostModel, trained: TrainedSupernet, n: int, seed: int) -> list[Scenario]:
+def scenarios(ready: Customizer, n: int, seed: int) -> list[Scenario]:
     """Bounds between a tenth and the whole of the way from the smallest to the full subnet, each drawn by itself."""
     rng = np.random.default_rng(seed)
-    space = trained.supernet.space
-    small, full = (estimate.upper for estimate in predict([space.smallest(), space.full()]))
+    space, tasks = ready.trained.supernet.space, ready.domain.tasks
+    small, full = (estimate.upper for estimate in ready.predict([space.smallest(), space.full()]))
     drawn = []
-    for task in rng.choice(len(numvqa.TASKS), n, replace=False):
+    for task in rng.choice(len(tasks), n, replace=False):
         latency, memory = (
             low + share * (high - low)
             for share, low, high in zip(
@@ -60,7 +42,7 @@ def scenarios(predict: CostModel, trained: TrainedSupernet, n: int, seed: int) -
                 strict=True,
             )
         )
-        drawn.append(Scenario(numvqa.TASKS[int(task)], "local", Budget(latency_ms=latency, memory_mib=memory)))
+        drawn.append(Scenario(tasks[int(task)], "local", Budget(latency_ms=latency, memory_mib=memory)))
     return drawn
 
 
@@ -80,50 +62,38 @@ def main() -> None:
 
 
 def _run(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    trained = TrainedSupernet.load(shipped_supernet())
-    template = load_or_build(trained, folder)
-    sha = template_sha256(template)
-    with (
-        Store.open(folder / "store.sqlite") as store,
-        open_session(Registry(folder).get("local"), folder) as session,
-    ):
-        plan = PlanOptions(options.subnets, seed=options.seed)
-        profile_device(session, store, "local", trained, template, plan, TimingProtocol())
-        records, facts = campaign_records(store, "local", template), store.add_facts(session.facts())
+    with Workbench(folder) as bench:
+        pair = bench.pair("local")
+        pair.profile(CampaignOptions(options.subnets, seed=options.seed))
+        asked = scenarios(pair.customizer(confidence=options.confidence), options.scenarios, options.seed)
+        rows = [_row(pair, scenario, folder / "model.tflite", options.confidence) for scenario in asked]
+    return _summary(rows)
 
-        def keep(scenario: Scenario, candidate: Candidate, measurements: Sequence[Measurement]) -> None:
-            store.add_verification(verification_record(scenario, candidate, measurements, sha, facts))
 
-        def fitted() -> CostModel:
-            return cost_model(fit_to(records, trained, store.verifications("local", sha)), options.confidence)
+def _row(pair: SupernetOnDevice, scenario: Scenario, out: Path, confidence: float) -> dict[str, Any]:
+    """One scenario, customised by what all verifications so far have taught."""
+    ready = pair.customizer(confidence=confidence)
+    _, plain = replace(ready, fills=False).draft(scenario.task, scenario.budget)
+    row: dict[str, Any] = {
+        "task": str(scenario.task),
+        "budget": scenario.budget.to_json(),
+        "without_fill": used(plain.candidate.estimate.upper, scenario.budget),
+    }
+    try:
+        artifact = ready.customize(scenario, out, pair.device.session)
+    except BudgetError as error:
+        return {**row, "tries": None, "refused": str(error)}
+    return {
+        **row,
+        "tries": artifact.tries,
+        "use": used(artifact.measured, scenario.budget),
+        "filled": used(artifact.candidate.estimate.upper, scenario.budget),
+        "accuracy": artifact.scores.on_device,
+        "customize_s": artifact.customize_s,
+    }
 
-        customizer = Customizer(
-            trained, template, fitted(), numvqa.NumVqa(load_digits()), folder / "artifacts", keep=keep, refit=fitted
-        )
-        rows = []
-        for scenario in scenarios(customizer.predict, trained, options.scenarios, options.seed):
-            ready = replace(customizer, predict=fitted())
-            _, plain = replace(ready, fills=False).draft(scenario.task, scenario.budget)
-            row: dict[str, Any] = {
-                "task": str(scenario.task),
-                "budget": scenario.budget.to_json(),
-                "without_fill": used(plain.candidate.estimate.upper, scenario.budget),
-            }
-            try:
-                artifact = ready.customize(scenario, folder / "model.tflite", session)
-            except BudgetError as error:
-                rows.append({**row, "tries": None, "refused": str(error)})
-                continue
-            rows.append(
-                {
-                    **row,
-                    "tries": artifact.tries,
-                    "use": used(artifact.measured, scenario.budget),
-                    "filled": used(artifact.candidate.estimate.upper, scenario.budget),
-                    "accuracy": artifact.scores.on_device,
-                    "customize_s": artifact.customize_s,
-                }
-            )
+
+def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     met = [row for row in rows if row["tries"] is not None]
     quartiles = [0, 25, 50, 75, 100]
     return {

@@ -8,33 +8,19 @@ from __future__ import annotations
 
 import json
 import tempfile
-from pathlib import Path
 
 import numpy as np
-from edgewright.assembler.archive import TrainedSupernet
-from edgewright.customize.templates import load_or_build
-from edgewright.device_agent.timing import TimingProtocol
-from edgewright.devices.connect import open_session
-from edgewright.devices.registry import Registry
-from edgewright.profiling.plan import PlanOptions
-from edgewright.profiling.store.store import Store
-from edgewright.shipped import shipped_supernet
-from edgewright.workbench.profiles import campaign_records, profile_device
+from edgewright.workbench.options import CampaignOptions
+from edgewright.workbench.workbench import Workbench
 
 SUBNETS = 200
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        trained = TrainedSupernet.load(shipped_supernet())
-        template = load_or_build(trained, folder)
-        store = Store.open(folder / "store.sqlite")
-        with store, open_session(Registry(folder).get("local"), folder) as session:
-            profiled = profile_device(
-                session, store, "local", trained, template, PlanOptions(SUBNETS), TimingProtocol()
-            )
-            records = campaign_records(store, "local", template)
+    with tempfile.TemporaryDirectory() as folder, Workbench(folder) as bench:
+        pair = bench.pair("local")
+        profiled = pair.profile(CampaignOptions(SUBNETS))
+        records = pair.records()
     added = [record.overhead_ms for record in records if record.overhead_ms is not None]
     child = [record.measurement.child_ms for record in records if record.measurement.child_ms is not None]
     result = {

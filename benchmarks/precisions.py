@@ -9,24 +9,17 @@ from __future__ import annotations
 
 import json
 import tempfile
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
-from edgewright.assembler.archive import TrainedSupernet
 from edgewright.assembler.request import Request
 from edgewright.converters.precision import Precision
-from edgewright.customize.templates import load_or_build
-from edgewright.data.digits import load_digits
 from edgewright.delivery.quantization import Quantization
 from edgewright.delivery.reference import Reference
 from edgewright.delivery.verification import measure_model, median_latency_ms, verify
-from edgewright.devices.connect import open_session
-from edgewright.devices.registry import Registry
-from edgewright.domains.numvqa import domain as numvqa
-from edgewright.shipped import shipped_supernet
 from edgewright.tasks import Task
+from edgewright.workbench.workbench import Workbench
 
 TASKS = ("only two even", "has 3", "only four odd")
 LIMIT = 0.25
@@ -37,12 +30,11 @@ ROUNDS = 3
 class Bench:
     """The shipped supernet and its templates in all precisions, and a session on this machine."""
 
-    def __init__(self, folder: Path, session: Any) -> None:
-        self.session, self.domain = session, numvqa.NumVqa(load_digits())
-        self.trained = TrainedSupernet.load(shipped_supernet())
-        self.templates = {
-            each: load_or_build(self.trained, folder, precision=each, domain=self.domain) for each in Precision
-        }
+    def __init__(self, bench: Workbench) -> None:
+        nets = {each: bench.supernet(precision=each) for each in Precision}
+        plain = nets[Precision.FLOAT32]
+        self.session, self.domain, self.trained = bench.device("local").session, plain.domain, plain.trained
+        self.templates = {each: net.profiled for each, net in nets.items()}
 
     def rows(self, task: Task) -> list[dict[str, Any]]:
         gates = self.trained.assembler.assemble([Request(task, LIMIT)])[0]
@@ -84,11 +76,9 @@ class Bench:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with open_session(Registry(folder).get("local"), folder) as session:
-            bench = Bench(folder, session)
-            rows = [row for text in TASKS for row in bench.rows(numvqa.SPACE.parse(text))]
+    with tempfile.TemporaryDirectory() as folder, Workbench(folder) as workbench:
+        bench = Bench(workbench)
+        rows = [row for text in TASKS for row in bench.rows(bench.domain.space.parse(text))]
     print(json.dumps({"n_images": N_IMAGES, "rows": rows}))
 
 

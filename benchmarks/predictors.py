@@ -23,22 +23,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from edgewright.assembler.archive import TrainedSupernet
 from edgewright.converters.torch_to_tflite import convert
-from edgewright.customize.templates import load_or_build
-from edgewright.device_agent.timing import TimingProtocol
-from edgewright.devices.connect import open_session
-from edgewright.devices.registry import Registry
 from edgewright.predictors.drift.correction import correct, without_drift
 from edgewright.predictors.fitting import fit_predictors, table, usable
 from edgewright.predictors.judging.report import noise_floor
 from edgewright.predictors.linear import LinearPredictor
-from edgewright.profiling.plan import PlanOptions
 from edgewright.profiling.progress import Progress
 from edgewright.profiling.records import Record
-from edgewright.profiling.store.store import Store
-from edgewright.shipped import shipped_supernet
-from edgewright.workbench.profiles import profile_device
+from edgewright.workbench.options import CampaignOptions
+from edgewright.workbench.workbench import Workbench
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 CONVERTED = 6
@@ -66,21 +59,19 @@ print(1e3 * statistics.median(samples[10:]))
 
 
 class Bench:
-    """This machine, the shipped supernet, and a store."""
+    """This machine and the shipped supernet."""
 
-    def __init__(self, folder: Path, subnets: int) -> None:
-        self.trained = TrainedSupernet.load(shipped_supernet())
-        self.template = load_or_build(self.trained, folder)
+    def __init__(self, workbench: Workbench, subnets: int) -> None:
+        self.pair = workbench.pair("local")
+        self.trained = self.pair.supernet.trained
         self.space = self.trained.supernet.subnets
-        self._folder, self._subnets = folder, subnets
+        self._subnets = subnets
 
     def campaign(
         self, seed: int, threads: int = 1, load_from: float | None = None, n_subnets: int | None = None
     ) -> tuple[list[Record], float]:
         """Records and wall seconds; another program runs from the share `load_from` of the campaign on."""
         with ExitStack() as stack:
-            store = stack.enter_context(Store.open(self._folder / "store.sqlite"))
-            session = stack.enter_context(open_session(Registry(self._folder).get("local"), self._folder))
 
             def watch(at: Progress) -> None:
                 nonlocal load_from
@@ -90,12 +81,11 @@ class Bench:
                     stack.callback(load.wait)
                     stack.callback(load.kill)
 
-            options = PlanOptions(n_subnets or self._subnets, seed=seed, repeat_share=1.0)
-            profiled = profile_device(
-                session, store, "local", self.trained, self.template, options, TimingProtocol(threads=threads),
-                on_progress=watch,
+            options = CampaignOptions(
+                n_subnets or self._subnets, seed, threads, patience_s=0.0, sentinel_every=20, repeat_share=1.0
             )
-            return store.records(profiled.campaign), profiled.summary.wall_s
+            profiled = self.pair.profile(options, watch)
+            return self.pair.store.records(profiled.campaign), profiled.summary.wall_s
 
     def errors(self, records: Sequence[Record], seed: int) -> dict[str, Any]:
         first = [row for row in records if row.kind == "subnet" and row.error is None]
@@ -165,8 +155,8 @@ def main() -> None:
     parser.add_argument("--subnets", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        bench = Bench(Path(name), options.subnets)
+    with tempfile.TemporaryDirectory() as name, Workbench(name) as workbench:
+        bench = Bench(workbench, options.subnets)
         rounds, disturbed = [], []
         for seed in range(options.rounds):
             records, wall_s = bench.campaign(seed)

@@ -6,12 +6,12 @@ from .session.agent_session import AgentSession, CampaignJob, CampaignReply, Mea
 from .session.link import SessionLimits
 
 __all__ = [
-    "LOCAL",
     "Address",
     "AgentSession",
     "CampaignJob",
     "CampaignReply",
     "Device",
+    "LOCAL",
     "MeasureJob",
     "Registry",
     "SessionLimits",

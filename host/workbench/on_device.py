@@ -115,7 +115,10 @@ class SupernetOnDevice:
 
         share = fleet.index(self.device.name) if fleet else 0
         every = options.sentinel_every or PlanOptions.sentinel_every
-        plan = PlanOptions(options.subnets, seed=options.seed, sentinel_every=every, fleet=fleet, share=share)
+        plan = PlanOptions(
+            options.subnets, seed=options.seed, sentinel_every=every, repeat_share=options.repeat_share,
+            fleet=fleet, share=share,
+        )  # fmt: skip
         with _as_interrupted():
             return profile_device(
                 session, store, self.device.name, self.supernet.trained, self.supernet.profiled, plan,

@@ -19,8 +19,9 @@ DELEGATES = ("cpu", "xnnpack", "gpu", "nnapi")
 class CampaignOptions:
     """How many random subnets are measured, which, and how.
 
-    `resume` goes on with the newest campaign. A lost device is retried for `patience_s`. `sentinel_every` is the number
-    of records between two sentinels; None: as the drift in the device's last campaign asks for.
+    `repeat_share` of the subnets are measured twice, which tells the noise. `resume` goes on with the newest campaign. A
+    lost device is retried for `patience_s`. `sentinel_every` is the number of records between two sentinels; None: as
+    the drift in the device's last campaign asks for.
     """
 
     subnets: int = 200
@@ -29,6 +30,7 @@ class CampaignOptions:
     resume: bool = False
     patience_s: float = 120.0
     sentinel_every: int | None = None
+    repeat_share: float = 0.1
 
     def __post_init__(self) -> None:
         if self.sentinel_every is not None and self.sentinel_every < 1:

@@ -105,7 +105,7 @@ def _is_whole(path: Path) -> bool:
 
 
 def _layout_digest() -> str:
-    return hashlib.sha256(Path(__file__).with_name("bundle_layout.py").read_bytes()).hexdigest()
+    return hashlib.sha256(Path(__file__).with_name("layout.py").read_bytes()).hexdigest()
 
 
 def _check_python(debs: Sequence[Path]) -> None:
