@@ -19,8 +19,8 @@ DELEGATES = ("cpu", "xnnpack", "gpu", "nnapi")
 class CampaignOptions:
     """How many random subnets are measured, which, and how.
 
-    `repeat_share` of the subnets are measured twice, which tells the noise. `resume` goes on with the newest campaign. A
-    lost device is retried for `patience_s`. `sentinel_every` is the number of records between two sentinels; None: as
+    `repeat_share` of the subnets are measured twice, which tells the noise. `resume` goes on with the newest campaign.
+    A lost device is retried for `patience_s`. `sentinel_every` is the number of records between two sentinels; None: as
     the drift in the device's last campaign asks for.
     """
 
