@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
+from ..architecture import Architecture
 from ..assembler.assembler import Assembler
 from ..costs import Budget, Cost, CostModel, Estimate
-from ..gates import Gates
 from ..tasks import Task
 from .algorithm1 import Candidate, Candidates, ask_all_limits, corrected
 from .fill import allowed_by, fill
@@ -89,26 +89,28 @@ def _ratio(measured: float | None, predicted: float | None) -> float | None:
 def scaled(predict: CostModel, factors: Cost) -> CostModel:
     """Predictions scaled by measured over predicted, upwards only."""
 
-    def predict_scaled(gates: Sequence[Gates]) -> list[Estimate]:
+    def predict_scaled(architectures: Sequence[Architecture]) -> list[Estimate]:
         return [
             replace(each, predicted=corrected(each.predicted, factors), upper=corrected(each.upper, factors))
-            for each in predict(gates)
+            for each in predict(architectures)
         ]
 
     return predict_scaled
 
 
-def sized(predict: CostModel, size_mib: Callable[[Gates], float]) -> CostModel:
-    """Predictions with the size of the file; gates with equal counts have files of one size."""
-    sizes: dict[tuple[int, ...], float] = {}
+def sized(predict: CostModel, size_mib: Callable[[Architecture], float]) -> CostModel:
+    """Predictions with the size of the file; architectures with equal features have files of one size."""
+    sizes: dict[tuple[float, ...], float] = {}
 
-    def size_of(gates: Gates) -> float:
-        if gates.counts not in sizes:
-            sizes[gates.counts] = size_mib(gates)
-        return sizes[gates.counts]
+    def size_of(architecture: Architecture) -> float:
+        features = tuple(architecture.features)
+        if features not in sizes:
+            sizes[features] = size_mib(architecture)
+        return sizes[features]
 
-    def predict_sized(gates: Sequence[Gates]) -> list[Estimate]:
-        return [with_size(each, size_of(item)) for each, item in zip(predict(gates), gates, strict=True)]
+    def predict_sized(architectures: Sequence[Architecture]) -> list[Estimate]:
+        estimates = predict(architectures)
+        return [with_size(each, size_of(item)) for each, item in zip(estimates, architectures, strict=True)]
 
     return predict_sized
 

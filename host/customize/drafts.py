@@ -8,9 +8,9 @@ from pathlib import Path
 from edgewright.converters.precision import Precision
 from edgewright.device_agent.template import Template
 
+from ..architecture import Architecture
 from ..delivery.quantization import Quantization
 from ..files import write_atomic
-from ..gates import Gates
 from .algorithm1 import Candidate
 from .choice import with_size
 
@@ -50,7 +50,7 @@ class Drafter:
         known = replace(candidate, estimate=with_size(candidate.estimate, len(content) / 2**20))
         return Draft(known, content, path, len(float32))
 
-    def size_mib(self, gates: Gates) -> float:
+    def size_mib(self, architecture: Architecture) -> float:
         """Of the file: exact in float32, and in other precisions at most the padding of the template's slices more."""
         template = self.template if self.quantization is None else self.quantization.template
-        return len(template.emit(gates.pack())) / 2**20
+        return len(template.emit(architecture.encoding)) / 2**20

@@ -92,7 +92,7 @@ def convert_for_delivery(
         raise MeasurementError(f"{name} cannot be converted: {error}") from error
     content = quantized(float32, precision, inputs)
     n_calibration = len(given) if precision is Precision.INT8 else 0
-    reference = Reference(inputs, expected) if score is None else _of_images(module, takes, score)
+    reference = Reference(inputs, expected) if score is None else _of_images(module, takes, gives, score)
     return Converted(name, content, precision, len(float32), reference, takes, gives, n_calibration, seed)
 
 
@@ -149,7 +149,11 @@ def _check_file(name: str, found: Sequence[Difference]) -> None:
             )
 
 
-def _of_images(module: nn.Module, takes: Sequence[TensorType], score: Examples) -> Reference:
+def _of_images(
+    module: nn.Module, takes: Sequence[TensorType], gives: Sequence[TensorType], score: Examples
+) -> Reference:
+    if len(gives) != 1:
+        raise InputError(f"a score is of one output, and the model has {len(gives)}")
     if len(takes) != 1 or takes[0].shape != (1, *score.images.shape[1:]) or takes[0].dtype != np.float32:
         raise InputError(
             f"a score is of images of shape {score.images.shape[1:]}, one at a time; the model takes "

@@ -77,15 +77,16 @@ def drawn_like(example: Inputs, n: int, rng: np.random.Generator) -> list[Inputs
 
 def _drawn(value: Tensor, rng: np.random.Generator) -> Tensor:
     shape, low, high = tuple(value.shape), value.min().item(), value.max().item()
+    drawn: NDArray[Any]
     if value.dtype == torch.bool:
-        drawn = rng.random(shape) < 0.5
+        drawn = np.asarray(rng.random(shape) < 0.5)
     elif not value.dtype.is_floating_point:
-        drawn = rng.integers(int(low), int(high), shape, endpoint=True)
+        drawn = np.asarray(rng.integers(int(low), int(high), shape, endpoint=True))
     elif low == high:
-        drawn = low + rng.standard_normal(shape)
+        drawn = low + np.asarray(rng.standard_normal(shape))
     else:
-        drawn = rng.uniform(low, high, shape)
-    return torch.as_tensor(np.asarray(drawn)).to(value.dtype)
+        drawn = np.asarray(rng.uniform(low, high, shape))
+    return torch.as_tensor(drawn).to(value.dtype)
 
 
 def stacked(sets: Sequence[Inputs]) -> tuple[NDArray[Any], ...]:

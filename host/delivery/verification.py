@@ -30,6 +30,8 @@ N_MEASUREMENTS = 3
 PARITY_TOLERANCE = {Precision.FLOAT32: 1e-3, Precision.FLOAT16: 1e-2, Precision.INT8: math.inf}
 MAX_RMS = 0.5  # of an output itself, that an int8 model may be off whose answers nothing judges
 MAX_LOSS = 0.02  # of the score, that a quantised model may have less than float32
+_REPLY_BYTES = 32 << 20
+_REQUEST_MS = 20e3  # of computing: a third of what a device may take for a request
 
 
 class VerifyingSession(Protocol):
@@ -130,7 +132,7 @@ def verify(
     """
     sha, measurements = measure_model(session, content)
     on_measured(measurements)
-    on_device = session.run_each(MeasureJob(model_sha=sha), reference.inputs)
+    on_device = _run(session, sha, reference, median_latency_ms(measurements))
     difference = _checked_difference(on_device, reference, precision, judged=examples is not None)
     scores = None if examples is None else _checked_scores(on_device, reference, examples, precision)
     latencies = [m.latency_ms for m in measurements if m.latency_ms is not None]
@@ -142,6 +144,17 @@ def verify(
         model_sha256=sha,
         scores=scores,
     )
+
+
+def _run(session: VerifyingSession, sha: str, reference: Reference, latency_ms: float) -> tuple[NDArray[Any], ...]:
+    """The outputs for all sets of inputs, in requests that are soon done and whose replies are not too large."""
+    nbytes = sum(values[:1].nbytes for values in reference.outputs)
+    step = max(1, min(_REPLY_BYTES // nbytes, int(_REQUEST_MS / latency_ms)))
+    parts = [
+        session.run_each(MeasureJob(model_sha=sha), [values[start : start + step] for values in reference.inputs])
+        for start in range(0, reference.n, step)
+    ]
+    return tuple(np.concatenate(outputs) for outputs in zip(*parts, strict=True))
 
 
 def _checked_difference(

@@ -32,7 +32,7 @@ def non_dominated(objectives: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def _dominated(some: NDArray[np.float64], all_: NDArray[np.float64]) -> NDArray[np.bool_]:
     """`(m, k)` against `(n, k)` -> `(m,)`."""
-    nowhere_worse = (all_[None] <= some[:, None]).all(-1)  # (m, n)
-    somewhere_better = (all_[None] < some[:, None]).any(-1)  # (m, n)
-    dominated: NDArray[np.bool_] = (nowhere_worse & somewhere_better).any(1)
+    nowhere_worse = np.all(all_[None] <= some[:, None], axis=-1)  # (m, n)
+    somewhere_better = np.any(all_[None] < some[:, None], axis=-1)  # (m, n)
+    dominated: NDArray[np.bool_] = np.any(nowhere_worse & somewhere_better, axis=1)
     return dominated

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..devices.registry import Device
     from ..devices.transport import Transport
     from ..profiling.records import Measurement
+    from ..tasks.domain import Examples
     from .data import Say
 
 
@@ -96,7 +97,10 @@ class DeviceBench:
         precision: Precision | str = "float32",
         calibration: Sequence[object] | None = None,
         budget: Budget | None = None,
+        score: Examples | None = None,
+        outputs: Mapping[str, Any] | None = None,
         push: bool = False,
+        seed: int = 0,
         say: Say = lambda sentence: None,
     ) -> Delivery:
         """Any torch module to a verdict here; arguments and errors are those of `delivery.deliver.deliver`.
@@ -107,11 +111,14 @@ class DeviceBench:
         from ..delivery.deliver import deliver_converted
         from ..delivery.quantization import parse_precision
 
-        numbers = parse_precision(str(precision))
-        converted = convert_for_delivery(module, example_inputs, numbers, calibration=calibration, on_status=say)
+        converted = convert_for_delivery(
+            module, example_inputs, parse_precision(str(precision)), calibration=calibration, score=score, seed=seed,
+            on_status=say,
+        )  # fmt: skip
         return deliver_converted(
-            converted, self.session, out, purpose=purpose, budget=budget, push=push, on_status=say
-        )
+            converted, self.session, out, purpose=purpose, budget=budget, score=score, outputs=outputs, push=push,
+            on_status=say,
+        )  # fmt: skip
 
     def push(self, model: Path) -> dict[str, Any]:
         """Leave a model file on the device; its hash is checked there. Returns its `path` and `sha256` there."""

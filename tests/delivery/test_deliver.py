@@ -186,6 +186,11 @@ class Judge(nn.Module):
         return torch.cat([-mean, mean], 1)  # (B, 2)
 
 
+class Twice(nn.Module):
+    def forward(self, x):
+        return x, 2 * x
+
+
 def test_a_score_is_taken_on_the_device_beside_torch(local_session, tmp_path):
     score = Brightness.of((1, 6, 6))
     delivery = deliver(Judge().eval(), torch.zeros(1, 1, 6, 6), local_session, tmp_path / "m.tflite", score=score)
@@ -197,6 +202,9 @@ def test_a_score_is_taken_on_the_device_beside_torch(local_session, tmp_path):
             Judge().eval(), torch.zeros(1, 1, 6, 6), local_session, tmp_path / "m.tflite",
             score=Brightness.of((1, 5, 5)),
         )  # fmt: skip
+    both = nn.Sequential(nn.Flatten(), Twice()).eval()
+    with pytest.raises(InputError, match="a score is of one output, and the model has 2"):
+        deliver(both, torch.zeros(1, 1, 6, 6), local_session, tmp_path / "m.tflite", score=score)
 
 
 def test_a_model_whose_outputs_are_described_can_predict_and_another_says_so(local_session, tmp_path):

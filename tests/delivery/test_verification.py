@@ -5,6 +5,7 @@ import pytest
 import torch
 from edgewright.converters.torch_to_tflite import convert
 from edgewright.costs import Cost
+from edgewright.delivery import verification
 from edgewright.delivery.reference import Reference
 from edgewright.delivery.verification import (
     N_MEASUREMENTS,
@@ -75,14 +76,29 @@ def test_measurements_are_handed_over_before_anything_is_compared(local_session,
 
 def test_rounding_is_accepted_and_reported(local_session, content, reference):
     off = Lying(local_session, change=lambda position, values: values + np.float32(5e-4))
-    verification = verify(off, content, reference)
-    assert 4e-4 < verification.parity_max_abs < 6e-4
-    assert verification.scores is None and verification.n_compared == 9
-    low, high = verification.latency_spread_ms
-    assert low <= verification.cost.latency_ms <= high
-    assert set(verification.to_json()) == {
+    shown = verify(off, content, reference)
+    assert 4e-4 < shown.parity_max_abs < 6e-4
+    assert shown.scores is None and shown.n_compared == 9
+    low, high = shown.latency_spread_ms
+    assert low <= shown.cost.latency_ms <= high
+    assert set(shown.to_json()) == {
         "cost", "latency_spread_ms", "parity_max_abs", "n_compared", "model_sha256",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("limit", "value"), [("_REPLY_BYTES", 64 * 4 * 2), ("_REQUEST_MS", None)])
+def test_large_outputs_and_slow_devices_are_asked_for_less_at_once(
+    local_session, content, reference, monkeypatch, limit, value
+):
+    slow = Lying(local_session, slower=1000.0)
+    whole = verify(slow, content, reference)
+    assert [len(inputs[0]) for inputs in slow.ran] == [9]
+    if value is None:
+        value = 2.5 * whole.cost.latency_ms  # two and a half runs of a device that is as slow the next time
+        monkeypatch.setattr(verification, "median_latency_ms", lambda measurements: whole.cost.latency_ms)
+    monkeypatch.setattr(verification, limit, value)
+    assert verify(slow, content, reference).parity_max_abs == whole.parity_max_abs
+    assert [len(inputs[0]) for inputs in slow.ran[1:]] == [2, 2, 2, 2, 1]
 
 
 def test_scores_stand_under_the_domains_own_name():
