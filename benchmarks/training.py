@@ -14,9 +14,9 @@ from statistics import median, quantiles
 
 import torch
 from edgewright.assembler.assembler import Assembler
+from edgewright.assembler.joint.losses import JointLoss, JointNoise, random_gates
 from edgewright.assembler.joint.recipe import JointRecipe
 from edgewright.assembler.joint.recipe_files import load_recipe
-from edgewright.assembler.joint.stages import JointLoss, JointNoise, random_gates
 from edgewright.data.digits import load_digits
 from edgewright.domains.numvqa import domain as numvqa
 from edgewright.domains.numvqa.objective import NumVqaObjective

@@ -30,7 +30,7 @@ FACTS, ASSEMBLER = "supernet.json", "assembler.safetensors"
 
 @dataclass(frozen=True, eq=False)
 class TrainedSupernet:
-    """A supernet, its assembler, and the tasks they were trained for; `facts` holds the recipe and how it went."""
+    """A supernet, its assembler, and the tasks they are for; `facts` holds the recipe and the run's figures."""
 
     supernet: Supernet
     assembler: Assembler
@@ -49,14 +49,14 @@ class TrainedSupernet:
 
     @cached_property
     def digest(self) -> str:
-        """Of structure and weights: two supernets with the same digest give the same templates."""
+        """A digest of structure and weights: two supernets with the same digest give the same templates."""
         hasher = hashlib.sha256(self.supernet.space.digest.encode())
         for name, tensor in self.supernet.backbone.state_dict().items():
             hasher.update(name.encode() + tensor.detach().contiguous().numpy().tobytes())
         return hasher.hexdigest()[:16]
 
     def save(self, folder: Path) -> None:
-        """Write the folder; the JSON comes last, so that a folder that has it is whole. Raises `StorageError`."""
+        """Write the folder. The JSON comes last, so a folder that has it is complete. Raises `StorageError`."""
         from safetensors.torch import save
 
         make_dir(folder)
@@ -107,7 +107,7 @@ def _read_facts(folder: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise InputError(
             f"no supernet in {folder} ({FACTS} is missing); train one with `edgewright train`, or "
-            f"name one that comes along: {', '.join(shipped_supernets())}"
+            f"name a shipped one: {', '.join(shipped_supernets())}"
         ) from error
     except (OSError, ValueError) as error:
         raise damaged(path, error) from error

@@ -1,8 +1,8 @@
 """The network that turns requests into module weights; a module is open where its weight is positive.
 
-NN-Factory, sections 2.2 and 5 of the method: multi-hot task and sinusoidal limit, one selection encoding for the whole
-model, and per site a batch norm of its own and a mixture of gaters. The gater's final ReLU is an ablation only, with
-the paper's threshold of 0.5: with it a weight is never negative, a soft gate never closes, and a closed gate gets no
+NN-Factory, sections 2.2 and 5: a multi-hot task and a sinusoidal limit become one selection encoding for the whole
+model; each site has a batch norm of its own and a mixture of gaters. The gater's final ReLU, with the paper's threshold
+of 0.5, is an ablation only: with it a weight is never negative, a soft gate never closes, and a closed gate gets no
 gradient.
 
 Shapes: `B` requests, `T` attributes, `P` limit encoding, `S` selection encoding, `E` gaters a site, `D` modules of a
@@ -26,8 +26,12 @@ from .request import Request
 
 @dataclass(frozen=True)
 class AssemblerConfig:
-    """`shared_norm`: one batch norm of the selection for all sites; `literal_relu`: weights of at least 0, open above
-    0.5. Both are ablations."""
+    """The size of an assembler, and two ablations.
+
+    Attributes:
+        shared_norm: one batch norm of the selection for all sites.
+        literal_relu: weights of at least 0, open above 0.5.
+    """
 
     limit_dim: int = 32
     selection_dim: int = 128
@@ -52,7 +56,8 @@ def encode_limit(limits: Tensor, dim: int) -> Tensor:
 
 
 class SiteGater(nn.Module):
-    """Weights of one site: `E` gaters FC -> BN over the site's own norm of the selection, mixed by a gating network."""
+    """The weights of one site: `E` gaters (linear, batch norm) over the site's own norm of the selection, mixed by a
+    gating network."""
 
     def __init__(self, config: AssemblerConfig, width: int) -> None:
         super().__init__()
@@ -92,7 +97,7 @@ class Assembler(nn.Module):
         return torch.cat([site(selection) for site in self.sites], 1)  # (B, N)
 
     def open(self, weights: Tensor, limits: Tensor) -> Tensor:
-        """Weights `(B, N)` and limits `(B,)` -> the modules that are open under the limits, `(B, N)`.
+        """Weights `(B, N)` and limits `(B,)` -> the modules `(B, N)` that are open under the limits.
 
         Raises `InputError` for a limit below one module per site.
         """
@@ -100,7 +105,7 @@ class Assembler(nn.Module):
 
     @torch.inference_mode()
     def weights(self, requests: Sequence[Request]) -> Tensor:
-        """Weights `(B, N)` for requests, in evaluation mode, all in one pass; on the CPU, wherever the assembler is."""
+        """Weights `(B, N)` for requests, in one pass and in evaluation mode; on the CPU, wherever the assembler is."""
         self.eval()
         like = next(self.parameters())
         task = torch.stack([torch.from_numpy(self.tasks.encode(request.task.attributes)) for request in requests])
@@ -109,7 +114,7 @@ class Assembler(nn.Module):
         return weights
 
     def assemble(self, requests: Sequence[Request]) -> list[Gates]:
-        """Discrete gates for requests; every one respects its limit.
+        """Discrete gates for requests; each respects its limit.
 
         Raises `InputError` for a limit below one module per site.
         """

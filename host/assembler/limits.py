@@ -1,4 +1,4 @@
-"""A limit always holds: where the assembler opens too many modules, the least wanted are closed.
+"""A limit always holds: where the assembler opens too many modules, those with the lowest weights are closed.
 
 NN-Factory mentions this importance pruning with its Fig. 11; here it also keeps one module open at every site.
 """
@@ -20,9 +20,9 @@ def smallest_limit(space: GateSpace) -> float:
 
 
 def open_modules(weights: Tensor, limits: Tensor, space: GateSpace) -> Tensor:
-    """Weights `(B, N)` and limits `(B,)` -> open modules `(B, N)`, at most `floor(limit * N)` and one or more a site.
+    """Weights `(B, N)` and limits `(B,)` -> open modules `(B, N)`: at most `floor(limit * N)`, at least one per site.
 
-    Raises `InputError` for a limit that `smallest_limit` says cannot be kept.
+    Raises `InputError` for a limit below `smallest_limit`.
     """
     allowed = [math.floor(limit * space.total + 1e-6) for limit in limits.tolist()]  # 1e-6: 0.07 * 100 is 7.0000000001
     if min(allowed) < len(space.sites):
@@ -30,7 +30,7 @@ def open_modules(weights: Tensor, limits: Tensor, space: GateSpace) -> Tensor:
             f"an activation limit of {limits.min().item():.2%} leaves less than one module per site; the smallest for "
             f"this supernet of {len(space.sites)} sites and {space.total} modules is {smallest_limit(space):.2%}"
         )
-    best = torch.zeros_like(weights, dtype=torch.bool)  # the most wanted module of every site stays open
+    best = torch.zeros_like(weights, dtype=torch.bool)  # the module with the highest weight stays open at every site
     for where in space.slices:
         best[:, where].scatter_(1, weights[:, where].argmax(1, keepdim=True), True)
     opened, n_allowed = (weights > 0) | best, torch.tensor(allowed, device=weights.device)

@@ -1,4 +1,4 @@
-"""What the assembler answers."""
+"""A request: what the assembler turns into gates."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How good assembled subnets are, task by task and limit by limit.
 
-A gated supernet equals the extracted subnet to rounding, which tests assert. Cutting one out takes as long as some
-hundred images take the supernet, and then the subnet is several times faster.
+A gated supernet equals the extracted subnet up to rounding, which tests assert. Extracting takes as long as a few
+hundred images take the supernet; the subnet is then several times faster.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .request import Request
 
 @dataclass(frozen=True)
 class TaskAccuracy:
-    """One request and what its subnet reached on images it never saw: the domain's score."""
+    """One request and its subnet's score on images that were not trained on."""
 
     task: str
     held_out: bool
@@ -60,7 +60,7 @@ def evaluate_tasks(
     measure: Measure = subnet_accuracy,
     split: Split = "test",
 ) -> list[TaskAccuracy]:
-    """The score of every task at every limit, each task on the same images, at most `n_images`, for all limits.
+    """The score of every task at every limit, on at most `n_images` per task, the same for all limits.
 
     Tasks that the split does not pose are left out.
     """
@@ -80,7 +80,7 @@ def evaluate_tasks(
 def validation_score(
     trained: TrainedSupernet, objective: Objective, limit: float, seed: int, n_images: int = 64
 ) -> float:
-    """Mean over the watched tasks that validation images pose, to watch a run by; 0 where they pose none."""
+    """The mean score over the watched tasks that the validation images pose; 0 when they pose none."""
     rows = evaluate_tasks(
         trained, objective.domain, objective.watched, [limit], n_images, seed, measure=gated_accuracy,
         split="validation",

@@ -1,6 +1,6 @@
 """Gradients through discrete gates: Improved SemHash (NN-Factory, section 2.3; Kaiser and Bengio, 2018).
 
-Half of the samples see discrete gates, half soft ones; both learn through the soft gate's gradient.
+Half of the samples see discrete gates, half soft gates; both learn through the gradient of the soft gate.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import nn
 
@@ -23,8 +23,6 @@ BUILDERS: Guests[Callable[..., nn.Module]] = Guests("edgewright.backbones", "bac
 class Backbone:
     """A timm model by name and arguments; `image_shape` is one input's `(C, H, W)`. With `whole_axes` sites that are
     only a part of some axis stay ungated: attention heads, concatenated channels."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     name: str
     arguments: dict[str, Any] = field(default_factory=dict)

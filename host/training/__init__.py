@@ -1,1 +1,1 @@
-"""Joint training of supernet and assembler, once per task space and backbone."""
+"""Training: one loop over named modules, stages and hooks, and what any method and any task domain needs of it."""

@@ -19,10 +19,10 @@ from ..errors import InputError
 from ..tasks import Task
 from .averaging import Averaging
 from .checkpoint import FILE_NAME, Checkpoint
-from .compute import choose_device
+from .compute import Compute, choose_device
 from .evaluation import Evaluation, Quality
 from .hooks import Checkpoints, DropOnPlateau, Progress, Reports
-from .loop import Hook, Loop, Modules, Stage, StepLoss, Update
+from .loop import Loop, Modules, Stage, StepLoss, Update
 from .objective import Batch, BatchSource, Objective, Sampling, Scored
 from .rng import JOINT
 from .scoring import SLICE
@@ -30,7 +30,8 @@ from .settings import TrainingSettings
 
 Loss = Callable[[Tensor, Any], Scored]
 
-STAGE = "fit"
+STAGE, MODEL = "fit", "model"
+"""The names of the only stage and of the module."""
 
 
 @dataclass(frozen=True)
@@ -98,53 +99,64 @@ def fit_all(model: nn.Module, objective: Objective, fit: Fit) -> Fitted:
 
 
 def _fit(model: nn.Module, source: BatchSource, held: Batch, loss: Loss, fit: Fit, task: str | None) -> Fitted:
-    resumed, facts = _resumed(fit, task)
     settings, until = fit.settings, fit.until
     compute = settings.compute(choose_device(settings.device))
-    held = held.to(compute.device, compute.dtype)
-
-    def learn(step: int) -> StepLoss:
-        batch = source.draw(JOINT, step).to(compute.device, compute.dtype)
-        found = loss(compute.forward(model, batch.images), batch)
-        return StepLoss(found.loss, found.loss.detach(), found.score)
-
-    def updates(modules: Modules) -> list[Update]:
-        return [Update({"model": until.lr}, learn, weight_decay=settings.weight_decay)]
-
-    averaging = Averaging(settings.averaging) if settings.averaging else None
-    evaluation = Evaluation(
-        lambda modules: quality(model, held, loss), until.evaluate_every, [STAGE], by="loss", at_end=False,
-        averaging=averaging,
-    )  # fmt: skip
+    facts = _facts(fit, task)
+    evaluation = _evaluation(held.to(compute.device, compute.dtype), loss, fit)
     plateau = DropOnPlateau(evaluation, until.patience, until.drops)
-    hooks: list[Hook] = [*([averaging] if averaging else []), evaluation, plateau]
-    if fit.folder is not None:
-        hooks.append(Checkpoints(fit.folder, settings.checkpoint_every_s, facts))
-    hooks.append(Reports(fit.on_progress))
-    stage = Stage(STAGE, until.max_steps, updates)
-    loop = Loop({"model": compute.place(model)}, [stage], hooks, compute, seed=settings.seed, resumed=resumed)
+    hooks = [
+        *([evaluation.averaging] if evaluation.averaging else []),
+        evaluation,
+        plateau,
+        *([Checkpoints(fit.folder, settings.checkpoint_every_s, facts)] if fit.folder else []),
+        Reports(fit.on_progress),
+    ]
+    loop = Loop(
+        {MODEL: compute.place(model)}, [_stage(source, loss, fit, compute)], hooks, compute, seed=settings.seed,
+        resumed=_resumed(fit.folder, facts),
+    )  # fmt: skip
     loop.run()
     score = evaluation.best.score if evaluation.best else 0.0
     return Fitted(compute.deliver(model), score, loop.step, loop.elapsed_s, plateau.is_flat)
 
 
-def _resumed(fit: Fit, task: str | None) -> tuple[Checkpoint | None, dict[str, Any]]:
-    """The checkpoint of this very training, if there is one, and what its settings are."""
-    facts = {
-        "task": task,
-        "sampling": asdict(fit.sampling),
-        "training": asdict(fit.settings),
-        "until": asdict(fit.until),
-    }
-    if fit.folder is None or not Checkpoint.exists(fit.folder):
-        return None, facts
-    found = Checkpoint.load(fit.folder)
+def _stage(source: BatchSource, loss: Loss, fit: Fit, compute: Compute) -> Stage:
+    def updates(modules: Modules) -> list[Update]:
+        def learn(step: int) -> StepLoss:
+            batch = source.draw(JOINT, step).to(compute.device, compute.dtype)
+            found = loss(compute.forward(modules[MODEL], batch.images), batch)
+            return StepLoss(found.loss, found.loss.detach(), found.score)
+
+        return [Update({MODEL: fit.until.lr}, learn, weight_decay=fit.settings.weight_decay)]
+
+    return Stage(STAGE, fit.until.max_steps, updates)
+
+
+def _evaluation(held: Batch, loss: Loss, fit: Fit) -> Evaluation:
+    averaging = Averaging(fit.settings.averaging) if fit.settings.averaging else None
+    return Evaluation(
+        lambda modules: quality(modules[MODEL], held, loss), fit.until.evaluate_every, [STAGE], by="loss",
+        at_end=False, averaging=averaging,
+    )  # fmt: skip
+
+
+def _facts(fit: Fit, task: str | None) -> dict[str, Any]:
+    """What makes two fits the same."""
+    parts = {"sampling": fit.sampling, "training": fit.settings, "until": fit.until}
+    return {"task": task, **{name: asdict(part) for name, part in parts.items()}}
+
+
+def _resumed(folder: Path | None, facts: dict[str, Any]) -> Checkpoint | None:
+    """The checkpoint of this very fit, if there is one."""
+    if folder is None or not Checkpoint.exists(folder):
+        return None
+    found = Checkpoint.load(folder)
     if found.settings != facts:
         raise InputError(
-            f"{fit.folder / FILE_NAME} is of a training with other settings; remove it to start this one, or start "
-            "that one again to finish it"
+            f"{folder / FILE_NAME} is of a training with other settings; remove it to start this one, or start that "
+            "one again to finish it"
         )
-    return found, facts
+    return found
 
 
 @torch.inference_mode()

@@ -189,9 +189,15 @@ class Loop:
             elapsed_s=self.elapsed_s,
             modules={name: module.state_dict() for name, module in self.modules.items()},
             optimizers=[optimizer.state_dict() for optimizer in self.optimizers],
-            hooks={hook.name: hook.state_dict() for hook in self.hooks},
+            hooks=self._hook_states(),
             settings=dict(settings),
         )
+
+    def _hook_states(self) -> dict[str, dict[str, Any]]:
+        states = [(hook.name, state) for hook in self.hooks if (state := hook.state_dict())]
+        if len(states) > len(dict(states)):
+            raise ValueError(f"hooks with a state need different names, got {', '.join(name for name, _ in states)}")
+        return dict(states)
 
     def _index_of(self, resumed: Checkpoint | None) -> int:
         names = [stage.name for stage in self.stages]

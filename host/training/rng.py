@@ -1,4 +1,4 @@
-"""What every domain's batches share: generators that are a function of (seed, stage, step), tasks and limits.
+"""What the batches of every domain share: generators that are a function of (seed, stage, step), tasks and limits.
 
 Shapes: `B` samples.
 """
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 B = TypeVar("B", bound=Any)
 
 PRETRAIN, JOINT, CALIBRATE, TUNE = "pretrain", "joint", "calibrate", "tune"
-"""The stages of joint training. Any other name is a stage too."""
+"""The stages of joint training. A stage of another method takes any other name."""
 
 _NUMBERS = {PRETRAIN: 0, JOINT: 1, CALIBRATE: 2, TUNE: 3}  # for good: batches depend on them
 
 
 def stage_number(stage: str) -> int:
-    """What stands for a stage in a seed: a hash of its name, and of the first four what it always was."""
+    """The number of a stage in a seed: a hash of its name, except for the four pinned ones."""
     if stage in _NUMBERS:
         return _NUMBERS[stage]
     return len(_NUMBERS) + int.from_bytes(hashlib.sha256(stage.encode()).digest()[:7], "big")
@@ -35,18 +35,18 @@ def step_rng(seed: int, stage: str, step: int) -> tuple[np.random.Generator, tor
 
 
 def step_seed(seed: int, stage: str, step: int) -> int:
-    """Of torch's global generator in a step, apart from those of `step_rng`."""
+    """The seed of torch's global generator in a step; independent of the generators of `step_rng`."""
     return int(np.random.SeedSequence([seed, stage_number(stage), step]).generate_state(1, np.uint64)[0] >> 2)
 
 
 def draw_limits(rng: np.random.Generator, n: int, least: float) -> NDArray[np.float32]:
-    """Activation limits `(n,)` between `least` and one, as many of each magnitude."""
+    """Activation limits `(n,)` between `least` and one, log-uniform."""
     return np.exp(rng.uniform(np.log(least), 0.0, n)).astype(np.float32)
 
 
 def draw_questions(rng: np.random.Generator, n: int, n_tasks: int, n_all: int, extra_share: float) -> NDArray[np.int64]:
-    """Indices `(B,)` into a pool whose first `n_tasks` are tasks and the others augmentation, the latter for a share of
-    the samples."""
+    """Indices `(B,)` into a pool of `n_all` questions, the first `n_tasks` of which are tasks and the others
+    augmentation; a share of the samples asks the latter."""
     question = rng.integers(n_tasks, size=n)  # (B,)
     if n_all > n_tasks:
         extra = rng.random(n) < extra_share

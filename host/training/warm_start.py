@@ -1,7 +1,7 @@
-"""Weights to start from: those of a trained supernet, as far as they fit into another model.
+"""A warm start: the weights of a trained supernet, as far as they fit into another model.
 
-A detector's feature maps are an ordinary timm model's layers: a supernet that answers questions about the same objects
-knows much of what it needs. The paper cuts its modules from a pre-trained backbone.
+A detector's feature maps are the layers of an ordinary timm model, so a supernet that answers questions about the same
+objects already knows much of what the detector needs. The paper cuts its modules from a pre-trained backbone.
 """
 
 from __future__ import annotations
@@ -20,11 +20,16 @@ _PREFIXES = ("", "features.")
 
 @torch.no_grad()
 def start_from(model: nn.Module, named: str) -> int:
-    """Copy every tensor of the supernet `named` (a shipped one's name, or a folder) that has the name and shape of one
-    of the model's, or of its feature maps'; the number of them.
+    """Copy tensors of a trained supernet into `model` where name and shape agree, and return how many were copied.
 
-    A first convolution for another number of colours gets the mean over the old ones'. Raises `InputError` where
-    there is no such supernet, and where nothing of it fits.
+    A first convolution for another number of colours gets the mean over the old colours.
+
+    Args:
+        model: may have the supernet's layers below the prefix "features.", as a detector does.
+        named: a shipped supernet's name, or a folder.
+
+    Raises:
+        InputError: there is no such supernet, or nothing of it fits.
     """
     own = model.state_dict()
     found = read_weights(find_supernet(Path(named)) / BACKBONE)
@@ -35,13 +40,13 @@ def start_from(model: nn.Module, named: str) -> int:
         if prefix + name in own and (fitted := _fitted(tensor, own[prefix + name])) is not None
     }
     if not taken:
-        raise InputError(f"nothing of supernet {named!r} fits into this backbone; start from another one, or from none")
+        raise InputError(f"nothing of supernet {named!r} fits this backbone; name another one as `start`, or none")
     model.load_state_dict(own | taken)
     return len(taken)
 
 
 def _fitted(tensor: Tensor, wanted: Tensor) -> Tensor | None:
-    """The tensor in the wanted shape, or None; `(O, C, k, k)` may have another `C`."""
+    """The tensor in the wanted shape, or None; the `C` of a `(O, C, k, k)` tensor may differ."""
     if tensor.shape == wanted.shape:
         return tensor
     if tensor.ndim != 4 or tensor[:, 0].shape != wanted[:, 0].shape or tensor.shape[1] not in (1, 3):

@@ -1,8 +1,8 @@
 """Several processes train as one: each works on its part of every batch, and all make the same step.
 
-`torchrun` starts them and says who is who; without it there is one. Gradients are averaged by torch's
-DistributedDataParallel. Batch norm sees the whole batch: torch's own synchronised one exists for GPUs only, so that
-here every batch norm of any model is computed from sums over all processes, by a mode instead of other modules.
+`torchrun` starts them and numbers them; without it there is one. Torch's DistributedDataParallel averages gradients.
+Batch norm sees the whole batch. Torch's own synchronised batch norm needs GPUs, so a torch function mode computes every
+batch norm of any model from sums over all processes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .compute import DeviceChoice, choose_device
 
 @dataclass(frozen=True)
 class Workers:
-    """The processes of a run as one of them sees it: its `rank` of `count`, and the device it computes on."""
+    """The processes of a run, as one of them sees them: its `rank` of `count`, and the device it computes on."""
 
     rank: int = 0
     count: int = 1
@@ -34,38 +34,38 @@ class Workers:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the one that writes files and tells how it goes."""
+        """Whether this is the process that writes files and reports progress."""
         return self.rank == 0
 
     def part(self, n: int) -> slice:
-        """This one's part of a batch of `n`. Raises `InputError` where parts would not be equal."""
+        """This process's part of a batch of `n`. Raises `InputError` when the parts would not be equal."""
         if n % self.count or n // self.count < 2:
             raise InputError(
-                f"a batch of {n} cannot be shared by {self.count} processes; set batch_size in the recipe to a "
-                f"multiple of {self.count} of at least {2 * self.count}"
+                f"a batch of {n} cannot be shared by {self.count} processes; set `batch_size` to a multiple of "
+                f"{self.count}, at least {2 * self.count}"
             )
         size = n // self.count
         return slice(self.rank * size, (self.rank + 1) * size)
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """`module`, whose gradients will be averaged over all processes."""
+        """`module`, with gradients averaged over all processes."""
         if self.count == 1:
             return module
         return DistributedDataParallel(module, forward_sync_buffers=False)
 
     def synchronised(self) -> contextlib.AbstractContextManager[Any]:
-        """In here batch norm sees the batches of all processes."""
+        """A context in which batch norm sees the batches of all processes."""
         return contextlib.nullcontext() if self.count == 1 else _WholeBatchNorm()
 
     def mean(self, values: Tensor) -> Tensor:
-        """Over all processes; each must ask."""
+        """The mean over all processes; every process must call this."""
         if self.count > 1:
             values = values.clone()
             dist.all_reduce(values)
         return values / self.count
 
     def agreed(self, value: float) -> float:
-        """What the first process says; each must ask."""
+        """The first process's value; every process must call this."""
         if self.count == 1:
             return value
         told = torch.tensor([value], dtype=torch.float64, device=self.device)
@@ -75,7 +75,7 @@ class Workers:
 
 @contextlib.contextmanager
 def joined(choice: DeviceChoice) -> Iterator[Workers]:
-    """The processes that torchrun's variables speak of, connected. Raises `InputError` for CUDA that is not there."""
+    """The processes that torchrun started, connected. Raises `InputError` when CUDA is asked for and missing."""
     device = choose_device(choice)
     count = int(os.environ.get("WORLD_SIZE", 1))
     if count == 1:
@@ -89,7 +89,7 @@ def joined(choice: DeviceChoice) -> Iterator[Workers]:
 
 
 def is_first_process() -> bool:
-    """Whether this process may speak, before it has joined the others."""
+    """Whether this is the first process; works before it has joined the others."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -131,7 +131,7 @@ def _batch_norm(
 
 
 class _Sum(torch.autograd.Function):
-    """A sum over all processes; what each does with it counts in the gradient of all."""
+    """A sum over all processes; its gradient is summed over all processes too."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:

@@ -11,6 +11,19 @@ from edgewright.training.schedule import cycle
 from tests.training.small import assert_equal, killed, model, run, stage, weights
 
 
+class Counter(Hook):
+    name = "counter"
+
+    def state_dict(self):
+        return {"count": 1}
+
+
+def test_hooks_with_a_state_have_different_names(tmp_path):
+    """Or one would be resumed with the other's."""
+    with pytest.raises(ValueError, match="hooks with a state need different names, got counter, counter"):
+        run([stage("one", 1)], [Counter(), Counter(), Checkpoints(tmp_path, 0.0, {})])
+
+
 class Judge:
     """Qualities that are known, one after the other, and the weights that were judged."""
 

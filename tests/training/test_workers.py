@@ -65,7 +65,7 @@ def test_two_processes_give_the_same_weights_as_one(tmp_path):
 def test_a_batch_that_cannot_be_shared_is_refused():
     assert Workers(1, 2).part(8) == slice(4, 8)
     for n, count in ((9, 2), (2, 2)):
-        with pytest.raises(InputError, match=f"a batch of {n} cannot be shared by {count} processes; set batch_size"):
+        with pytest.raises(InputError, match=f"a batch of {n} cannot be shared by {count} processes; set `batch_size`"):
             Workers(0, count).part(n)
 
 

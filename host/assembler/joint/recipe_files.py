@@ -1,4 +1,4 @@
-"""Recipes as TOML files: those that come along, by name, and a user's own, by path."""
+"""Recipes as TOML files: shipped ones by name, a user's own by path."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def recipe_path(name: str) -> Path:
 
 
 def load_recipe(name: str) -> JointRecipe:
-    """Raises `InputError` for an unknown name, a missing file, and what is wrong in it."""
+    """Raises `InputError` for an unknown name, a missing file, and a mistake in the file."""
     path = recipe_path(name)
     try:
         data = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise InputError(f"cannot read recipe {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no TOML file: {error}") from error
+        raise InputError(f"{path} is not a TOML file: {error}") from error
     return JointRecipe.from_json(data)

@@ -1,112 +1,166 @@
-"""What each stage of training makes of a batch, as modules: one forward pass under gates, one loss.
-
-Random draws are made for the whole batch of a step and handed in, so that processes which share a batch make the same.
-
-Shapes: `B` samples, `N` modules.
-"""
+"""The stages of joint training, for the loop: which modules learn what, on which batches, under which gates."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ...gates import GateSpace
-from ...supernet.supernet import Supernet
+from ...supernet.backbones import build_backbone
+from ...supernet.supernet import Supernet, modularize
 from ...training.compute import Compute
-from ...training.loop import StepLoss
-from ...training.objective import Batch, Objective
+from ...training.loop import Modules, Stage, StepLoss, Update
+from ...training.objective import Batch, BatchSource, Objective
+from ...training.rng import CALIBRATE, JOINT, PRETRAIN, TUNE, step_rng
+from ...training.schedule import cycle, ramp
+from ...training.warm_start import start_from
+from ...training.workers import Workers
 from ..assembler import Assembler
-from ..semhash import discrete_gates, gate_loss, training_gates
+from .losses import JointLoss, JointNoise, PretrainLoss, calibrate_step, random_gates, reset_batch_norm
+from .recipe import JointRecipe
 
-GATE_LOSS, RATIO = "gate_loss", "ratio"
-"""What a step tells besides loss and score: the squared excess over the limit, and the mean share of open gates."""
+SUPERNET, ASSEMBLER = "supernet", "assembler"
+"""The names of the modules."""
+
+_NOISE = 1_000_000_000  # apart from the steps that batches are drawn for
+
+
+def supernet_of(modules: Modules) -> Supernet:
+    return cast(Supernet, modules[SUPERNET])
+
+
+def assembler_of(modules: Modules) -> Assembler:
+    return cast(Assembler, modules[ASSEMBLER])
 
 
 @dataclass(frozen=True)
-class JointNoise:
-    """Which samples see discrete gates, `(B, 1)`, and what is added to the assembler's weights, `(B, N)` or None."""
+class JointStages:
+    """What one process of a run trains, and how."""
 
-    coin: Tensor
-    weights: Tensor | None = None
+    recipe: JointRecipe
+    objective: Objective
+    workers: Workers = Workers()
 
-    @classmethod
-    def draw(cls, n: int, space: GateSpace, semhash_noise: bool, generator: torch.Generator) -> JointNoise:
-        coin = torch.rand(n, 1, generator=generator) < 0.5  # (B, 1)
-        noise = torch.randn(n, space.total, generator=generator) if semhash_noise else None  # (B, N)
-        return cls(coin, noise)
+    @cached_property
+    def compute(self) -> Compute:
+        return self.recipe.training.compute(self.workers.device)
 
-    def to(self, device: torch.device, part: slice) -> JointNoise:
-        """The rows of one process, on its device."""
-        noise = None if self.weights is None else self.weights[part].to(device)
-        return JointNoise(self.coin[part].to(device), noise)
+    @cached_property
+    def source(self) -> BatchSource:
+        return self.objective.source(self.recipe.sampling)
+
+    def modules(self) -> Modules:
+        """As they are before the first stage."""
+        supernet = self.new_supernet(self.objective.n_pretrain_outputs)
+        assembler = Assembler(self.objective.domain.space, supernet.space, self.recipe.assembler)
+        return {SUPERNET: supernet, ASSEMBLER: self.compute.place(assembler)}
+
+    def stages(self) -> list[Stage]:
+        recipe = self.recipe
+        tuning = [Stage(TUNE, recipe.tune_steps, self._tune)] if recipe.tune_steps else []
+        calibration = [Stage(CALIBRATE, recipe.calibrate_steps, self._calibrate, self._prepare_calibration)]
+        return [
+            Stage(PRETRAIN, recipe.pretrain_steps, self._pretrain),
+            Stage(JOINT, recipe.joint_steps, self._joint, self._give_new_head),
+            *tuning,
+            *(calibration if recipe.calibrate_steps else []),
+        ]
+
+    def new_supernet(self, num_classes: int | None = None) -> Supernet:
+        """An untrained supernet; `num_classes` in place of the recipe's."""
+        backbone, seed = self.recipe.backbone, self.recipe.training.seed
+        torch.manual_seed(seed)  # timm and torch initialise weights from the global generator only
+        head = {} if num_classes is None else {"num_classes": num_classes}
+        example = torch.randn(2, *backbone.image_shape, generator=torch.Generator().manual_seed(seed))
+        module = build_backbone(backbone.name, {**backbone.arguments, **head})
+        if self.recipe.start:
+            start_from(module, self.recipe.start)
+        supernet = modularize(module, example, backbone.policy, whole_axes=backbone.whole_axes)
+        self.compute.place(supernet)
+        return supernet
+
+    def _give_new_head(self, modules: Modules) -> None:
+        """The recipe's own supernet with every pre-trained tensor that fits; what differs in shape is the head."""
+        pretrained, supernet = supernet_of(modules), self.new_supernet()
+        own = supernet.backbone.state_dict()
+        fitting = {n: t for n, t in pretrained.backbone.state_dict().items() if own[n].shape == t.shape}
+        supernet.backbone.load_state_dict(own | fitting)
+        modules[SUPERNET] = supernet
+
+    def _pretrain(self, modules: Modules) -> list[Update]:
+        recipe, supernet = self.recipe, supernet_of(modules)
+        loss = self.workers.wrap(PretrainLoss(supernet, self.objective, self.compute))
+
+        def learn(step: int) -> StepLoss:
+            _, generator = step_rng(recipe.training.seed, PRETRAIN, _NOISE + step)
+            n = recipe.training.batch_size
+            gates = random_gates(n, supernet.space, recipe.pretrain_min_ratio, generator)  # (B, N)
+            return _called(loss, self._batch(PRETRAIN, step), gates[self._part].to(self.workers.device))
+
+        return [self._update({SUPERNET: recipe.pretrain_lr}, learn)]
+
+    def _joint(self, modules: Modules) -> list[Update]:
+        recipe = self.recipe
+
+        def weight(step: int) -> float:
+            return recipe.gate_loss_weight * ramp(step, recipe.joint_steps, recipe.gate_loss_ramp_share)
+
+        return [self._together(modules, JOINT, 1.0, recipe.keep_limits, weight)]
+
+    def _tune(self, modules: Modules) -> list[Update]:
+        """The joint stage once more, shorter and slower, with gates as they are deployed."""
+        weight = self.recipe.gate_loss_weight
+        return [self._together(modules, TUNE, self.recipe.tune_lr_share, True, lambda step: weight)]
+
+    def _together(
+        self, modules: Modules, stage: str, lr_share: float, keep_limits: bool, gate_weight: Callable[[int], float]
+    ) -> Update:
+        """Backbone and assembler, on questions."""
+        recipe, supernet = self.recipe, supernet_of(modules)
+        loss = self.workers.wrap(
+            JointLoss(supernet, assembler_of(modules), self.objective, self.compute, keep_limits)
+        )
+
+        def learn(step: int) -> StepLoss:
+            _, generator = step_rng(recipe.training.seed, stage, _NOISE + step)
+            n = recipe.training.batch_size
+            noise = JointNoise.draw(n, supernet.space, recipe.semhash_noise, generator)
+            mine = noise.to(self.workers.device, self._part)
+            return _called(loss, self._batch(stage, step), mine, gate_weight(step))
+
+        return self._update({SUPERNET: lr_share * recipe.backbone_lr, ASSEMBLER: lr_share * recipe.assembler_lr}, learn)
+
+    def _prepare_calibration(self, modules: Modules) -> None:
+        reset_batch_norm(supernet_of(modules).backbone)
+        modules[SUPERNET].train()
+        modules[ASSEMBLER].eval()
+
+    def _calibrate(self, modules: Modules) -> list[Update]:
+        """Nothing learns: batch norm looks at what is deployed."""
+
+        def look(step: int) -> None:
+            batch = self._batch(CALIBRATE, step)
+            calibrate_step(supernet_of(modules), assembler_of(modules), batch, self.compute)
+
+        return [Update({}, look)]
+
+    def _update(self, rates: dict[str, float], learn: Callable[[int], StepLoss]) -> Update:
+        settings = self.recipe.training
+        return Update(rates, learn, cycle(settings.warmup_share), settings.weight_decay)
+
+    @property
+    def _part(self) -> slice:
+        return self.workers.part(self.recipe.training.batch_size)
+
+    def _batch(self, stage: str, step: int) -> Batch:
+        """This process's part of a step's batch, on its device."""
+        return self.source.draw(stage, step, self._part).to(self.workers.device, self.compute.dtype)
 
 
-def random_gates(n: int, space: GateSpace, min_ratio: float, generator: torch.Generator) -> Tensor:
-    """Gates `(B, N)`, every sample at its own share between `min_ratio` and one."""
-    ratio = min_ratio + (1.0 - min_ratio) * torch.rand(n, 1, generator=generator)  # (B, 1)
-    return (torch.rand(n, space.total, generator=generator) < ratio).float()  # (B, N)
-
-
-class PretrainLoss(nn.Module):
-    """What all tasks ask about, under random gates."""
-
-    def __init__(self, supernet: Supernet, objective: Objective, compute: Compute) -> None:
-        super().__init__()
-        self.supernet, self.objective, self.compute = supernet, objective, compute
-
-    def forward(self, batch: Batch, gates: Tensor) -> StepLoss:
-        outputs = self.compute.forward(self.supernet, batch.images, gates)
-        loss, score = self.objective.pretrain_loss(outputs, batch)
-        return StepLoss(loss, loss.detach(), score, {GATE_LOSS: torch.zeros_like(score), RATIO: gates.mean()})
-
-
-class JointLoss(nn.Module):
-    """Task loss under the assembler's own gates, plus the weighted gate loss (Eq. 6)."""
-
-    def __init__(
-        self, supernet: Supernet, assembler: Assembler, objective: Objective, compute: Compute, keep_limits: bool
-    ) -> None:
-        super().__init__()
-        self.supernet, self.assembler, self.objective, self.compute = supernet, assembler, objective, compute
-        self.keep_limits = keep_limits
-
-    def forward(self, batch: Batch, noise: JointNoise, gate_weight: float) -> StepLoss:
-        weights = self.assembler(batch.tasks, batch.limits)  # (B, N)
-        if noise.weights is not None:
-            weights = weights + noise.weights
-        discrete = discrete_gates(weights)  # (B, N)
-        bits = weights > 0  # (B, N)
-        if self.keep_limits:
-            bits = self.assembler.open(weights, _kept(batch.limits, self.supernet))  # (B, N)
-        gates = training_gates(weights, bits, noise.coin)  # (B, N)
-        outputs = self.compute.forward(self.supernet, batch.images, gates)
-        (task, score), over = self.objective.task_loss(outputs, batch), gate_loss(discrete, batch.limits)
-        more = {GATE_LOSS: over.detach(), RATIO: discrete.detach().mean()}
-        return StepLoss(task + gate_weight * over, task.detach(), score, more)
-
-
-@torch.no_grad()
-def calibrate_step(supernet: Supernet, assembler: Assembler, batch: Batch, compute: Compute) -> None:
-    """Let the running batch norm statistics see what is deployed: discrete gates that keep their limit.
-
-    Half of the samples of the joint training see soft gates, so that its statistics are of networks nobody gets.
-    """
-    weights = assembler(batch.tasks, batch.limits)
-    bits = assembler.open(weights, _kept(batch.limits, supernet))  # (B, N)
-    supernet(compute.images(batch.images), bits.float())
-
-
-def reset_batch_norm(module: nn.Module) -> None:
-    """Start the running statistics anew, as a plain average over the batches to come."""
-    for part in module.modules():
-        if isinstance(part, nn.BatchNorm2d):
-            part.reset_running_stats()
-            part.momentum = None
-
-
-def _kept(limits: Tensor, supernet: Supernet) -> Tensor:
-    """Limits `(B,)` that leave room for a module at every site."""
-    space = supernet.space
-    return limits.clamp_min((len(space.sites) + 1) / space.total)
+def _called(loss: nn.Module, *inputs: object) -> StepLoss:
+    found: StepLoss = loss(*inputs)
+    return found

@@ -24,9 +24,9 @@ from ...training.rng import JOINT, TUNE
 from ...training.workers import joined
 from ..archive import FACTS, TrainedSupernet
 from ..scoring import validation_score
-from .plan import ASSEMBLER, SUPERNET, JointPlan, assembler_of, supernet_of
+from .losses import GATE_LOSS, RATIO
 from .recipe import JointRecipe
-from .stages import GATE_LOSS, RATIO
+from .stages import ASSEMBLER, SUPERNET, JointStages, assembler_of, supernet_of
 from .upgrade import upgraded_checkpoint
 
 VALIDATION_LIMIT = 0.2
@@ -54,7 +54,7 @@ def train(
     with joined(recipe.training.device) as workers:
         workers.part(recipe.training.batch_size)
         make_dir(folder)
-        plan = JointPlan(recipe, objective, workers)
+        plan = JointStages(recipe, objective, workers)
         evaluation, metrics = _evaluation(recipe, objective), Metrics(folder, more=[GATE_LOSS, RATIO])
         hooks = _hooks(recipe, folder, evaluation, metrics, on_progress)
         loop = Loop(plan.modules(), plan.stages(), hooks, plan.compute, workers, recipe.training.seed, checkpoint)

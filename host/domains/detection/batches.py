@@ -1,4 +1,4 @@
-"""Training batches for detectors: a task and an image for every sample, each a function of (seed, stage, step) alone.
+"""Training batches for detectors: a task and an image per sample; each batch is a function of (seed, stage, step).
 
 Shapes: `B` samples, `N` images of the set, `Q` tasks of the pool, `T` attributes, `K` categories, `M` objects an image.
 """
@@ -24,17 +24,17 @@ from .attrod import Query
 from .letterboxed import Squares
 from .settings import DetectionSettings
 
-WANTED_SHARE = 0.6  # of a batch's images that are sure to hold something that is asked for
+WANTED_SHARE = 0.6  # of a batch's images are sure to hold an object that is asked for
 _ZOOM, _SHIFT = 0.15, 0.1  # of the side, either way
 _BRIGHTNESS, _CONTRAST = 0.04, 0.08
-_LEAST_LEFT = 0.4  # of an object's box within the image, or it is no longer there
+_LEAST_LEFT = 0.4  # of an object's box must stay within the image, or the object is gone
 
 
 @dataclass(frozen=True)
 class DetectionBatch:
-    """Images `(B, 3, S, S)` in [0, 1], multi-hot tasks `(B, T)`, limits `(B,)`, asked categories `(B, K)`; of the
-    objects their boxes `(B, M, 4)`, categories and colours `(B, M)`, and whether they are there at all, are wanted,
-    are regions that the task ignores, and are crowds of any category, `(B, M)`."""
+    """Images `(B, 3, S, S)` in [0, 1], multi-hot tasks `(B, T)`, limits `(B,)` and asked categories `(B, K)`; per
+    object its box `(B, M, 4)`, and as `(B, M)` its category, its colour, and whether it is there at all, is wanted, is
+    a region that the task ignores, and is a crowd of any category."""
 
     images: Tensor
     tasks: Tensor
@@ -54,7 +54,7 @@ class DetectionBatch:
 
 
 def augmented_tasks(space: AttributeSpace) -> list[tuple[str, ...]]:
-    """Every set of categories with every set of colours that is no task: what the pool is enlarged by."""
+    """All sets of categories with all sets of colours that are not tasks: what enlarges the pool."""
     categories, colours = (group.attributes for group in space.groups)
     sets = [chosen for size in range(len(colours) + 1) for chosen in combinations(colours, size)]
     several = [chosen for size in range(2, len(categories) + 1) for chosen in combinations(categories, size)]
@@ -122,7 +122,7 @@ class DetectionSource:
 
 
 def _varied(batch: DetectionBatch, draw: Tensor, mirrored: Tensor) -> DetectionBatch:
-    """Images zoomed, shifted, mirrored and unevenly exposed, the boxes with them; `draw` is `(5, B)` in [-1, 1)."""
+    """Zoom, shift, mirror and unevenly expose images, and move boxes with them; `draw` is `(5, B)` in [-1, 1)."""
     side = batch.images.shape[-1]
     zoom = 1 + _ZOOM * draw[0]  # (B,)
     flip = torch.where(mirrored, -1.0, 1.0)
@@ -140,7 +140,7 @@ def _varied(batch: DetectionBatch, draw: Tensor, mirrored: Tensor) -> DetectionB
 
 
 def _moved(boxes: Tensor, zoom: Tensor, shift: Tensor, mirrored: Tensor, side: int) -> Tensor:
-    """Boxes `(B, M, 4)`, mirrored, zoomed about the image's middle, then shifted by `(B, 2)` pixels."""
+    """Boxes `(B, M, 4)` mirrored, zoomed about the image's centre, then shifted by `(B, 2)` pixels."""
     x0, y0, x1, y1 = boxes.unbind(2)  # (B, M) each
     turned = mirrored[:, None]
     x0, x1 = torch.where(turned, side - x1, x0), torch.where(turned, side - x0, x1)

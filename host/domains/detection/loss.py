@@ -1,10 +1,10 @@
-"""What a detector is taught: which places hold a wanted object, and where its box is.
+"""The detection loss: which anchor points hold a wanted object, and where its box is.
 
-Assignment is by level and by centre, as in FCOS (Tian et al. 2019), whether or not the place lies in the box: a
-handwritten one is narrower than a cell. Scores are taught how good the place's own box is, by the quality focal loss
-(Li et al. 2020, eq. 6), boxes their generalised IoU (Rezatofighi et al. 2019).
+Objects are assigned to anchor points by level and by centre, as in FCOS (Tian et al. 2019), whether or not the point
+lies in the box: a handwritten one is narrower than a cell. Scores learn the quality of the point's own box, by the
+quality focal loss (Li et al. 2020, eq. 6); boxes learn by their generalised IoU (Rezatofighi et al. 2019).
 
-Shapes: `B` samples, `L` places, `M` objects an image, `K` scores a place.
+Shapes: `B` samples, `L` anchor points, `M` objects per image, `K` scores per anchor point.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from torchvision.ops import generalized_box_iou_loss
 
 from .boxes import Grid
 
-_RADIUS = 1.0  # strides from an object's middle, within which places are taught to find it: four of them
-_LARGEST = 4.0  # strides, of the longer side of a level's objects; the coarsest level takes all that are larger
+_RADIUS = 1.0  # strides around an object's centre, within which anchor points learn to find it: four of them
+_LARGEST = 4.0  # strides, the longer side of a level's largest objects; the coarsest level takes all larger ones
 _BOX_WEIGHT = 2.0
-_LEAST_QUALITY = 0.5  # score of an object whose box is still wrong, so that what it is can be learnt before where
+_LEAST_QUALITY = 0.5  # target score of an object whose box is still wrong: what it is can be learnt before where
 
 
 @dataclass(frozen=True)
 class DetectionLoss:
-    """The loss of a step, a scalar, and the mean IoU of the boxes at places that should hold one."""
+    """The loss of a step, and the mean IoU of the boxes at anchor points that should hold one; scalars."""
 
     total: Tensor
     overlap: Tensor
 
 
 def assign(grid: Grid, boxes: Tensor, eligible: Tensor) -> Tensor:
-    """Which object each place is to find, `(B, L)`; -1 for none. Of several the smallest.
+    """The index of the object each anchor point is to find, `(B, L)`; -1 for none, the smallest of several.
 
     `boxes` are `(B, M, 4)`, `eligible` `(B, M)`.
     """
@@ -55,11 +55,14 @@ def assign(grid: Grid, boxes: Tensor, eligible: Tensor) -> Tensor:
 def detection_loss(
     outputs: Tensor, grid: Grid, boxes: Tensor, eligible: Tensor, labels: Tensor, asked: Tensor, ignored: Tensor
 ) -> DetectionLoss:
-    """Of outputs `(B, L, 4 + K)`.
+    """The loss of outputs `(B, L, 4 + K)`. All samples weigh the same, however many objects they have.
 
-    `labels` `(B, M, K)` are the scores that each object should have, 0 or 1; only scores in `asked` `(B, K)` count, and
-    no place whose middle lies in a box of `ignored` `(B, M)`. A sample counts as much as another, however many objects
-    it has.
+    Args:
+        boxes: `(B, M, 4)`.
+        eligible: `(B, M)`, the objects to be found.
+        labels: `(B, M, K)`, the scores each object should have, 0 or 1.
+        asked: `(B, K)`, the scores that count.
+        ignored: `(B, M)`, the boxes within which no anchor point counts, unless it has an object to find.
     """
     index = assign(grid, boxes, eligible)  # (B, L)
     positive = index >= 0
@@ -81,7 +84,7 @@ def detection_loss(
 
 
 def _overlap(one: Tensor, other: Tensor) -> Tensor:
-    """IoU of boxes in pairs, `(B, L)`."""
+    """The IoU of pairs of boxes, `(B, L)`."""
     low, high = torch.maximum(one[..., :2], other[..., :2]), torch.minimum(one[..., 2:], other[..., 2:])
     shared = (high - low).clamp_min(0).prod(-1)
     areas = (one[..., 2:] - one[..., :2]).prod(-1) + (other[..., 2:] - other[..., :2]).prod(-1)
@@ -89,7 +92,7 @@ def _overlap(one: Tensor, other: Tensor) -> Tensor:
 
 
 def _covered(grid: Grid, boxes: Tensor, regions: Tensor) -> Tensor:
-    """Which places lie in one of the regions, `(B, L)`."""
+    """The anchor points that lie in one of the regions, `(B, L)`."""
     x, y = grid.centres.to(boxes).T[:, :, None]  # (L, 1) each
     x0, y0, x1, y1 = boxes[:, None].unbind(3)  # (B, 1, M) each
     within = (x >= x0) & (x <= x1) & (y >= y0) & (y <= y1)

@@ -1,4 +1,4 @@
-"""Detection's losses: everything that is there by category and colour, and what a task asks for.
+"""Detection's losses: all objects by category and colour (pre-training), and what a task asks for.
 
 Shapes: `B` samples, `L` places, `M` objects an image, `K` categories, 6 colours with that of none.
 """
@@ -24,7 +24,7 @@ from .domain import AttrOd
 from .loss import DetectionLoss, detection_loss
 from .settings import DetectionSettings
 
-_WATCH_EVERY = 5  # one trained task in five is validated
+_WATCH_EVERY = 5  # one trained task in five is watched
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class DetectionObjective:
         return DetectionSource(sampling, settings, self.domain.squares(split), self.domain.space, posed)
 
     def pretrain_loss(self, outputs: Tensor, batch: DetectionBatch) -> Scored:
-        """Every object has two labels: its category and its colour. Crowds of all categories are ignored."""
+        """Each object has two labels, its category and its colour. Crowds of any category are ignored."""
         labels = torch.cat([self._categories(batch), F.one_hot(batch.colour, len(COLOURS) + 1)], 2)  # (B, M, K + 6)
         every = torch.ones(len(outputs), self.n_pretrain_outputs, dtype=torch.bool, device=outputs.device)
         grid = self.domain.grid
@@ -79,7 +79,7 @@ class DetectionObjective:
         return _scored(detection_loss(outputs, grid, batch.boxes, batch.wanted, labels, batch.asked, batch.ignored))
 
     def _categories(self, batch: DetectionBatch) -> Tensor:
-        """`(B, M, K)`; what is not there has none."""
+        """One-hot categories `(B, M, K)`; zeros for objects that are not there."""
         return F.one_hot(batch.category + 1, self.n_outputs + 1)[..., 1:]
 
 

@@ -1,4 +1,4 @@
-"""Handwriting varied: every digit of an image is turned, scaled, sheared, shifted and gently warped on its own.
+"""Varied handwriting: each digit of an image is rotated, scaled, sheared, shifted and gently warped on its own.
 
 Shapes: `B` images of `(1, 56, 56)`, `4B` digits of `(1, 28, 28)`.
 """
@@ -21,7 +21,7 @@ WARP = 0.07
 
 @dataclass(frozen=True)
 class Variation:
-    """How `4B` digits are varied: affine maps `(4B, 2, 3)` and bumps of a warp `(4B, 2, 5, 5)`."""
+    """The variation of `4B` digits: affine maps `(4B, 2, 3)` and control points of a warp `(4B, 2, 5, 5)`."""
 
     transforms: Tensor
     bumps: Tensor

@@ -1,6 +1,7 @@
-"""NumVQA's training batches: questions drawn and posed on the fly, every batch a function of (seed, stage, step) alone.
+"""NumVQA's training batches: questions are drawn and posed on the fly.
 
-That is what makes a killed run resume on exactly the batches it would have seen.
+Each batch is a function of (seed, stage, step) alone, so a killed run resumes with exactly the batches it would have
+seen.
 
 Shapes: `B` samples, `Q` questions of the pool, `T` attributes, `K` = 5 counts.
 """
@@ -28,8 +29,8 @@ from .settings import NumVqaSettings
 def augmented_questions(n: int, rng: np.random.Generator, max_tries: int = 100) -> list[Question]:
     """Up to `n` different questions outside the 60 tasks: one or two quantities with one to three digit attributes.
 
-    "Augmented with extra attribute combinations" (NN-Factory, implementation section). None means the same as a
-    held-out task or has only one possible answer.
+    "Augmented with extra attribute combinations" (NN-Factory, implementation section). No question means the same as
+    a task, and each has both answers.
     """
     quantities, digits = (group.attributes for group in numvqa.SPACE.groups)
     meaning = lambda q: (q.members, q.counts)  # noqa: E731
@@ -49,13 +50,13 @@ def augmented_questions(n: int, rng: np.random.Generator, max_tries: int = 100) 
 
 @dataclass(frozen=True)
 class QuestionPool:
-    """Questions as arrays, to draw a mixed batch of tasks without a loop over samples."""
+    """Questions as arrays, so that a mixed batch is drawn without a loop over samples."""
 
     encoding: NDArray[np.float32]  # (Q, T)
     members: NDArray[np.bool_]  # (Q, 10)
-    natural: NDArray[np.float64]  # (Q, 2, K) how often each count occurs, per answer
-    even: NDArray[np.float64]  # (Q, 2, K) every possible count equally often
-    n_tasks: int  # the first `n_tasks` are tasks, the others augmentation
+    natural: NDArray[np.float64]  # (Q, 2, K) the share of each count among uniform digits, per answer
+    even: NDArray[np.float64]  # (Q, 2, K) all possible counts equally often
+    n_tasks: int  # the first `n_tasks` questions are tasks, the others augmentation
 
     @classmethod
     def of(cls, tasks: list[Question], augmented: list[Question]) -> QuestionPool:
@@ -122,7 +123,7 @@ class NumVqaSource:
 
 
 def example_batch(task: Task, digits: Digits, n: int, rng: np.random.Generator) -> NumVqaBatch:
-    """A task's examples as tests have them, half yes and half no, at full size."""
+    """A batch of one task, half yes and half no, drawn as test examples are; limits are one."""
     posed, answers = numvqa.pose(task, n, rng)  # (B, 4), (B,)
     chosen = numvqa.pick_examples(posed, digits, rng)  # (B, 4)
     return NumVqaBatch(

@@ -1,4 +1,4 @@
-"""NumVQA's losses: how often each digit occurs, and yes or no.
+"""NumVQA's losses: how often each digit occurs (pre-training), and yes or no (tasks).
 
 Shapes: `B` samples, 10 digits with `K` = 5 possible counts each.
 """

@@ -60,7 +60,7 @@ RIGHT = {"top": "", "training": "", "domain": 'name = "numvqa"', "backbone": 'na
         ("backbone", 'name = "r"\nimage_size = 56', "has no field backbone.image_size; did you mean image_shape"),
         ("backbone", "image_shape = [1, 56, 56]", "recipe 'wrong' lacks backbone.name"),
         ("assembler", "gaters = 3", "has no field assembler.gaters; did you mean n_gaters"),
-        ("training", "seed = ", "is no TOML file: Invalid value"),
+        ("training", "seed = ", "is not a TOML file: Invalid value"),
     ],
 )
 def test_what_is_wrong_in_a_recipe_is_named(tmp_path, table, content, sentence):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from edgewright.assembler.archive import TrainedSupernet
 from edgewright.assembler.joint import train as joint
-from edgewright.assembler.joint.stages import JointLoss
+from edgewright.assembler.joint.losses import JointLoss
 from edgewright.assembler.joint.train import train
 from edgewright.domains.detection.boxes import Grid
 from edgewright.domains.detection.domain import AttrOd

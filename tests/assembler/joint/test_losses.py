@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import torch
 from edgewright.assembler.assembler import Assembler
-from edgewright.assembler.joint.plan import JointPlan
-from edgewright.assembler.joint.stages import JointLoss, JointNoise
+from edgewright.assembler.joint.losses import JointLoss, JointNoise
+from edgewright.assembler.joint.stages import JointStages
 from edgewright.domains.numvqa import domain as numvqa
 from edgewright.domains.numvqa.objective import NumVqaObjective
 
@@ -14,7 +14,7 @@ from tests.assembler.joint.tiny import TINY
 
 def test_gates_that_keep_their_limit_are_what_is_trained(domain):
     """At a limit of 40 % the discrete half of the samples sees no more than is deployed."""
-    plan = JointPlan(TINY, NumVqaObjective(domain))
+    plan = JointStages(TINY, NumVqaObjective(domain))
     supernet = plan.new_supernet()
     assembler = Assembler(numvqa.SPACE, supernet.space)
     batch = replace(plan.source.draw("joint", 0), limits=torch.full((8,), 0.4))
