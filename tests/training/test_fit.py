@@ -21,7 +21,7 @@ from tests.training.small import Killed, kill_at
 
 TASK = numvqa.SPACE.parse("has 0")
 SMALL = {"in_chans": 1, "channels": [8, 8, 16, 16], "zero_init_last": False}
-SETTINGS = TrainingSettings(precision="float32", checkpoint_every_s=0.0)
+SETTINGS = TrainingSettings(device="cpu", precision="float32", checkpoint_every_s=0.0)
 
 
 def fit(folder=None, settings=SETTINGS, on_progress=lambda at: None, **until):
@@ -146,6 +146,25 @@ def test_precision_is_that_of_the_settings(objective, precision):
     fitted = fit_task(model, TASK, objective, fit(settings=settings, evaluate_every=1, max_steps=1, n_images=20))
     assert seen == {getattr(torch, precision)}
     assert {each.dtype for each in fitted.model.parameters()} == {torch.float32}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float64"])
+def test_on_cuda_a_model_is_fitted_and_comes_back(objective, precision, tmp_path):
+    """Killed and resumed there too; the same as on the CPU, as far as the precision goes."""
+    until = {"evaluate_every": 2, "max_steps": 6, "n_images": 20}
+    settings = replace(SETTINGS, device="cuda", precision=precision)
+    with pytest.raises(Killed):
+        fit_task(backbone(), TASK, objective, fit(tmp_path, settings, kill_at("fit", 3), **until))
+    model, devices = backbone(), set()
+    model.layer1.register_forward_hook(lambda *_: devices.add(next(model.parameters()).device.type))
+    fitted = fit_task(model, TASK, objective, fit(tmp_path, settings, **until))
+    assert devices == {"cuda"} and fitted.steps == 6
+    here = fit_task(backbone(), TASK, objective, fit(settings=replace(settings, device="cpu"), **until))
+    for name, tensor in fitted.model.state_dict().items():
+        assert tensor.device.type == "cpu" and tensor.isfinite().all()
+        if precision == "float64":
+            assert torch.allclose(tensor, here.model.state_dict()[name], atol=1e-5), name
 
 
 def test_averaged_weights_are_fitted_where_they_are_wanted(objective):

@@ -18,6 +18,7 @@ pretrain_steps = 3
 joint_steps = 4
 calibrate_steps = 2
 n_augmented_tasks = 20
+device = "cpu"
 precision = "float64"
 evaluate_every = 2
 keep_limits = true

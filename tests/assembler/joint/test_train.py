@@ -195,6 +195,21 @@ def test_without_pretraining_the_backbone_starts_at_random(domain, tmp_path):
     assert "pretrain" not in (tmp_path / "metrics.csv").read_text()
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float64"])
+def test_on_cuda_a_run_is_killed_resumed_and_delivered_to_the_cpu(domain, tmp_path, precision):
+    recipe = tiny(device="cuda", precision=precision, averaging=0.5)
+    trained = killed_and_resumed(recipe, tmp_path / "cuda", domain, "joint", 3)
+    here = train(tiny(precision=precision, averaging=0.5), tmp_path / "cpu", domain)
+    assert (trained.facts["device"], here.facts["device"]) == ("cuda", "cpu")
+    for name, tensor in weights(here).items():
+        other = weights(trained)[name]
+        assert other.device.type == "cpu" and other.dtype == tensor.dtype and other.isfinite().all()
+        if precision == "float64":
+            assert torch.allclose(other, tensor, atol=1e-4), name
+    assert TrainedSupernet.load(tmp_path / "cuda").digest == trained.digest
+
+
 def test_averaged_weights_are_what_is_delivered(domain, tmp_path, whole):
     """The tiny run is the same but for the average, over its few steps close to where they began."""
     recipe = tiny(averaging=0.9)

@@ -12,7 +12,9 @@ TINY = JointRecipe(
         "resnet18", {"in_chans": 1, "num_classes": 2, "channels": [4, 4, 8, 8], "zero_init_last": False}
     ),
     domain=DomainTable.of({"name": "numvqa"}),
-    training=TrainingSettings(batch_size=8, precision="float32", checkpoint_every_s=0.0, evaluate_every=100),
+    training=TrainingSettings(
+        batch_size=8, device="cpu", precision="float32", checkpoint_every_s=0.0, evaluate_every=100
+    ),
     pretrain_steps=3,
     joint_steps=4,
     tune_steps=2,
