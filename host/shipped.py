@@ -13,10 +13,10 @@ def shipped_supernet(name: str = DEFAULT) -> Path:
     return _zoo() / name
 
 
-def shipped_supernets(domain: str = "") -> dict[str, Path]:
-    """Folders by name, the default one first: all, or those of a task domain, whose names begin with the domain's."""
+def shipped_supernets() -> dict[str, Path]:
+    """Folders by name, the default one first."""
     names = sorted((path.name for path in _zoo().iterdir() if path.is_dir()), key=lambda name: (name != DEFAULT, name))
-    return {name: shipped_supernet(name) for name in names if name.startswith(domain)}
+    return {name: shipped_supernet(name) for name in names}
 
 
 def find_supernet(named: Path | None) -> Path:

@@ -52,13 +52,3 @@ class Workspace:
     @property
     def bundles(self) -> Path:
         return self.root / "bundles"
-
-    @property
-    def generated(self) -> Path:
-        """Data sets that are made here."""
-        return self.root / "data"
-
-    @property
-    def squares(self) -> Path:
-        """Decoded images of data sets, at the size that a detector takes."""
-        return self.root / "squares"

@@ -96,6 +96,15 @@ class TrainedSupernet:
         return trained
 
 
+def domain_of(folder: Path) -> str:
+    """The task domain that the supernet in a folder was trained for; its weights are not read. Raises `InputError`."""
+    data = _read_facts(folder)
+    try:
+        return str(upgraded(data["facts"]["recipe"])["domain"]["name"])
+    except (KeyError, TypeError) as error:
+        raise damaged(folder / FACTS, error) from error
+
+
 def _contiguous(module: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
 

@@ -66,7 +66,7 @@ def evaluate_tasks(
     """
     rows, unseen = [], set(domain.held_out)
     for index, task in enumerate(tasks):
-        if not domain.poses(task, split):
+        if not domain.covers(task, split):
             continue
         examples = domain.examples(task, split, n_images, np.random.default_rng([seed, index]))
         answers = trained.assembler.assemble([Request(task, limit) for limit in limits])

@@ -67,15 +67,15 @@ def with_options(sentence: str, words: Sequence[str]) -> str:
 
 
 def _options_of(words: Sequence[str]) -> dict[str, str]:
-    """The options of the command that is invoked, by the name of their parameter."""
+    """The options of the command that is invoked, by name: `latency_ms` is that of --latency-ms."""
     invoked = typer.main.get_command(app)
     for word in words:
         commands = getattr(invoked, "commands", {})
         if word not in commands:
             break
         invoked = commands[word]
-    flags = {parameter.name: parameter.opts[0] for parameter in invoked.params}
-    return {name: flag for name, flag in flags.items() if name and flag.startswith("--")}
+    flags = (parameter.opts[0] for parameter in invoked.params)
+    return {flag[2:].replace("-", "_"): flag for flag in flags if flag.startswith("--")}
 
 
 def _fail(sentence: str, exit_code: int) -> None:

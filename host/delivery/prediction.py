@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from ..data.pictures import check_picture
 from ..devices.session.agent_session import MeasureJob
-from ..domains.readers import READERS, REMEDY, Answered, AnswerReader, BoxReader, Detected
+from ..domains.protocol import Prediction, Reader
+from ..domains.registry import DOMAINS
 from ..errors import InputError, MeasurementError
 from ..files import sha256_of
 from .manifest import manifest_path, read_manifest
 
 MIN_SCORE = 0.3
+REMEDY = "make the model again with: edgewright customize"
 _AT_ONCE = 32  # pictures in memory
 
 
@@ -38,7 +40,7 @@ class DeliveredModel:
     path: Path
     content: bytes
     task: str
-    reader: BoxReader | AnswerReader
+    reader: Reader
 
     @classmethod
     def read(cls, path: Path) -> DeliveredModel:
@@ -69,7 +71,7 @@ def check_images(images: Sequence[Path]) -> None:
 
 def predict_each(
     model: DeliveredModel, images: Sequence[Path], session: RunningSession, min_score: float = MIN_SCORE
-) -> Iterator[Detected | Answered]:
+) -> Iterator[Prediction]:
     """What the model says about each image, in their order; computed on the session's device.
 
     Raises:
@@ -103,15 +105,15 @@ def _check_belongs(path: Path, content: bytes, place: Path, manifest: dict[str, 
         )
 
 
-def _reader(place: Path, outputs: dict[str, Any]) -> BoxReader | AnswerReader:
+def _reader(place: Path, outputs: dict[str, Any]) -> Reader:
     name = outputs.get("name")
-    if not isinstance(name, str) or name not in READERS:
+    if not isinstance(name, str) or name not in DOMAINS.names:
         raise InputError(
             f"{place} is of the task domain {name!r}, of which this version knows nothing; it reads: "
-            f"{', '.join(READERS)}"
+            f"{', '.join(DOMAINS.names)}"
         )
     try:
-        return READERS[name].of(outputs)
+        return DOMAINS.get(name).reader(outputs)
     except (KeyError, TypeError, ValueError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise InputError(f'the "outputs" of {place} cannot be used ({reason}); {REMEDY}') from error

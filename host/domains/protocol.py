@@ -5,7 +5,7 @@ An opened domain (`tasks.domain.TaskDomain`) is a kind over some data; an object
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,14 +24,32 @@ RunModel = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class DataSources:
-    """Where data may come from: the user's folder, or None for what comes along; torchvision's MNIST files, or None for
-    the digits that come along. `cache` is a folder for what is made of them once. `say` and `progress` tell of it."""
+    """Where data may come from.
+
+    Attributes:
+        folder: the user's; None means what comes along.
+        mnist: torchvision's MNIST files; None means the digits that come along.
+        cache: a folder for what is made of the data once.
+        say: is told in a sentence when something slow begins.
+        progress: is told what is being loaded, how much of it is done, and of how much.
+    """
 
     folder: Path | None
     mnist: Path | None
     cache: Path
     say: Callable[[str], None] = lambda sentence: None
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
+
+
+@dataclass(frozen=True)
+class About:
+    """What a card says of a kind: its `title`, what `pretraining` teaches, how `tests` are made, and of which `images`;
+    `tests` has a place for `{n}` images, `images` one for the `{data}` of the opened domain."""
+
+    title: str
+    pretraining: str
+    tests: str
+    images: str
 
 
 class Prediction(Protocol):
@@ -42,10 +60,19 @@ class Prediction(Protocol):
 
     @property
     def sentence(self) -> str:
-        """For people."""
+        """For people, without the image's name."""
+        ...
+
+    @property
+    def rows(self) -> Sequence[Sequence[str]]:
+        """A table for people, its header first; empty where the sentence says it all."""
         ...
 
     def to_json(self) -> dict[str, Any]: ...
+
+    def draw(self, path: Path) -> None:
+        """Write the picture with the prediction in it as a PNG file; only where the reader `draws`."""
+        ...
 
 
 class Reader(Protocol):
@@ -56,7 +83,12 @@ class Reader(Protocol):
         """Whether a prediction can be drawn on its picture."""
         ...
 
-    def predict(self, images: Sequence[Path], run: RunModel, min_score: float) -> Iterator[Prediction]: ...
+    def predict(self, images: Sequence[Path], run: RunModel, min_score: float) -> Sequence[Prediction]:
+        """One prediction an image, in their order.
+
+        Raises `InputError` for an image that cannot be read, and outputs that are not as the manifest says.
+        """
+        ...
 
 
 class DomainKind(Protocol):
@@ -67,6 +99,9 @@ class DomainKind(Protocol):
         """What recipes, supernets and manifests call it."""
         ...
 
+    @property
+    def about(self) -> About: ...
+
     def settings(self, table: Mapping[str, Any]) -> Any:
         """A recipe's `[domain]` table, checked: a frozen dataclass of the kind's own. Raises `InputError`."""
         ...
@@ -75,11 +110,16 @@ class DomainKind(Protocol):
         """All tasks of a space; needs no data."""
         ...
 
-    def open(self, settings: Any, backbone: Backbone, sources: DataSources) -> TaskDomain:
-        """The domain over the user's data, or what comes along. Raises `InputError` where it lacks something."""
+    def open(
+        self, settings: Any, backbone: Backbone, sources: DataSources, space: AttributeSpace | None = None
+    ) -> TaskDomain:
+        """The domain over the user's data, or what comes along; with a `space` that of a trained supernet.
+
+        Raises `InputError` where data are missing or lack something, or the backbone cannot do the tasks.
+        """
         ...
 
-    def objective(self, domain: TaskDomain, settings: Any) -> Objective:
+    def objective(self, domain: Any, settings: Any) -> Objective:
         """What training needs of a domain that this kind opened."""
         ...
 

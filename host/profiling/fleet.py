@@ -22,7 +22,7 @@ def check_names(devices: Sequence[str], spread: bool) -> None:
     if twice:
         raise InputError(f"{', '.join(map(repr, twice))} is named twice; name each device once")
     if spread and len(devices) < 2:
-        raise InputError(f"--spread needs at least two identical devices, got {', '.join(map(repr, devices))}")
+        raise InputError(f"a campaign needs at least two identical devices to `spread` over, got {', '.join(map(repr, devices))}")
 
 
 def check_identical(facts: Mapping[str, Mapping[str, Any]]) -> None:
@@ -33,7 +33,7 @@ def check_identical(facts: Mapping[str, Mapping[str, Any]]) -> None:
             if found.get(fact) != reference.get(fact):
                 raise InputError(
                     f"{first!r} and {name!r} are not identical: {fact} is {reference.get(fact)!r} and "
-                    f"{found.get(fact)!r}; profile them without --spread, each with a campaign of its own"
+                    f"{found.get(fact)!r}; profile them without `spread`, each with a campaign of its own"
                 )
 
 

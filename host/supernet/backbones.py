@@ -75,7 +75,7 @@ def create_backbone(name: str, image_size: int | None = None) -> BuiltBackbone:
         InputError: no such model (with the names close to it), or it cannot be built for this size.
     """
     if image_size is not None and image_size < 1:
-        raise InputError(f"--image-size must be at least 1 pixel, got {image_size}")
+        raise InputError(f"`image_size` must be at least 1 pixel, got {image_size}")
     if ":" in name:
         size = image_size or DEFAULT_SHAPE[1]
         return BuiltBackbone(_own_module(name).eval(), (DEFAULT_SHAPE[0], size, size))

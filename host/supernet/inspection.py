@@ -96,7 +96,7 @@ def _no_site(backbone: BuiltBackbone, example: torch.Tensor, policy: Policy, pla
         f"{reason} ({layers[0]}{f' and {len(layers) - 1} more' if len(layers) > 1 else ''})"
         for reason, layers in list(grouped_by_reason(plan.refused).items())[:SHOWN_REASONS]
     ]
-    sentence = f"{name} has no channels that can be sliced away under --policy {policy}: {'; '.join(reasons)}"
+    sentence = f"{name} has no channels that can be sliced away under `policy` {policy}: {'; '.join(reasons)}"
     if policy == "single" and analyse(backbone.module, example, "coupled").sites:
-        sentence += "; --policy coupled would give it sites"
+        sentence += "; `policy` coupled would give it sites"
     return sentence

@@ -72,7 +72,7 @@ class TaskDomain(Protocol):
         """Which data the examples are made of, for manifests."""
         ...
 
-    def poses(self, task: Task, split: Split) -> bool:
+    def covers(self, task: Task, split: Split) -> bool:
         """Whether the split's images hold what the task is about."""
         ...
 
@@ -80,7 +80,7 @@ class TaskDomain(Protocol):
         """What who uses a task's model must know to read its outputs, as JSON; `name` is the domain's."""
         ...
 
-    def supply(self, task: Task) -> int | None:
+    def count(self, task: Task) -> int | None:
         """How many objects of a task the training images hold; None where images are made at will."""
         ...
 
@@ -102,6 +102,6 @@ def calibration_images(
     domain: TaskDomain, tasks: Sequence[Task], n: int, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     """About `n` training images of all tasks alike, `(n, C, H, W)`; at least one of each task that they pose."""
-    posed = [task for task in tasks if domain.poses(task, "train")]
+    posed = [task for task in tasks if domain.covers(task, "train")]
     each = -(-n // max(1, len(posed)))
     return np.concatenate([domain.examples(task, "train", each, rng).images for task in posed or tasks])

@@ -11,7 +11,7 @@ from ..workspace import Workspace
 if TYPE_CHECKING:
     from ..assembler.archive import TrainedSupernet
     from ..assembler.joint.recipe import JointRecipe
-    from ..domains.opening import DataPlaces
+    from ..domains.protocol import DataSources
     from ..tasks.domain import TaskDomain
 
 Say = Callable[[str], None]
@@ -21,28 +21,25 @@ def domain_of(
     trained: TrainedSupernet, place: Workspace, say: Say, data: Path | None = None, mnist: Path | None = None
 ) -> TaskDomain:
     """That of a trained supernet. Raises `InputError` where data are missing."""
-    from ..domains.opening import open_domain
-    from ..supernet.backbones import Backbone
+    from ..assembler.joint.recipe import JointRecipe
 
-    backbone = Backbone(**{**trained.facts["recipe"]["backbone"], "image_shape": trained.image_shape})
-    categories = trained.tasks.groups[0].attributes
-    return open_domain(trained.domain_name, categories, backbone, _places(place, say, data, mnist))
+    recipe = JointRecipe.from_json(trained.facts["recipe"])
+    sources = _sources(place, say, data, mnist)
+    return recipe.domain.kind.open(recipe.domain.settings, recipe.backbone, sources, trained.tasks)
 
 
 def recipe_domain(
     recipe: JointRecipe, place: Workspace, say: Say, data: Path | None = None, mnist: Path | None = None
 ) -> TaskDomain:
     """That of a recipe. Raises `InputError` where data are missing."""
-    from ..domains.opening import open_domain
-
-    categories = recipe.domain.to_json().get("categories", ())
-    return open_domain(recipe.domain.name, categories, recipe.backbone, _places(place, say, data, mnist))
+    sources = _sources(place, say, data, mnist)
+    return recipe.domain.kind.open(recipe.domain.settings, recipe.backbone, sources)
 
 
-def _places(place: Workspace, say: Say, data: Path | None, mnist: Path | None) -> DataPlaces:
-    from ..domains.opening import DataPlaces
+def _sources(place: Workspace, say: Say, data: Path | None, mnist: Path | None) -> DataSources:
+    from ..domains.protocol import DataSources
 
-    return DataPlaces(mnist, data, place.generated, place.squares, place.colours, say, _quarters(say))
+    return DataSources(data, mnist, place.root, say, _quarters(say))
 
 
 def _quarters(say: Say) -> Callable[[str, int, int], None]:

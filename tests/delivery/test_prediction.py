@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 from edgewright.converters.torch_to_tflite import convert
-from edgewright.data.pictures import read_picture, squared
+from edgewright.data.pictures import read_picture
 from edgewright.delivery.prediction import DeliveredModel, check_images, predict_each
 from edgewright.devices.connect import open_session
 from edgewright.devices.registry import Registry
 from edgewright.domains.detection.boxes import Grid, decode
+from edgewright.domains.detection.letterbox import letterbox
 from edgewright.errors import InputError, MeasurementError
 from PIL import Image
 
@@ -113,7 +114,7 @@ def test_an_untrained_detector_says_on_the_device_what_it_says_in_torch(session,
     image = tmp_path / "noise.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 100, 3), np.uint8)).save(image)
     found = next(predict_each(DeliveredModel.read(path), [image], session, 0.01)).boxes
-    square = squared(read_picture(image), SIDE)
+    square = letterbox(read_picture(image), SIDE)
     with torch.inference_mode():
         raw = network(torch.from_numpy(square.pixels)[None].float() / 255).numpy()
     expected = decode(raw, Grid(SIDE, (8, 16)), (0, 2), 0.01)[0]

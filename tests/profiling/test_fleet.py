@@ -95,7 +95,7 @@ def test_a_device_that_has_not_measured_yet_has_no_say(
 
 def test_only_identical_devices_share_a_campaign() -> None:
     check_identical({"a": FACTS, "b": dict(FACTS)})
-    with pytest.raises(InputError, match="'a' and 'c' are not identical: cores is 4 and 8.*without --spread"):
+    with pytest.raises(InputError, match="'a' and 'c' are not identical: cores is 4 and 8.*without `spread`"):
         check_identical({"a": FACTS, "b": FACTS, "c": {**FACTS, "cores": 8}})
 
 

@@ -12,11 +12,9 @@ from ...errors import InputError, Interrupted
 from ..options import DataDir, Json, MnistDir, WorkspaceDir
 from ..output import Output
 
-SPACES = ("numvqa", "attrod")
-
 
 def evaluate(
-    space: Annotated[str, typer.Argument(metavar="TASKS", help="Whose experiments: numvqa or attrod.")],
+    space: Annotated[str, typer.Argument(metavar="TASKS", help="Whose experiments, such as numvqa or attrod.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where tables, models and the page go.")],
     supernet: Annotated[
         list[Path] | None, typer.Option(help="A trained supernet; may be repeated. Default: the shipped ones.")
@@ -36,15 +34,17 @@ def evaluate(
     json_: Json = False,
 ) -> None:
     """The paper's experiments on this machine, with its baselines: tables, and one page. Takes hours, resumes."""
-    if space not in SPACES:
-        raise InputError(f"unknown task space {space!r}; there are: {', '.join(SPACES)}")
+    from ...assembler.archive import domain_of
+    from ...domains.registry import DOMAINS
     from ...evaluation.nn_factory.evaluate import evaluate as run
     from ...evaluation.nn_factory.options import METHODS, Options, default_tasks
     from ...shipped import find_supernet, shipped_supernets
     from ...workbench.workbench import Workbench
 
     output = Output(json_)
-    named = {path.name: find_supernet(path) for path in supernet or []} or shipped_supernets(space)
+    DOMAINS.get(space)
+    shipped = {name: path for name, path in shipped_supernets().items() if domain_of(path) == space}
+    named = {path.name: find_supernet(path) for path in supernet or []} or shipped
     if not named:
         raise InputError(f"no supernet for {space} comes along; name one by --supernet DIR")
     first = next(iter(named))

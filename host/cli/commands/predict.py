@@ -13,7 +13,7 @@ from ..options import Json, WorkspaceDir
 from ..output import Output
 
 if TYPE_CHECKING:
-    from ...domains.readers import Answered, Detected, FoundBox
+    from ...domains.protocol import Prediction
 
 
 def predict(
@@ -41,7 +41,7 @@ def predict(
         pictures: Sequence[Path | None] = picture_paths(images, out) if draws else [None] * len(images)
         check_images(images)
         found = zip(predict_each(delivered, images, target.session, min_score), pictures, strict=True)
-        told = [_told(output, prediction, picture, min_score) for prediction, picture in found]
+        told = [_told(output, prediction, picture) for prediction, picture in found]
     output.done({"model": str(model), "task": delivered.task, "device": device, "images": told})
 
 
@@ -75,29 +75,16 @@ def _check_places(images: Sequence[Path], paths: Sequence[Path]) -> None:
             raise InputError(f"{path} is one of the images and would be overwritten; choose another --out")
 
 
-def _told(output: Output, prediction: Detected | Answered, picture: Path | None, min_score: float) -> dict[str, Any]:
+def _told(output: Output, prediction: Prediction, picture: Path | None) -> dict[str, Any]:
     """One image's result, on the terminal and as JSON."""
-    from ...domains.readers import Answered
-
-    if isinstance(prediction, Answered):
-        output.say(f"{prediction.image}: {prediction.answer} ({prediction.probability:.1%})")
-        return prediction.to_json()
-    _draw(prediction, picture)
-    n = len(prediction.boxes)
-    said = f"{n} {'object' if n == 1 else 'objects'}" if n else f"nothing with a score above {min_score:g}"
-    output.say(f"{prediction.image}: {said}; picture: {picture}")
-    if n:
-        output.grid(["category", "score", "x0", "y0", "x1", "y1"], [_row(each) for each in prediction.boxes])
-    return {**prediction.to_json(), "picture": str(picture)}
-
-
-def _row(each: FoundBox) -> list[str]:
-    return [each.category, f"{each.score:.2f}", *(f"{value:.1f}" for value in each.box)]
-
-
-def _draw(prediction: Detected, picture: Path | None) -> None:
-    from ...domains.detection.drawing import LabelledBox, draw_boxes, write_png
-
-    labelled = [LabelledBox(each.box, f"{each.category} {each.score:.2f}", each.index) for each in prediction.boxes]
-    if picture is not None:
-        write_png(picture, draw_boxes(prediction.picture, labelled))
+    if picture is None:
+        output.say(f"{prediction.image}: {prediction.sentence}")
+        told: dict[str, Any] = prediction.to_json()
+    else:
+        prediction.draw(picture)
+        output.say(f"{prediction.image}: {prediction.sentence}; picture: {picture}")
+        told = {**prediction.to_json(), "picture": str(picture)}
+    if prediction.rows:
+        header, *rows = prediction.rows
+        output.grid(header, rows)
+    return told

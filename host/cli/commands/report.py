@@ -40,7 +40,7 @@ def report(
         )
     started = time.monotonic()
     output = Output(json_)
-    from ...domains.opening import tasks_of
+    from ...domains.registry import DOMAINS
     from ...report.gather import gather, page_data
     from ...workbench.workbench import Workbench
 
@@ -49,7 +49,7 @@ def report(
         name = _profiled_device(bench, net, device)
         with suggesting_profile(name, precision, supernet):
             found = gather(bench.store, name, net)
-    data = page_data(found, tasks_of(net.trained.domain_name, net.trained.tasks))
+    data = page_data(found, DOMAINS.get(net.trained.domain_name).tasks(net.trained.tasks))
     paths = _write(data, format_, out, bench.place, precision)
     output.say(f"written in {time.monotonic() - started:.1f} s: {', '.join(map(str, paths))}")
     output.done({"device": data.device, "campaign": data.verdict.word, "files": [str(path) for path in paths]})

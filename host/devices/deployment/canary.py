@@ -49,8 +49,8 @@ def send_canary(session: CanarySession, device_name: str) -> dict[str, Any]:
     if outputs.shape != expected.shape or not np.allclose(outputs, expected, atol=1e-4):
         raise DeviceError(
             f"device {device_name!r} runs the canary but computes something else than this machine "
-            f"(largest difference {_difference(outputs, expected):.3g}); choose another runtime with "
-            f"edgewright agent deploy {device_name} --runtime NAME"
+            f"(largest difference {_difference(outputs, expected):.3g}); deploy the agent with another `runtime`: "
+            f"edgewright agent deploy {device_name}"
         )
     return reply
 

@@ -57,7 +57,7 @@ def _named_bundle(transport: Transport, device_name: str, path: Path) -> Choice:
     if machine != bundle.manifest.get("machine"):
         raise InputError(
             f"{path} is a bundle for {bundle.manifest.get('machine')}, and device {device_name!r} is {machine}; "
-            f"leave out --bundle"
+            f"leave out `bundle`"
         )
     return Choice((), bundle, f"the bundle {path.name}, as asked")
 

@@ -15,13 +15,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 from ...errors import InputError
 from ...tasks.attributes import AttributeGroup, AttributeSpace, Task
-
-if TYPE_CHECKING:
-    from .coco.file import DetectionObject
+from .objects import DetectionObject
 
 COLOURS = ("white", "bronze", "charcoal", "crimson", "lime")
 COCO_CATEGORIES = ("person", "bicycle", "car", "motorcycle")

@@ -21,7 +21,7 @@ from ...training.objective import Sampling
 from ...training.rng import draw_limits, draw_questions, moved, step_rng
 from . import attrod
 from .attrod import Query
-from .letterboxed import Squares
+from .letterboxed import LetterboxedImages
 from .settings import DetectionSettings
 
 WANTED_SHARE = 0.6  # of a batch's images are sure to hold an object that is asked for
@@ -70,7 +70,7 @@ class DetectionSource:
         self,
         sampling: Sampling,
         settings: DetectionSettings,
-        squares: Squares,
+        squares: LetterboxedImages,
         space: AttributeSpace,
         asked: Sequence[Task],
     ) -> None:

@@ -37,6 +37,14 @@ class Detector(nn.Module):
         output: Tensor = self.head(self.pyramid(self.features(x)))
         return output
 
+    def output_layers(self) -> list[nn.Module]:
+        """The layers whose width is the output's."""
+        return [self.head.box, self.head.score]
+
+    def renew_outputs(self, num_classes: int) -> None:
+        """Score `num_classes` categories from now on; the new layer is untrained."""
+        self.head.score = new_score(self.head.score.in_channels, num_classes)
+
 
 class Pyramid(nn.Module):
     """Feature maps from fine to coarse -> as many of `width` channels, each with what the coarser ones know.

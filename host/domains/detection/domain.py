@@ -23,7 +23,7 @@ from . import attrod
 from .attrod import Query
 from .boxes import Detections, Grid, decode
 from .detector import STRIDES
-from .letterboxed import Squares
+from .letterboxed import LetterboxedImages
 from .mean_ap import Truth, mean_ap
 
 _SAME = 0.9  # IoU, from which on two models are taken to mean the same box
@@ -69,11 +69,11 @@ class AttrOd:
 
     categories: tuple[str, ...]
     grid: Grid
-    load: Callable[[Split], Squares]
+    load: Callable[[Split], LetterboxedImages]
     data: str
     name: str = "attrod"
     score_name: ScoreName = MAP50
-    _loaded: dict[Split, Squares] = field(default_factory=dict, compare=False, repr=False)
+    _loaded: dict[Split, LetterboxedImages] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def space(self) -> AttributeSpace:
@@ -87,7 +87,7 @@ class AttrOd:
     def held_out(self) -> tuple[Task, ...]:
         return attrod.held_out(self.space)
 
-    def squares(self, split: Split) -> Squares:
+    def images(self, split: Split) -> LetterboxedImages:
         if split not in self._loaded:
             self._loaded[split] = self.load(split)
         return self._loaded[split]
@@ -97,8 +97,8 @@ class AttrOd:
         wanted = Query.of(task).categories
         return tuple(index for index, name in enumerate(self.categories) if name in wanted)
 
-    def poses(self, task: Task, split: Split) -> bool:
-        return bool(self.squares(split).wanted(Query.of(task)).any())
+    def covers(self, task: Task, split: Split) -> bool:
+        return bool(self.images(split).wanted(Query.of(task)).any())
 
     def describe(self, task: Task) -> dict[str, Any]:
         """The scores' categories, which of them the task asks for, and the grid of places."""
@@ -107,17 +107,17 @@ class AttrOd:
             "side": self.grid.side, "strides": list(self.grid.strides),
         }  # fmt: skip
 
-    def supply(self, task: Task) -> int | None:
-        return int(self.squares("train").wanted(Query.of(task)).sum())
+    def count(self, task: Task) -> int | None:
+        return int(self.images("train").wanted(Query.of(task)).sum())
 
     def examples(self, task: Task, split: Split, n: int, rng: np.random.Generator) -> DetectionExamples:
         """At most `n` images, half of them with something to find where there are so many."""
-        if not self.poses(task, split):
+        if not self.covers(task, split):
             raise InputError(
                 f"no {split} image of {self.data} holds what '{task}' asks for, so that no model for it can be judged; "
                 "use more images, or a task with more of its objects"
             )
-        squares, query = self.squares(split), Query.of(task)
+        squares, query = self.images(split), Query.of(task)
         wanted, ignored = squares.wanted(query), squares.ignored(query)  # (N, M)
         holds = wanted.any(axis=1)  # (N,)
         holding = rng.permutation(np.flatnonzero(holds))[: n // 2 + n % 2]

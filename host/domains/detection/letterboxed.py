@@ -15,18 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.left_out import LeftOut
-from ...data.pictures import load_square, square_boxes
 from ...errors import InputError
 from ...files import atomic_path, write_atomic
 from .attrod import COLOURS, Query
 from .coco.file import DetectionSet
+from .letterbox import letterboxed_boxes, load_letterboxed
 
 OnProgress = Callable[[int, int], None]
 VERSION = 2
 
 
 @dataclass(frozen=True)
-class Squares:
+class LetterboxedImages:
     """Images `(N, 3, S, S)` uint8: the rows `rows` `(N,)` of `pixels`, a mapped file, so that a set may be larger than
     memory. `boxes` are `(N, M, 4)`, in pixels of the square; `category` `(N, M)` indexes `categories`, `colour`
     `(N, M)` the colours of `attrod` and one more for none of them; `crowd` `(N, M)` marks regions to ignore."""
@@ -46,9 +46,9 @@ class Squares:
     def side(self) -> int:
         return int(self.pixels.shape[-1])
 
-    def of(self, images: NDArray[np.int64]) -> Squares:
+    def of(self, images: NDArray[np.int64]) -> LetterboxedImages:
         """Some of the images, in memory."""
-        return Squares(
+        return LetterboxedImages(
             self.categories, self.pixels[self.rows[images]], np.arange(len(images)), self.boxes[images],
             self.category[images], self.colour[images], self.crowd[images],
         )  # fmt: skip
@@ -72,7 +72,9 @@ def colour_indices(colours: Collection[str]) -> list[int]:
     return [index for index, name in enumerate(COLOURS) if name in colours]
 
 
-def load_squares(found: DetectionSet, side: int, cache: Path, on_progress: OnProgress | None = None) -> Squares:
+def load_images(
+    found: DetectionSet, side: int, cache: Path, on_progress: OnProgress | None = None
+) -> LetterboxedImages:
     """The set at `side` pixels; images are decoded once, into a file of the folder `cache`.
 
     Images that cannot be read are left out. Raises `InputError` when they are too many or there is none, and
@@ -86,7 +88,8 @@ def load_squares(found: DetectionSet, side: int, cache: Path, on_progress: OnPro
     unreadable = set(json.loads(_beside(path).read_bytes()))
     kept = [row for row in range(len(found.images)) if row not in unreadable]
     readable = replace(found, images=tuple(found.images[row] for row in kept))
-    return Squares(found.categories, np.load(path, mmap_mode="r"), np.array(kept, np.int64), *_objects(readable, side))
+    pixels, rows = np.load(path, mmap_mode="r"), np.array(kept, np.int64)
+    return LetterboxedImages(found.categories, pixels, rows, *_objects(readable, side))
 
 
 def _beside(path: Path) -> Path:
@@ -103,7 +106,7 @@ def _write_pixels(found: DetectionSet, side: int, path: Path, on_progress: OnPro
         unreadable: list[int] = []
         for index, image in enumerate(found.images):
             try:
-                pixels[index] = load_square(image, side).pixels
+                pixels[index] = load_letterboxed(image, side).pixels
             except InputError:
                 damaged.add(image.path.name, "cannot be read")
                 unreadable.append(index)
@@ -121,7 +124,7 @@ def _objects(
     boxes, crowd = np.zeros((*shape, 4), np.float32), np.zeros(shape, bool)
     category, colour = np.full(shape, -1), np.full(shape, len(COLOURS))
     for row, image in enumerate(found.images):
-        boxes[row, : len(image.objects)] = square_boxes(image, side)
+        boxes[row, : len(image.objects)] = letterboxed_boxes(image, side)
         for column, each in enumerate(image.objects):
             category[row, column] = found.categories.index(each.category)
             crowd[row, column] = each.crowd

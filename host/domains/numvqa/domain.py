@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ...data.digits import N_CLASSES, Digits, DigitSplits
 from ...tasks.attributes import AttributeGroup, AttributeSpace, Task
 from ...tasks.domain import ACCURACY, ScoreName, Split
+from ..answers import AnswerExamples
 
 N_DIGITS = 4
 IMAGE_SIZE = 56
@@ -120,23 +121,6 @@ def tile(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return grid.reshape(-1, 1, IMAGE_SIZE, IMAGE_SIZE).astype(np.float32) / 255.0  # (B, 1, 56, 56)
 
 
-@dataclass(frozen=True)
-class Examples:
-    """Images `(B, 1, 56, 56)` float32 and answers `(B,)`: 1 for yes. Outputs are logits `(B, 2)` of no and yes."""
-
-    images: NDArray[np.float32]
-    answers: NDArray[np.int64]
-    score_name: ScoreName = ACCURACY
-
-    def score(self, outputs: NDArray[np.float32]) -> float:
-        """The share of right answers."""
-        return float((outputs.argmax(1) == self.answers).mean())
-
-    def agreement(self, one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-        """The share of equal answers."""
-        return float((one.argmax(1) == other.argmax(1)).mean())
-
-
 def pose(task: Task, n: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """What `n` images of one task show, digits `(B, 4)`, and its answers `(B,)`, half yes and half no."""
     question = Question.of(task.attributes)
@@ -149,11 +133,11 @@ def pose(task: Task, n: int, rng: np.random.Generator) -> tuple[NDArray[np.int64
     return draw_digits(np.broadcast_to(members, (n, N_CLASSES)), counts, rng), answers.astype(np.int64)
 
 
-def examples(task: Task, source: Digits, n: int, rng: np.random.Generator) -> Examples:
+def examples(task: Task, source: Digits, n: int, rng: np.random.Generator) -> AnswerExamples:
     """`n` examples of one task, half yes and half no, from the digits in `source`."""
     digits, answers = pose(task, n, rng)
     images = source.images[pick_examples(digits, source, rng)]  # (B, 4, 28, 28)
-    return Examples(tile(images), answers)
+    return AnswerExamples(tile(images), answers)
 
 
 @dataclass(frozen=True)
@@ -168,16 +152,16 @@ class NumVqa:
     held_out: tuple[Task, ...] = HELD_OUT
     data: str = "handwritten digits"
 
-    def poses(self, task: Task, split: Split) -> bool:
+    def covers(self, task: Task, split: Split) -> bool:
         return True
 
     def describe(self, task: Task) -> dict[str, Any]:
         return {"name": self.name, "answers": ["no", "yes"]}
 
-    def supply(self, task: Task) -> int | None:
+    def count(self, task: Task) -> int | None:
         """Images are composed of digits at will."""
         return None
 
-    def examples(self, task: Task, split: Split, n: int, rng: np.random.Generator) -> Examples:
+    def examples(self, task: Task, split: Split, n: int, rng: np.random.Generator) -> AnswerExamples:
         """`n` examples of one task, half yes and half no."""
         return examples(task, getattr(self.digits, split), n, rng)

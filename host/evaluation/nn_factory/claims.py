@@ -8,6 +8,7 @@ from typing import Literal
 import pandas as pd
 
 from ...tasks.domain import TaskDomain
+from .paper import table_2_covers
 
 Verdict = Literal["reached", "not reached", "not testable here"]
 _LOW = 0.05
@@ -32,7 +33,7 @@ def claims(
         _low_limits(name, wanted, part)
         for name, part in accuracy.groupby("supernet", sort=False)
         for backbone, wanted in _AT_LOW.items()
-        if backbone in name and domain.name == "numvqa"
+        if backbone in name and table_2_covers(domain)
     ]
     found += [_limits_hold(accuracy), _plateau(accuracy), _unseen(accuracy)]
     if len(scenarios):
@@ -103,7 +104,7 @@ def _rare(scenarios: pd.DataFrame, domain: TaskDomain) -> Claim:
 def _rarest(scenarios: pd.DataFrame, domain: TaskDomain) -> dict[str, int]:
     """How many objects there are to learn from, of the half of the tasks that have the fewest; empty where images are
     made at will."""
-    supply = {str(task): domain.supply(domain.space.parse(str(task))) for task in scenarios["task"].unique()}
+    supply = {str(task): domain.count(domain.space.parse(str(task))) for task in scenarios["task"].unique()}
     known = {task: count for task, count in supply.items() if count is not None}
     return dict(sorted(known.items(), key=lambda item: item[1])[: len(known) // 2])
 

@@ -60,8 +60,8 @@ class Options:
 def default_tasks(domain: TaskDomain) -> tuple[str, ...]:
     """The scenarios' tasks where a user names none: NumVQA's of the paper, else from that with the fewest objects to
     learn from to that with the most, in equal steps. Raises `InputError` where the data pose none."""
-    posed = [task for task in domain.tasks if all(domain.poses(task, split) for split in get_args(Split))]
-    supplies = {str(task): domain.supply(task) for task in posed}
+    posed = [task for task in domain.tasks if all(domain.covers(task, split) for split in get_args(Split))]
+    supplies = {str(task): domain.count(task) for task in posed}
     known = {task: count for task, count in supplies.items() if count is not None}
     if not known and set(TASKS) <= set(supplies):
         return TASKS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ...tasks.domain import TaskDomain
+
 TABLE_2 = (
     # task, limit, ResNet accuracy and ratio, ViT accuracy and ratio, in percent
     ("has, 0", 3, 99.7, 3.0, 97.8, 3.0),
@@ -19,3 +21,8 @@ TABLE_2 = (
 PREPARATION_H = {"edgewright": 130.0, "retrain": None, "prune-tune": 66.0}
 CUSTOMISATION_S = {"edgewright": 3.6, "retrain": 66 * 3600.0, "prune-tune": 4 * 3600.0}
 """Table 4: once, and per scenario."""
+
+
+def table_2_covers(domain: TaskDomain) -> bool:
+    """Whether the tasks of Table 2 are the domain's."""
+    return {row[0] for row in TABLE_2} <= {str(task) for task in domain.tasks}

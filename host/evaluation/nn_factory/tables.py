@@ -81,7 +81,7 @@ def _table_2(accuracy: pd.DataFrame, domain: TaskDomain) -> ShownTable:
     names = list(dict.fromkeys(accuracy["supernet"]))
     rows: list[Sequence[Cell]] = []
     title = f"Table 2: {domain.score_name.title} and actual ratio"
-    if domain.name != "numvqa":  # of detection the paper has no such table
+    if not paper.table_2_covers(domain):
         header: tuple[str, ...] = ("task", "limit", *names)
         means = (_mean_row(accuracy, names, limit, held) for limit in LIMITS for held in (False, True))
         return ShownTable("table2", title, header, tuple([*row[:2], *row[4:]] for row in means))
@@ -118,7 +118,7 @@ def _table_3(scenarios: pd.DataFrame, domain: TaskDomain) -> ShownTable:
         first = part.iloc[0]
         bounds = [float(first["budget_ms"]), float(first["budget_mib"])]
         found = [_differences(part[part["method"] == method]) for method in methods]
-        known = domain.supply(domain.space.parse(str(task)))
+        known = domain.count(domain.space.parse(str(task)))
         notes = ["never trained"] * bool(first["held_out"]) + ([] if known is None else [f"{known:,} objects"])
         said = f"{task} ({'; '.join(notes)})" if notes else str(task)
         rows.append([said, f"{share:.0%} of full", *bounds, *found])

@@ -96,7 +96,7 @@ def _check_columns(path: Path, frame: pd.DataFrame, wanted: Sequence[str], own_f
     if missing:
         raise InputError(f"{path} has no column {missing[0]!r}; it has {', '.join(map(str, frame.columns))}")
     if len(wanted) < 2:
-        raise InputError("name at least one feature: --features a,b,c")
+        raise InputError("name at least one feature in `features`, such as width,depth")
     twice = next((name for name in wanted[:-1] if list(wanted).count(name) > 1), own_feature)
     if twice is not None:
         raise InputError(f"column {twice!r} is named twice; features, latency and order are different columns")

@@ -11,7 +11,7 @@ from edgewright.data.digits import load_digits
 from edgewright.domains.detection.boxes import Grid
 from edgewright.domains.detection.coco.file import CocoFile, detection_set
 from edgewright.domains.detection.domain import AttrOd
-from edgewright.domains.detection.letterboxed import load_squares
+from edgewright.domains.detection.letterboxed import load_images
 from edgewright.domains.detection.scenes.digit_set import DigitSet, write_digit_set
 from edgewright.shipped import shipped_supernet
 
@@ -31,7 +31,7 @@ def detection(trained, tmp_path_factory):
 
     def load(split):
         folder = write_digit_set(place, DigitSet(split, 250, seed=7, even=True), load_digits())
-        return load_squares(detection_set(CocoFile.read(folder)), 96, place / "squares")
+        return load_images(detection_set(CocoFile.read(folder)), 96, place / "squares")
 
     return AttrOd(trained.tasks.groups[0].attributes, Grid(96, (8, 16)), load, "generated coloured digits")
 

@@ -7,13 +7,13 @@ from edgewright.assembler.joint.recipe import JointRecipe
 from edgewright.assembler.joint.recipe_files import load_recipe
 from edgewright.assembler.scoring import evaluate_tasks, gated_accuracy
 from edgewright.domains.numvqa import domain as numvqa
-from edgewright.shipped import shipped_supernet, shipped_supernets
+from edgewright.shipped import shipped_supernet
 
 TRAINED_AT_20 = {"numvqa-resnet": 0.97, "numvqa-vit": 0.95, "numvqa-mobilenet": 0.95}
 HELD_OUT_AT_20 = {"numvqa-resnet": 0.95, "numvqa-vit": 0.92, "numvqa-mobilenet": 0.92}
 
 
-@pytest.fixture(scope="module", params=shipped_supernets("numvqa"))
+@pytest.fixture(scope="module", params=TRAINED_AT_20)
 def name(request):
     return request.param
 

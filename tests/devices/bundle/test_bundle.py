@@ -333,7 +333,7 @@ def test_a_bundle_is_taken_where_it_is_named(choose: Choose, bundle: Bundle) -> 
 
 
 def test_a_bundle_for_another_machine_is_refused_before_anything_is_sent(bundle: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is a bundle for aarch64, and device 'board' is x86_64; leave out --bundle"):
+    with pytest.raises(InputError, match="is a bundle for aarch64, and device 'board' is x86_64; leave out `bundle`"):
         deploy(Answering("x86_64"), "board", tmp_path, DeployOptions(bundle=bundle.path))
 
 

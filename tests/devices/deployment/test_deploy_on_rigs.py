@@ -196,7 +196,7 @@ def test_removing_leaves_nothing(place: Place) -> None:
 
 
 def test_a_runtime_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(InputError, match="--runtime is one of ai-edge-litert, tflite-runtime, tensorflow; got 'bogus'"):
+    with pytest.raises(InputError, match="`runtime` is one of ai-edge-litert, tflite-runtime, tensorflow; got 'bogus'"):
         DeployOptions(runtime="bogus")
 
 

@@ -1,7 +1,7 @@
 import pytest
 from edgewright.domains.detection import attrod
 from edgewright.domains.detection.attrod import COCO_CATEGORIES, DIGIT_CATEGORIES, Query, attrod_space
-from edgewright.domains.detection.coco.file import DetectionObject
+from edgewright.domains.detection.objects import DetectionObject
 from edgewright.errors import InputError
 from edgewright.tasks import AttributeSpace
 

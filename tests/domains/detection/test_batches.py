@@ -9,7 +9,7 @@ from edgewright.domains.detection.attrod import COLOURS, Query, attrod_space, ta
 from edgewright.domains.detection.batches import DetectionSource, augmented_tasks
 from edgewright.domains.detection.boxes import Grid
 from edgewright.domains.detection.domain import AttrOd
-from edgewright.domains.detection.letterboxed import Squares
+from edgewright.domains.detection.letterboxed import LetterboxedImages
 from edgewright.domains.detection.objective import DetectionObjective
 from edgewright.domains.detection.settings import DetectionSettings
 from edgewright.training.objective import Sampling
@@ -34,7 +34,7 @@ def invented_squares():
     category, colour = np.full((N_IMAGES, 2), -1), np.full((N_IMAGES, 2), NONE)
     category[:-1, 0], colour[:-1, 0] = np.arange(N_IMAGES - 1) % 3, WHITE
     crowd = np.zeros((N_IMAGES, 2), bool)
-    return Squares(CATEGORIES, pixels, np.arange(N_IMAGES), boxes, category, colour, crowd)
+    return LetterboxedImages(CATEGORIES, pixels, np.arange(N_IMAGES), boxes, category, colour, crowd)
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_pretraining_ignores_crowds_of_every_category(squares):
     crowd, boxes = np.zeros_like(squares.crowd), squares.boxes.copy()
     crowd[:-1, 0], boxes[:, 0] = True, [0, 0, SIDE, SIDE]
     judged = objective(replace(squares, crowd=crowd, boxes=boxes))
-    drawn = source(judged.domain.squares("train"), AS_IT_IS, [SPACE.task(("car",))])
+    drawn = source(judged.domain.images("train"), AS_IT_IS, [SPACE.task(("car",))])
     batch = drawn.draw("pretrain", 0)
     outputs = torch.zeros(16, 80, 4 + judged.n_pretrain_outputs)
     crowded = batch.category[:, 0] >= 0

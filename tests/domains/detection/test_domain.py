@@ -5,7 +5,7 @@ import pytest
 from edgewright.domains.detection.attrod import COLOURS, Query
 from edgewright.domains.detection.boxes import Grid
 from edgewright.domains.detection.domain import AttrOd
-from edgewright.domains.detection.letterboxed import Squares
+from edgewright.domains.detection.letterboxed import LetterboxedImages
 from edgewright.errors import InputError
 
 CATEGORIES = ("bicycle", "car", "person")
@@ -22,7 +22,7 @@ def invented_squares():
     boxes[:N_HOLDING] = [[8, 8, 16, 16], [16, 24, 24, 32]]  # the middles of two places
     category[7, 0], boxes[7, 0], crowd[7, 0] = 1, [0, 0, 32, 16], True
     pixels = np.repeat(np.arange(N_IMAGES, dtype=np.uint8), 3 * 32 * 32).reshape(N_IMAGES, 3, 32, 32)
-    return Squares(CATEGORIES, pixels, np.arange(N_IMAGES), boxes, category, colour, crowd)
+    return LetterboxedImages(CATEGORIES, pixels, np.arange(N_IMAGES), boxes, category, colour, crowd)
 
 
 @pytest.fixture
@@ -114,15 +114,15 @@ def test_a_task_asks_for_the_scores_of_its_categories(domain):
 
 def test_a_task_that_no_image_poses_cannot_be_judged(domain):
     task = domain.space.parse("white person")
-    assert domain.poses(domain.space.parse("car"), "test") and not domain.poses(task, "test")
+    assert domain.covers(domain.space.parse("car"), "test") and not domain.covers(task, "test")
     with pytest.raises(InputError, match="no test image of invented images holds what 'person, white' asks for"):
         domain.examples(task, "test", 4, np.random.default_rng(0))
 
 
 def test_supply_counts_the_objects_of_the_training_images(domain):
-    assert domain.supply(domain.space.parse("white cars")) == N_HOLDING
-    assert domain.supply(domain.space.parse("car")) == 2 * N_HOLDING  # the crowd is none
-    assert domain.supply(domain.space.parse("white person")) == 0
+    assert domain.count(domain.space.parse("white cars")) == N_HOLDING
+    assert domain.count(domain.space.parse("car")) == 2 * N_HOLDING  # the crowd is none
+    assert domain.count(domain.space.parse("white person")) == 0
 
 
 def test_held_out_tasks_are_among_the_tasks(domain):

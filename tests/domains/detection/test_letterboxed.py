@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from edgewright.data.digits import load_digits
-from edgewright.data.pictures import load_square
 from edgewright.domains.detection.attrod import COLOURS, DIGIT_CATEGORIES, Query, attrod_space
 from edgewright.domains.detection.coco.file import CocoFile, detection_set
-from edgewright.domains.detection.letterboxed import load_squares
+from edgewright.domains.detection.letterbox import load_letterboxed
+from edgewright.domains.detection.letterboxed import load_images
 from edgewright.domains.detection.scenes.digit_set import DigitSet, write_digit_set
 from edgewright.errors import InputError
 
@@ -32,7 +32,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def squares(found, cache):
-    return load_squares(found, SIDE, cache)
+    return load_images(found, SIDE, cache)
 
 
 def test_every_object_is_where_and_what_it_was(found, squares):
@@ -49,15 +49,15 @@ def test_every_object_is_where_and_what_it_was(found, squares):
 
 def test_pixels_are_those_of_the_files(found, squares):
     for row in (0, 7):
-        assert (squares.pixels[row] == load_square(found.images[row], SIDE).pixels).all()
+        assert (squares.pixels[row] == load_letterboxed(found.images[row], SIDE).pixels).all()
 
 
 def test_images_are_decoded_once(found, squares, cache):
     (path,) = cache.glob("*.npy")
     stamp = path.stat().st_mtime_ns
-    again = load_squares(found, SIDE, cache)
+    again = load_images(found, SIDE, cache)
     assert (again.pixels == squares.pixels).all() and path.stat().st_mtime_ns == stamp
-    load_squares(found, 16, cache)
+    load_images(found, 16, cache)
     assert len(list(cache.glob("*.npy"))) == 2  # another side is another file
 
 
@@ -71,18 +71,18 @@ def changed(path, content):
 
 
 def test_a_changed_image_is_decoded_again(found, tmp_path):
-    before = load_squares(found, 16, tmp_path)
+    before = load_images(found, 16, tmp_path)
     other = found.images[3].path.read_bytes()
     with changed(found.images[0].path, other):
-        after = load_squares(found, 16, tmp_path)
+        after = load_images(found, 16, tmp_path)
     assert (after.pixels[0] == before.pixels[3]).all() and (after.pixels[1:] == before.pixels[1:]).all()
 
 
 def test_a_damaged_image_is_left_out_with_its_objects(found, tmp_path):
-    whole = load_squares(found, 16, tmp_path)
+    whole = load_images(found, 16, tmp_path)
     with changed(found.images[4].path, b"no image"):
-        squares = load_squares(found, 16, tmp_path)
-        again = load_squares(found, 16, tmp_path)
+        squares = load_images(found, 16, tmp_path)
+        again = load_images(found, 16, tmp_path)
     left = np.delete(np.arange(12), 4)
     for each in (squares, again):
         assert len(each) == 11 and (each.boxes == whole.boxes[left]).all() and (each.colour == whole.colour[left]).all()
@@ -91,7 +91,7 @@ def test_a_damaged_image_is_left_out_with_its_objects(found, tmp_path):
 
 def test_a_set_without_an_image_is_refused(found, tmp_path):
     with pytest.raises(InputError, match="there is no image to learn from or to be judged by"):
-        load_squares(replace(found, images=()), 16, tmp_path)
+        load_images(replace(found, images=()), 16, tmp_path)
 
 
 @pytest.mark.parametrize("text", ["digit-3", "digit-3, white", "digit-1, lime, crimson", "digit-6, digit-8"])
@@ -122,5 +122,5 @@ def test_some_rows_are_a_set_of_their_own(squares):
 
 def test_a_set_without_objects_has_room_for_one_that_is_not_there(found, tmp_path):
     empty = replace(found, images=tuple(replace(image, objects=()) for image in found.images[:2]))
-    squares = load_squares(empty, 16, tmp_path)
+    squares = load_images(empty, 16, tmp_path)
     assert squares.boxes.shape == (2, 1, 4) and (squares.category == -1).all()

@@ -36,7 +36,7 @@ SHORT = UntilFlat(evaluate_every=1, patience=9, max_steps=2, n_images=20)
 
 @pytest.fixture(scope="module")
 def options():
-    first = dict(list(shipped_supernets("numvqa").items())[:1])
+    first = dict(list(shipped_supernets().items())[:1])
     return Options(first, ("has, 0",), (0.7,), n_images=20, subnets=30, until=SHORT, prune_tries=2, workers=2)
 
 
@@ -218,7 +218,7 @@ def test_a_page_written_before_a_method_has_any_row_says_nothing_of_it(domain):
 
 def test_tasks_with_little_data_are_judged_where_it_is_known_how_much_there_is(domain):
     class Counted(numvqa.NumVqa):
-        def supply(self, task):
+        def count(self, task):
             return {"has, 0": 9, "has, 1": 1200}[str(task)]
 
     row = {"share": 0.5, "budget_ms": 1.0, "budget_mib": 1.0, "latency_ms": 0.5, "memory_mib": 0.5, "seconds": 1.0}

@@ -22,33 +22,9 @@ from ....data.left_out import LeftOut
 from ....errors import InputError
 from ....files import sha256_of
 from ..attrod import COCO_CATEGORIES, COLOURS, DIGIT_CATEGORIES
-
-Box = tuple[float, float, float, float]
+from ..objects import Box, DetectionImage, DetectionObject
 
 _PREFIX = "instances_"
-
-
-@dataclass(frozen=True)
-class DetectionObject:
-    """An annotated object, or with `crowd` a region of many that nobody told apart: to be ignored, never to be found.
-
-    `box` is x0, y0, x1, y1 in pixels of the image. `colour` is a group of `attrod`, or None for none of them.
-    """
-
-    category: str
-    box: Box
-    colour: str | None
-    crowd: bool = False
-
-
-@dataclass(frozen=True)
-class DetectionImage:
-    """An image file and what is on it, which may be nothing."""
-
-    path: Path
-    width: int
-    height: int
-    objects: tuple[DetectionObject, ...]
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@ import json
 
 import numpy as np
 import pytest
-from edgewright.domains.detection.coco.file import CocoFile, CocoFolder, DetectionObject, detection_set, splits
+from edgewright.domains.detection.coco.file import CocoFile, CocoFolder, detection_set, splits
 from edgewright.domains.detection.coco.masks import encode_mask, object_mask
+from edgewright.domains.detection.objects import DetectionObject
 from edgewright.errors import InputError
 
 from tests.domains.detection.small_coco import N_IMAGES, SPLIT, change, name

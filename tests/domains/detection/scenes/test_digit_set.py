@@ -8,8 +8,9 @@ import sys
 
 import pytest
 from edgewright.data.digits import load_digits
-from edgewright.data.pictures import load_square
-from edgewright.domains.detection.coco.file import CocoFile, DetectionImage, detection_set
+from edgewright.domains.detection.coco.file import CocoFile, detection_set
+from edgewright.domains.detection.letterbox import load_letterboxed
+from edgewright.domains.detection.objects import DetectionImage
 from edgewright.domains.detection.scenes import digit_set as coloured_digits
 from edgewright.domains.detection.scenes.digit_set import DigitSet, write_digit_set
 from edgewright.errors import InputError
@@ -38,7 +39,7 @@ def test_it_is_read_like_coco(written):
     assert len(found.images) == 24 and coco.has_colours and not len(found.left_out) and found.n_degenerate == 0
     assert coco.categories == ("digit-1", "digit-3", "digit-6", "digit-8")
     for image in found.images:
-        square = load_square(image, 64)
+        square = load_letterboxed(image, 64)
         assert square.scale == (1.0, 1.0) and square.boxes.shape == (len(image.objects), 4)
 
 
@@ -126,7 +127,7 @@ def test_a_kill_in_the_middle_of_an_image_leaves_no_half_file_and_a_rerun_goes_o
     assert [path.name for path in sorted(stamps)] == [f"{number:06d}.png" for number in range(13)]
     assert len(list((killed / "train").iterdir())) == 14  # the half is there, under a name that nobody reads
     for path in stamps:
-        assert load_square(DetectionImage(path, 64, 64, ()), 64).pixels.any()
+        assert load_letterboxed(DetectionImage(path, 64, 64, ()), 64).pixels.any()
     write_digit_set(killed, wanted, splits)
     write_digit_set(tmp_path / "whole", wanted, splits)
     assert contents(killed) == contents(tmp_path / "whole")

@@ -6,10 +6,12 @@ from functools import cache, partial
 import numpy as np
 import pytest
 from edgewright.data.digits import load_digits
-from edgewright.domains import opening
+from edgewright.domains.detection import opening
 from edgewright.domains.detection.attrod import DIGIT_CATEGORIES
 from edgewright.domains.detection.coco.file import CocoFile
-from edgewright.domains.opening import DataPlaces, open_domain
+from edgewright.domains.detection.kind import ATTROD
+from edgewright.domains.detection.settings import DetectionSettings
+from edgewright.domains.protocol import DataSources
 from edgewright.errors import InputError
 from edgewright.supernet.backbones import Backbone
 
@@ -24,8 +26,7 @@ read_once = cache(load_digits)
 
 @pytest.fixture
 def places(tmp_path):
-    made = tmp_path / "made"
-    return partial(DataPlaces, None, generated=made / "data", squares=made / "squares", colours=made / "colours")
+    return partial(DataSources, mnist=None, cache=tmp_path / "made")
 
 
 @pytest.fixture
@@ -42,6 +43,10 @@ def digits_are_read_once(monkeypatch):
     monkeypatch.setattr(opening, "load_digits", read_once)
 
 
+def opened(categories, sources, backbone=BACKBONE):
+    return ATTROD.open(DetectionSettings(categories), backbone, sources)
+
+
 def images_of(root, split, places):
     found = opening._detection_set(root, split, CATEGORIES, places(root))
     return [image.path.name for image in found.images]
@@ -55,61 +60,55 @@ def few_images(monkeypatch):
     monkeypatch.setattr(opening, "DIGIT_SETS", {"train": 6, "validation": 3, "test": 4})
 
 
-def test_numvqa_needs_no_folder_and_takes_none(places, coco):
-    assert open_domain("numvqa", (), None, places(None)).name == "numvqa"
-    with pytest.raises(InputError, match="--data is for detection"):
-        open_domain("numvqa", (), None, places(coco))
-
-
 def test_detection_needs_a_detector(places):
     with pytest.raises(InputError, match="needs a detector as backbone"):
-        open_domain("attrod", DIGIT_CATEGORIES, Backbone("resnet18"), places(None))
+        opened(DIGIT_CATEGORIES, places(None), Backbone("resnet18"))
 
 
 def test_without_a_folder_there_are_coloured_digits_made_when_they_are_asked_for(places, monkeypatch):
     few_images(monkeypatch)
     said = []
-    domain = open_domain("attrod", (), BACKBONE, places(None, say=said.append))
+    domain = opened((), places(None, say=said.append))
     assert domain.categories == DIGIT_CATEGORIES and not said
-    sizes = {split: len(domain.squares(split)) for split in ("train", "validation", "test")}
-    assert sizes == {"train": 6, "validation": 3, "test": 4} and domain.squares("train").side == SIDE
+    sizes = {split: len(domain.images(split)) for split in ("train", "validation", "test")}
+    assert sizes == {"train": 6, "validation": 3, "test": 4} and domain.images("train").side == SIDE
     assert len(said) == 3 and "making 6 images of coloured digits in " in said[0]
-    again = open_domain("attrod", (), BACKBONE, places(None, say=said.append))
-    assert (again.squares("test").pixels == domain.squares("test").pixels).all() and len(said) == 3
+    again = opened((), places(None, say=said.append))
+    assert (again.images("test").pixels == domain.images("test").pixels).all() and len(said) == 3
 
 
 def test_the_order_of_categories_is_the_recipes(places, monkeypatch):
     few_images(monkeypatch)
-    domain = open_domain("attrod", DIGIT_CATEGORIES[::-1], BACKBONE, places(None))
-    other = open_domain("attrod", DIGIT_CATEGORIES, BACKBONE, places(None))
-    one, two = domain.squares("train").category, other.squares("train").category
+    domain = opened(DIGIT_CATEGORIES[::-1], places(None))
+    other = opened(DIGIT_CATEGORIES, places(None))
+    one, two = domain.images("train").category, other.images("train").category
     assert (one == np.where(two < 0, -1, 3 - two)).all() and (two >= 0).any()
 
 
 def test_photographs_need_a_folder(places):
-    with pytest.raises(InputError, match="--data DIR is needed: a folder in COCO's format with person, car"):
-        open_domain("attrod", ("person", "car"), BACKBONE, places(None))
+    with pytest.raises(InputError, match="`data` is needed: a folder in COCO's format with person, car"):
+        opened(("person", "car"), places(None))
 
 
 def test_a_folder_without_splits_is_refused(places, tmp_path):
     with pytest.raises(InputError, match="is no data set: it has no annotations/instances_"):
-        open_domain("attrod", (), BACKBONE, places(tmp_path))
+        opened((), places(tmp_path))
     with pytest.raises(InputError, match="is no data set: it has no annotations/instances_"):
-        open_domain("attrod", CATEGORIES, BACKBONE, places(tmp_path / "nowhere")).squares("test")
+        opened(CATEGORIES, places(tmp_path / "nowhere")).images("test")
 
 
 def test_a_category_that_the_folder_lacks_is_named(places, coco):
-    domain = open_domain("attrod", ("person", "cat"), BACKBONE, places(coco))
+    domain = opened(("person", "cat"), places(coco))
     with pytest.raises(InputError, match="has no category 'cat'; did you mean 'car'"):
-        domain.squares("train")
+        domain.images("train")
 
 
 def test_a_folder_like_coco_2017_is_tested_on_its_validation_images(places, coco):
-    domain = open_domain("attrod", (), BACKBONE, places(coco))
+    domain = opened((), places(coco))
     assert domain.categories == CATEGORIES and domain.data == str(coco)
-    test = domain.squares("test")
+    test = domain.images("test")
     assert len(test) == len(readable())
-    assert domain.supply(domain.space.parse("black motorcycles")) > 10  # their colours were found in the pixels
+    assert domain.count(domain.space.parse("black motorcycles")) > 10  # their colours were found in the pixels
 
 
 def test_validation_is_a_fixed_share_that_training_lacks(places, coco, monkeypatch):
@@ -118,8 +117,8 @@ def test_validation_is_a_fixed_share_that_training_lacks(places, coco, monkeypat
     assert 1 < len(validation) < len(train) and not set(train) & set(validation)
     assert {*train, *validation} == {name(number).split("/")[-1] for number in readable()}
     assert images_of(coco, "validation", places) == validation  # the same ones
-    domain = open_domain("attrod", CATEGORIES, BACKBONE, places(coco))
-    assert len(domain.squares("train")) == len(train) and len(domain.squares("validation")) == len(validation)
+    domain = opened(CATEGORIES, places(coco))
+    assert len(domain.images("train")) == len(train) and len(domain.images("validation")) == len(validation)
 
 
 def test_validation_has_an_image_however_small_the_folder(places, coco, monkeypatch):
@@ -131,14 +130,14 @@ def test_validation_has_an_image_however_small_the_folder(places, coco, monkeypa
 def test_a_split_for_validation_is_taken_where_there_is_one(places, coco):
     shutil.copytree(coco / "val2017", coco / "validation")
     shutil.copy(coco / "annotations" / "instances_val2017.json", coco / "annotations" / "instances_validation.json")
-    domain = open_domain("attrod", CATEGORIES, BACKBONE, places(coco))
-    assert len(domain.squares("validation")) == len(domain.squares("train")) == len(readable())
+    domain = opened(CATEGORIES, places(coco))
+    assert len(domain.images("validation")) == len(domain.images("train")) == len(readable())
 
 
 def test_progress_is_told_split_by_split(places, coco):
     seen = []
     places = places(coco, progress=lambda what, done, total: seen.append((what, done, total)))
-    open_domain("attrod", CATEGORIES, BACKBONE, places).squares("test")
+    opened(CATEGORIES, places).images("test")
     assert seen and {what for what, _, _ in seen} == {"test images"}
     assert all(done <= total for _, done, total in seen)
     assert CocoFile.read(opening._folder(coco, "test")).images  # the folder itself is as it was
