@@ -104,7 +104,7 @@ def test_names_are_named_once_and_spreading_needs_two() -> None:
     check_names(["a"], spread=False)
     with pytest.raises(InputError, match="'a' is named twice"):
         check_names(["a", "b", "a"], spread=False)
-    with pytest.raises(InputError, match="at least two identical devices, got 'a'"):
+    with pytest.raises(InputError, match="at least two identical devices to .spread. over, got 'a'"):
         check_names(["a"], spread=True)
 
 
