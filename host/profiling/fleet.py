@@ -22,7 +22,8 @@ def check_names(devices: Sequence[str], spread: bool) -> None:
     if twice:
         raise InputError(f"{', '.join(map(repr, twice))} is named twice; name each device once")
     if spread and len(devices) < 2:
-        raise InputError(f"a campaign needs at least two identical devices to `spread` over, got {', '.join(map(repr, devices))}")
+        named = ", ".join(map(repr, devices))
+        raise InputError(f"a campaign needs at least two identical devices to `spread` over, got {named}")
 
 
 def check_identical(facts: Mapping[str, Mapping[str, Any]]) -> None:
