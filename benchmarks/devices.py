@@ -26,6 +26,7 @@ from edgewright.device_agent.timing import TimingProtocol
 from edgewright.devices import Device, connect, open_session
 from edgewright.devices.deployment.deploy import deploy, remove_agent
 from edgewright.profiling.campaign import begin_campaign, run_campaign
+from edgewright.profiling.models import TemplateModels
 from edgewright.profiling.plan import PlanOptions
 from edgewright.profiling.store.store import Store
 
@@ -181,7 +182,7 @@ def _campaign_overhead(name: str, device: Device, workspace: Path) -> None:
                 store, device=target.name, space=trained.supernet.subnets, source=session.put_blob(content),
                 protocol=TimingProtocol(timeout_s=120), options=PlanOptions(100 if name == "ssh" else 20),
             )  # fmt: skip
-            summary = run_campaign(session, store, campaign, trained.supernet.subnets, content)
+            summary = run_campaign(session, store, campaign, trained.supernet.subnets, TemplateModels(content))
         added[target.name] = summary.overhead_ms or float("nan")
     link = added[device.name] - added["local"]
     print(

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from edgewright.device_agent.timing import TimingProtocol
 
 from ..errors import DeviceError, InputError
-from ..spaces.base import Architecture, CampaignSpace
+from ..spaces.base import A, CampaignSpace
+from .models import CampaignSession, Models
 from .plan import Campaign, CampaignPlan, PlanOptions, make_plan
 from .progress import CampaignInterrupted, CampaignSummary, Progress
-from .run import CampaignRun, CampaignSession
+from .run import CampaignRun
 from .store.store import Store
 
 ROUNDS_AGAIN = 2
@@ -22,7 +23,7 @@ def begin_campaign(
     store: Store,
     *,
     device: str,
-    space: CampaignSpace[Architecture],
+    space: CampaignSpace[A],
     source: str,
     protocol: TimingProtocol,
     options: PlanOptions,
@@ -41,8 +42,8 @@ def run_campaign(
     session: CampaignSession,
     store: Store,
     campaign: Campaign,
-    space: CampaignSpace[Architecture],
-    template: bytes,
+    space: CampaignSpace[A],
+    models: Models[A],
     on_progress: Callable[[Progress], None] | None = None,
     max_attempts: int = 3,
     *,
@@ -57,21 +58,24 @@ def run_campaign(
     Records the device finished and could not hand over are fetched first. A failed measurement is tried again after all
     others, at most `max_attempts` times in all; then its error is the record. One that was disturbed is stored with its
     marks and, after a pause that grows from `cooldown_s`, measured again: `rounds_again` times, at most a sixth of the
-    plan each time; the steadiest becomes the record. A lost device is retried for `patience_s`; a subnet that
+    plan each time; the steadiest becomes the record. A lost device is retried for `patience_s`; an architecture that
     loses it time and again becomes a record with the error device_lost. Whatever ends a run
     early, the stored records stay, and calling this again goes on after them.
 
     Raises:
-        InputError: the gate space, template, device or runtime is not the campaign's, or the plan cannot be drawn
-            again.
+        InputError: the space, the models' source, the device or the runtime is not the campaign's, or the plan cannot
+            be drawn again.
         MeasurementError: nothing but failures at the start or anywhere in a row; these are not stored.
         DeviceError: the device is gone.
         CampaignInterrupted: Ctrl-C, or `stop` was set.
     """
     plan = _same_plan(campaign, space)
-    run = CampaignRun(session, store, campaign, plan, on_progress, on_status, patience_s, stop or threading.Event())
+    _check_source(campaign, models.digest)
+    run = CampaignRun(
+        session, store, campaign, plan, models, on_progress, on_status, patience_s, stop or threading.Event()
+    )
     try:
-        run.prepare(template)
+        run.prepare()
         waiting = run.tries([item for item in plan if item.position not in run.stored], attempt=1)
         for attempt in range(2, max_attempts + 1):
             waiting = run.tries([item for item, _ in waiting], attempt)
@@ -85,7 +89,7 @@ def run_campaign(
     return run.summary()
 
 
-def _same_plan(campaign: Campaign, space: CampaignSpace[Architecture]) -> CampaignPlan[Architecture]:
+def _same_plan(campaign: Campaign, space: CampaignSpace[A]) -> CampaignPlan[A]:
     if space.digest != campaign.space_digest:
         raise InputError(
             f"campaign {campaign.id} belongs to the space of {space.kind} {campaign.space_digest}, this one is "
@@ -98,3 +102,11 @@ def _same_plan(campaign: Campaign, space: CampaignSpace[Architecture]) -> Campai
             "and cannot be continued; start a new one (without `resume`)"
         )
     return plan
+
+
+def _check_source(campaign: Campaign, digest: str) -> None:
+    if digest != campaign.source:
+        raise InputError(
+            f"campaign {campaign.id} measured models made from {campaign.source[:12]}, these are made from "
+            f"{digest[:12]}; start a new campaign for them (without `resume`)"
+        )

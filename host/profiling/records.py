@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from statistics import median
 from typing import Any, Literal, get_args
 
@@ -13,8 +14,9 @@ from edgewright.device_agent.timing import TimingProtocol
 
 from ..architecture import EncodedArchitecture
 from ..errors import InputError, MeasurementError
+from .samples import LazySamples, check_samples
 
-SCHEMA = 2
+SCHEMA = 3
 
 Kind = Literal["subnet", "sentinel", "repeat"]
 """subnet: the first time a subnet is measured; repeat: the second time; sentinel: the fixed one, against drift."""
@@ -41,7 +43,7 @@ class Measurement:
     "before" and "after".
     """
 
-    samples_ms: tuple[float, ...] | None = None
+    samples_ms: Sequence[float] | None = None
     memory_mib: float | None = None
     memory_method: str | None = None
     n_warmup: int | None = None
@@ -61,7 +63,7 @@ class Measurement:
                 "a measurement has either samples or an error, "
                 f"got samples_ms={self.samples_ms!r} and error={self.error!r}"
             )
-        if self.samples_ms is not None:
+        if isinstance(self.samples_ms, tuple):  # lazy ones are checked as they are read
             check_samples(self.samples_ms)
         for name in ("memory_mib", "size_bytes"):
             check_positive(name, getattr(self, name))
@@ -74,10 +76,15 @@ class Measurement:
             return (sys.maxsize, math.inf)
         return (len(self.marks), median(abs(sample - centre) for sample in self.samples_ms) / centre)
 
-    @property
+    @cached_property
     def latency_ms(self) -> float | None:
         """The median of the samples."""
         return None if self.samples_ms is None else median(self.samples_ms)
+
+    def with_median(self, latency_ms: float | None) -> Measurement:
+        """Itself, told what `latency_ms` is, so that nobody has to look at lazy samples for it."""
+        vars(self)["latency_ms"] = latency_ms  # where `cached_property` keeps it
+        return self
 
     @classmethod
     def from_reply(cls, reply: Mapping[str, Any]) -> Measurement:
@@ -145,20 +152,11 @@ class Record:
 
     def scaled(self, factor: float) -> Record:
         """As a device would have measured it that takes `factor` times as long. A failure stays as it is."""
-        samples = self.measurement.samples_ms
-        if samples is None or factor == 1.0:
+        samples, latency_ms = self.measurement.samples_ms, self.latency_ms
+        if samples is None or latency_ms is None or factor == 1.0:
             return self
-        scaled = tuple(sample * factor for sample in samples)
-        return replace(self, measurement=replace(self.measurement, samples_ms=scaled))
-
-
-def check_samples(samples_ms: tuple[float, ...]) -> None:
-    """Raises `InputError` unless there are samples, all finite and above 0."""
-    if not samples_ms:
-        raise InputError("a measurement without samples is an error, not an empty list")
-    wrong = [sample for sample in samples_ms if not (math.isfinite(sample) and sample > 0)]
-    if wrong:
-        raise InputError(f"samples_ms must be finite and > 0, got {wrong[0]!r} among {len(samples_ms)} samples")
+        scaled = replace(self.measurement, samples_ms=LazySamples(lambda: tuple(each * factor for each in samples)))
+        return replace(self, measurement=scaled.with_median(latency_ms * factor))
 
 
 def check_positive(name: str, value: float | None) -> None:

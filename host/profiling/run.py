@@ -10,17 +10,17 @@ import math
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from statistics import median
-from typing import Any, Protocol
+from typing import Any, Generic
 
-from edgewright.device_agent.timing import TimingProtocol
-
-from ..architecture import Architecture, EncodedArchitecture
-from ..devices.session.agent_session import CampaignJob, CampaignReply
+from ..architecture import EncodedArchitecture
+from ..devices.session.agent_session import CampaignReply
 from ..errors import DeviceError, DeviceRefused, InputError, MeasurementError
+from ..spaces.base import A
+from .models import CampaignSession, Job, Models, Place
 from .plan import Campaign, CampaignPlan, PlanItem
 from .progress import CampaignSummary, Progress
 from .records import Measurement, Record
@@ -35,41 +35,7 @@ _FIRST_PAUSE_S = 0.5
 _MOST_AGAIN = 1 / 6  # of the plan's positions: a device that is never steady must not double a campaign
 _LONGEST_PAUSE_S = 10.0
 
-Place = tuple[int, int]
-"""Position in the plan, and which try."""
-
-Item = PlanItem[Architecture]
-Tried = tuple[Item, Record]
-
-
-class CampaignSession(Protocol):
-    """What a campaign needs of a device: its facts, a place for the template, and measurements of its subnets.
-
-    Every method raises `DeviceError` when the device is gone.
-    """
-
-    def facts(self) -> Mapping[str, Any]: ...
-
-    def put_blob(self, data: bytes) -> str:
-        """Push once; returns the content's sha256."""
-
-    def measure_each(
-        self,
-        key: str,
-        template_sha: str,
-        jobs: Sequence[CampaignJob],
-        protocol: TimingProtocol,
-        stored: Sequence[Place],
-    ) -> Iterator[CampaignReply]:
-        """The agent's answers in the order of `jobs`; what is in `stored` may leave the device's spool."""
-
-    def spooled(self, key: str) -> Iterator[CampaignReply]:
-        """What the device finished and could not hand over."""
-
-    def drop_spooled(self, key: str, places: Sequence[Place]) -> None: ...
-
-    def reopen(self) -> None:
-        """Reach the device again after it was lost."""
+Tried = tuple[PlanItem[A], Record]
 
 
 def campaign_key(campaign: Campaign) -> str:
@@ -78,7 +44,7 @@ def campaign_key(campaign: Campaign) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-class CampaignRun:
+class CampaignRun(Generic[A]):
     """One call of `run_campaign`."""
 
     def __init__(
@@ -86,13 +52,15 @@ class CampaignRun:
         session: CampaignSession,
         store: Store,
         campaign: Campaign,
-        plan: CampaignPlan[Architecture],
+        plan: CampaignPlan[A],
+        models: Models[A],
         on_progress: Callable[[Progress], None] | None,
         on_status: Callable[[str], None],
         patience_s: float,
         stop: threading.Event,
     ) -> None:
-        self._session, self._store, self._campaign, self._plan = session, store, campaign, plan
+        self._session, self._store, self._campaign = session, store, campaign
+        self._plan, self._models = plan, models
         self._on_progress, self._on_status = on_progress, on_status
         self._patience_s, self._stop = patience_s, stop
         self._key = campaign_key(campaign)
@@ -102,30 +70,23 @@ class CampaignRun:
         self._overheads_ms: list[float] = []
         self._facts_digest = ""
         self._settled: list[Place] = []  # places whose records the device may forget
-        self._template = b""
         self._before: dict[int, Record] = {}  # what is measured again
         self.stored = store.positions(campaign)
 
-    def prepare(self, template: bytes) -> None:
-        """Bring the template, and home what an earlier run left on the device."""
-        self._template = template
-        sha = self._session.put_blob(template)
-        if sha != self._campaign.source:
-            raise InputError(
-                f"campaign {self._campaign.id} measured the template {self._campaign.source[:12]}, "
-                f"this one is {sha[:12]}; start a new campaign for it (without `resume`)"
-            )
+    def prepare(self) -> None:
+        """Bring what the models have in common, and home what an earlier run left on the device."""
+        self._models.prepare(self._session)
         facts = self._session.facts()
         self._check_measurer(facts)
         self._facts_digest = self._store.add_facts(facts)
-        if self._n_measured == 0:  # what it takes to bring the template is no measuring time
+        if self._n_measured == 0:  # what it takes to bring a template is no measuring time
             self._started = time.monotonic()
         self._fetch_spooled()
 
     def _check_measurer(self, facts: Mapping[str, Any]) -> None:
-        if not self.stored:
+        before = self._store.measuring_facts(self._campaign)
+        if before is None:
             return
-        before = self._store.facts(self._store.records(self._campaign)[0].facts_digest)
         for name in _MEASURER:
             if before.get(name) != facts.get(name):
                 raise InputError(
@@ -133,9 +94,9 @@ class CampaignRun:
                     f"{before.get(name)!r}, now it is {facts.get(name)!r}; start a new one (without `resume`)"
                 )
 
-    def tries(self, items: Iterable[Item], attempt: int) -> list[Tried]:
+    def tries(self, items: Iterable[PlanItem[A]], attempt: int) -> list[Tried[A]]:
         """Measure each item once; returns those that failed. A device on which everything fails is given up."""
-        failed: list[Tried] = []
+        failed: list[Tried[A]] = []
         waiting = deque(items)
         losses: Counter[int] = Counter()
         while waiting:
@@ -172,7 +133,7 @@ class CampaignRun:
         with contextlib.suppress(DeviceError):
             self._session.drop_spooled(self._key, self._settled)
 
-    def finish(self, failed: Iterable[Tried]) -> None:
+    def finish(self, failed: Iterable[Tried[A]]) -> None:
         """Store the errors of what failed to the last; let the device forget the rest."""
         for _, record in failed:
             self._keep(record)
@@ -194,16 +155,14 @@ class CampaignRun:
         )
 
     def _measure_next(
-        self, waiting: deque[Item], attempt: int, failed: list[Tried]
+        self, waiting: deque[PlanItem[A]], attempt: int, failed: list[Tried[A]]
     ) -> None:
         """Some items in one request; each leaves `waiting` when its record has come."""
         batch = list(itertools.islice(waiting, _BATCH))
-        jobs = [CampaignJob(item.position, attempt, item.architecture.encoding) for item in batch]
+        jobs = [Job(item.position, attempt, item.architecture) for item in batch]
         settled, self._settled = self._settled, []
         asked_at = time.perf_counter()
-        replies = self._session.measure_each(
-            self._key, self._campaign.source, jobs, self._campaign.protocol, settled
-        )
+        replies = self._models.measure_each(self._session, self._key, jobs, self._campaign.protocol, settled)
         for reply in replies:
             wall_ms, asked_at = 1e3 * (time.perf_counter() - asked_at), time.perf_counter()
             item = waiting.popleft()
@@ -213,7 +172,7 @@ class CampaignRun:
             if self._stop.is_set():
                 raise KeyboardInterrupt
 
-    def _note(self, item: Item, record: Record, failed: list[Tried]) -> None:
+    def _note(self, item: PlanItem[A], record: Record, failed: list[Tried[A]]) -> None:
         self._settled.append((item.position, record.attempts))
         if item.position in self._before:
             self._keep_steadier(record)
@@ -239,7 +198,7 @@ class CampaignRun:
         while True:
             try:
                 self._session.reopen()
-                return self.prepare(self._template)
+                return self.prepare()
             except DeviceError as error:
                 if time.monotonic() + pause_s > deadline:
                     raise DeviceError(f"{lost}; it did not come back within {self._patience_s:g} s: {error}") from error
@@ -260,7 +219,7 @@ class CampaignRun:
         if places:
             self._session.drop_spooled(self._key, places)
 
-    def _record(self, item: Item, reply: CampaignReply, wall_ms: float | None) -> Record:
+    def _record(self, item: PlanItem[A], reply: CampaignReply, wall_ms: float | None) -> Record:
         measurement = Measurement.from_reply(reply.reply)
         known = wall_ms is not None and measurement.child_ms is not None
         return Record(
@@ -276,7 +235,7 @@ class CampaignRun:
             attempts=reply.attempt,
         )
 
-    def _lost_record(self, item: Item, attempt: int, lost: DeviceError) -> Record:
+    def _lost_record(self, item: PlanItem[A], attempt: int, lost: DeviceError) -> Record:
         error = {"kind": "device_lost", "message": f"the device was lost while it measured this subnet: {lost}"}
         return self._record(item, CampaignReply(item.position, attempt, time.time(), {"error": error}), None)
 

@@ -10,7 +10,8 @@ from edgewright.device_agent.timing import TimingProtocol
 
 from ..architecture import EncodedArchitecture
 from ..errors import InputError
-from .records import check_positive, check_samples
+from .records import check_positive
+from .samples import check_samples
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from ..predictors.drift.sentinels import USUAL, sentinel_interval
 from ..predictors.fitting import CostPredictors, fit_predictors
 from ..profiling.campaign import begin_campaign, run_campaign
 from ..profiling.fleet import fleet_records
+from ..profiling.models import CampaignSession, TemplateModels
 from ..profiling.plan import Campaign, PlanOptions
 from ..profiling.progress import CampaignSummary, Progress
 from ..profiling.records import Record
-from ..profiling.run import CampaignSession
 from ..profiling.store.store import Store
 from ..profiling.verifications import VerificationRecord
 
@@ -70,8 +70,9 @@ def profile_device(
             store, device=device, space=space, source=sha, protocol=protocol, options=options
         )
     summary = run_campaign(
-        session, store, campaign, space, content, on_progress, patience_s=patience_s, on_status=on_status, stop=stop
-    )
+        session, store, campaign, space, TemplateModels(content), on_progress, patience_s=patience_s,
+        on_status=on_status, stop=stop,
+    )  # fmt: skip
     return Profiled(campaign, summary, correct(store.records(campaign), space).sentences)
 
 

@@ -15,6 +15,7 @@ from edgewright.devices.deployment.deploy import deploy
 from edgewright.errors import DeviceError
 from edgewright.files import sha256_of
 from edgewright.profiling.campaign import begin_campaign, run_campaign
+from edgewright.profiling.models import TemplateModels
 from edgewright.profiling.plan import Campaign, PlanOptions, make_plan
 from edgewright.profiling.progress import CampaignSummary, Progress
 from edgewright.profiling.store.store import Store
@@ -76,8 +77,8 @@ class Bench:
 
         with self.session() as session:
             return run_campaign(
-                session, store, campaign, self.trained.supernet.subnets, self.template, strike, rounds_again=0,
-                **options,
+                session, store, campaign, self.trained.supernet.subnets, TemplateModels(self.template), strike,
+                rounds_again=0, **options,
             )  # fmt: skip
 
     def break_off(self, store: Store, campaign: Campaign, fault: Fault, at: int = 20) -> None:

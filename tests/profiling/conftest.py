@@ -12,12 +12,14 @@ from edgewright.devices.session.agent_session import CampaignJob, CampaignReply
 from edgewright.files import sha256_of
 from edgewright.gates import GateSpace, Site
 from edgewright.profiling.campaign import begin_campaign
+from edgewright.profiling.models import TemplateModels
 from edgewright.profiling.plan import Campaign, PlanOptions
 from edgewright.profiling.store.store import Store
 from edgewright.spaces.gates import SubnetSpace
 
 SPACE = SubnetSpace(GateSpace((Site("stem", 16), Site("body", 24), Site("head", 32, block=2))))
 TEMPLATE = b"the template's bytes"
+MODELS = TemplateModels(TEMPLATE)
 OPTIONS = PlanOptions(n_subnets=30, seed=3, sentinel_every=8)
 PROTOCOL = TimingProtocol(n_runs=3)
 
@@ -75,7 +77,7 @@ class SimulatedSession:
 
 def new_campaign(store: Store, options: PlanOptions = OPTIONS) -> Campaign:
     return begin_campaign(
-        store, device="board", space=SPACE, source=sha256_of(TEMPLATE), protocol=PROTOCOL, options=options
+        store, device="board", space=SPACE, source=MODELS.digest, protocol=PROTOCOL, options=options
     )
 
 
@@ -85,8 +87,8 @@ def space() -> SubnetSpace:
 
 
 @pytest.fixture
-def template() -> bytes:
-    return TEMPLATE
+def models() -> TemplateModels:
+    return MODELS
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ import pytest
 from edgewright.errors import DeviceError, InputError, MeasurementError
 from edgewright.gates import GateSpace, Site
 from edgewright.profiling.campaign import run_campaign
+from edgewright.profiling.models import TemplateModels
 from edgewright.profiling.plan import Campaign, PlanOptions, make_plan
 from edgewright.profiling.progress import CampaignInterrupted, Progress
 from edgewright.profiling.store.store import Store
@@ -35,7 +36,7 @@ from edgewright.profiling.store.store import Store
 with Store.open(sys.argv[1]) as store:
     campaign = store.campaigns()[0] if store.campaigns() else conftest.new_campaign(store)
     session = conftest.SimulatedSession(lambda n, gates: time.sleep(0.02))
-    run_campaign(session, store, campaign, conftest.SPACE, conftest.TEMPLATE,
+    run_campaign(session, store, campaign, conftest.SPACE, conftest.MODELS,
                  on_progress=lambda progress: print(progress.done, flush=True))
 """
 
@@ -66,13 +67,13 @@ def failing(positions: set[int], times: int, plan: Any) -> Callable[[int, bytes]
 
 
 def test_every_position_is_measured_in_order(
-    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, options: PlanOptions, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, models: TemplateModels, options: PlanOptions, simulated: Any
 ) -> None:
     seen: list[Progress] = []
     with Store.open(store_path) as store:
         campaign = begin(store)
         session = simulated()
-        summary = run_campaign(session, store, campaign, space, template, seen.append)
+        summary = run_campaign(session, store, campaign, space, models, seen.append)
         records = store.records(campaign)
     plan = make_plan(space, options)
     assert session.jobs == [item.architecture.encoding for item in plan]
@@ -92,7 +93,7 @@ def test_every_position_is_measured_in_order(
 
 @pytest.mark.parametrize("done", [1, 9])
 def test_killed_in_the_middle_and_resumed(
-    store_path: Path, space: SubnetSpace, template: bytes, options: PlanOptions, simulated: Any, done: int
+    store_path: Path, space: SubnetSpace, models: TemplateModels, options: PlanOptions, simulated: Any, done: int
 ) -> None:
     """SIGKILL; nothing that was reported is lost, nothing is measured twice."""
     process = start_slow(store_path)
@@ -106,7 +107,7 @@ def test_killed_in_the_middle_and_resumed(
         before = store.records(campaign)
         assert done <= len(before) < len(plan)
         session = simulated()
-        summary = run_campaign(session, store, campaign, space, template)
+        summary = run_campaign(session, store, campaign, space, models)
         after = store.records(campaign)
     assert after[: len(before)] == before
     assert [record.position for record in after] == list(range(len(plan)))
@@ -141,7 +142,7 @@ def test_ctrl_c_keeps_the_records_and_says_how_to_go_on(store_path: Path) -> Non
 
 
 def test_ctrl_c_is_still_a_keyboard_interrupt(
-    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, models: TemplateModels, simulated: Any
 ) -> None:
     def interrupt(n: int, gates: bytes) -> None:
         if n == 4:
@@ -150,13 +151,13 @@ def test_ctrl_c_is_still_a_keyboard_interrupt(
     with Store.open(store_path) as store:
         campaign = begin(store)
         with pytest.raises(CampaignInterrupted, match="4 of 46 records are stored") as caught:
-            run_campaign(simulated(interrupt), store, campaign, space, template)
+            run_campaign(simulated(interrupt), store, campaign, space, models)
         assert isinstance(caught.value, KeyboardInterrupt)
         assert store.positions(campaign) == {0, 1, 2, 3}
 
 
 def test_a_lost_device_keeps_the_records(
-    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, models: TemplateModels, simulated: Any
 ) -> None:
     def unplug(n: int, gates: bytes) -> None:
         if n == 7:
@@ -165,20 +166,20 @@ def test_a_lost_device_keeps_the_records(
     with Store.open(store_path) as store:
         campaign = begin(store)
         with pytest.raises(DeviceError, match="fell silent; 7 of 46 records are stored; start again with `resume`"):
-            run_campaign(simulated(unplug), store, campaign, space, template)
-        summary = run_campaign(simulated(), store, campaign, space, template)
+            run_campaign(simulated(unplug), store, campaign, space, models)
+        summary = run_campaign(simulated(), store, campaign, space, models)
         assert summary.n_measured == 39 and len(store.positions(campaign)) == 46
 
 
 def test_a_failure_is_tried_again_at_the_end(
-    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, options: PlanOptions, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, models: TemplateModels, options: PlanOptions, simulated: Any
 ) -> None:
     plan = make_plan(space, options)
     once = next(item for item in plan if item.kind == "subnet")
     with Store.open(store_path) as store:
         campaign = begin(store)
         session = simulated(failing({once.position}, 1, plan))
-        summary = run_campaign(session, store, campaign, space, template)
+        summary = run_campaign(session, store, campaign, space, models)
         record = store.records(campaign)[once.position]
     assert session.jobs[-1] == once.architecture.encoding
     assert record.error is None and record.attempts == 2
@@ -186,7 +187,7 @@ def test_a_failure_is_tried_again_at_the_end(
 
 
 def test_what_keeps_failing_becomes_an_error_record(
-    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, options: PlanOptions, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, models: TemplateModels, options: PlanOptions, simulated: Any
 ) -> None:
     plan = make_plan(space, options)
     repeated = {item.architecture for item in plan if item.kind == "repeat"}
@@ -194,37 +195,37 @@ def test_what_keeps_failing_becomes_an_error_record(
     with Store.open(store_path) as store:
         campaign = begin(store)
         session = simulated(failing({alone.position}, 99, plan))
-        summary = run_campaign(session, store, campaign, space, template, max_attempts=3)
+        summary = run_campaign(session, store, campaign, space, models, max_attempts=3)
         record = store.records(campaign)[alone.position]
         assert str(record.error) == "crash: SIGSEGV" and record.attempts == 3
         assert record.latency_ms is None and record.memory_mib is None
         assert session.jobs.count(alone.architecture.encoding) == 3
         assert summary.n_failed == 1 and store.positions(campaign) == set(range(len(plan)))
-        assert run_campaign(simulated(), store, campaign, space, template).n_measured == 0
+        assert run_campaign(simulated(), store, campaign, space, models).n_measured == 0
 
 
 def test_a_device_on_which_everything_fails_is_given_up(
-    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, models: TemplateModels, simulated: Any
 ) -> None:
     session = simulated(lambda n, gates: {"kind": "load_failed", "message": "no runtime"})
     with Store.open(store_path) as store:
         campaign = begin(store)
         with pytest.raises(MeasurementError, match="10 measurements in a row failed on 'board'.*load_failed"):
-            run_campaign(session, store, campaign, space, template)
+            run_campaign(session, store, campaign, space, models)
         assert len(session.jobs) == 10
         assert store.records(campaign) == []
 
 
 def test_only_the_same_supernet_template_and_plan_go_on(
-    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, models: TemplateModels, simulated: Any
 ) -> None:
     other_space = SubnetSpace(GateSpace((Site("stem", 16), Site("body", 25), Site("head", 32, block=2))))
     with Store.open(store_path) as store:
         campaign = begin(store)
         with pytest.raises(InputError, match="belongs to the space of gates"):
-            run_campaign(simulated(), store, campaign, other_space, template)
-        with pytest.raises(InputError, match="measured the template .* start a new campaign"):
-            run_campaign(simulated(), store, campaign, space, b"another template")
+            run_campaign(simulated(), store, campaign, other_space, models)
+        with pytest.raises(InputError, match="measured models made from .* start a new campaign"):
+            run_campaign(simulated(), store, campaign, space, TemplateModels(b"another template"))
         with pytest.raises(InputError, match="planned by another version"):
-            run_campaign(simulated(), store, replace(campaign, plan_digest="0" * 16), space, template)
+            run_campaign(simulated(), store, replace(campaign, plan_digest="0" * 16), space, models)
         assert store.records(campaign) == []

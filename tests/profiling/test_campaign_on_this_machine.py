@@ -13,6 +13,7 @@ from edgewright.devices.registry import LOCAL
 from edgewright.predictors.fitting import fit_predictors
 from edgewright.predictors.judging.report import evaluate
 from edgewright.profiling.campaign import begin_campaign, run_campaign
+from edgewright.profiling.models import TemplateModels
 from edgewright.profiling.plan import PlanOptions, make_plan
 from edgewright.profiling.progress import CampaignSummary
 from edgewright.profiling.records import Record
@@ -71,7 +72,7 @@ def measured(supernet: Supernet, tmp_path_factory: pytest.TempPathFactory) -> Me
             protocol=TimingProtocol(n_runs=10, min_time_ms=5.0),
             options=OPTIONS,
         )
-        summary = run_campaign(session, store, campaign, supernet.space, supernet.template)
+        summary = run_campaign(session, store, campaign, supernet.space, TemplateModels(supernet.template))
         records = store.records(campaign)
         return Measured(summary, records, store.facts(records[0].facts_digest))
 

@@ -13,6 +13,7 @@ from edgewright.devices.session.agent_session import CampaignReply
 from edgewright.errors import DeviceError, DeviceRefused, InputError, MeasurementError
 from edgewright.profiling import run as run_module
 from edgewright.profiling.campaign import run_campaign
+from edgewright.profiling.models import TemplateModels
 from edgewright.profiling.plan import Campaign, PlanOptions, make_plan
 from edgewright.profiling.progress import CampaignInterrupted
 from edgewright.profiling.store.store import Store
@@ -35,13 +36,13 @@ def lost_at(*counts: int) -> Callable[[int, bytes], None]:
 
 
 def test_it_goes_on_after_each_loss(
-    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, options: PlanOptions, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, models: TemplateModels, options: PlanOptions, simulated: Any
 ) -> None:
     said: list[str] = []
     session = simulated(lost_at(5, 17, 30))
     with Store.open(store_path) as store:
         campaign = begin(store)
-        run_campaign(session, store, campaign, space, template, patience_s=5, on_status=said.append)
+        run_campaign(session, store, campaign, space, models, patience_s=5, on_status=said.append)
         assert store.positions(campaign) == set(range(len(make_plan(space, options))))
     assert session.reopened == 3 and len(said) == 3
     assert said[0] == "device 'board' fell silent; trying to reach it again for 5 s"
@@ -49,7 +50,7 @@ def test_it_goes_on_after_each_loss(
 
 
 def test_a_subnet_that_loses_the_device_each_time_becomes_an_error(
-    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, options: PlanOptions, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, models: TemplateModels, options: PlanOptions, simulated: Any
 ) -> None:
     """A phone that reboots under one model does not hold up the others, nor the campaign for ever."""
     plan = make_plan(space, options)
@@ -63,7 +64,7 @@ def test_a_subnet_that_loses_the_device_each_time_becomes_an_error(
     session = simulated(reboot)
     with Store.open(store_path) as store:
         campaign = begin(store)
-        summary = run_campaign(session, store, campaign, space, template, patience_s=5)
+        summary = run_campaign(session, store, campaign, space, models, patience_s=5)
         record = store.records(campaign)[deadly.position]
         assert record.error is not None and record.error.kind == "device_lost"
         assert "fell silent" in record.error.message
@@ -72,7 +73,7 @@ def test_a_subnet_that_loses_the_device_each_time_becomes_an_error(
 
 
 def test_a_device_that_stays_away_is_given_up(
-    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, models: TemplateModels, simulated: Any
 ) -> None:
     session = simulated(lost_at(7))
 
@@ -84,12 +85,12 @@ def test_a_device_that_stays_away_is_given_up(
     with Store.open(store_path) as store:
         campaign = begin(store)
         with pytest.raises(DeviceError, match="did not come back within 0.2 s: no route.*; 7 of 46 records are stored"):
-            run_campaign(session, store, campaign, space, template, patience_s=0.2)
+            run_campaign(session, store, campaign, space, models, patience_s=0.2)
     assert session.reopened > 1
 
 
 def test_stop_ends_it_while_it_waits_for_the_device(
-    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, models: TemplateModels, simulated: Any
 ) -> None:
     stop = threading.Event()
     session = simulated(lost_at(7))
@@ -100,11 +101,11 @@ def test_stop_ends_it_while_it_waits_for_the_device(
 
     session.reopen = away
     with Store.open(store_path) as store, pytest.raises(CampaignInterrupted, match="7 of 46"):
-        run_campaign(session, store, begin(store), space, template, patience_s=1000, stop=stop)
+        run_campaign(session, store, begin(store), space, models, patience_s=1000, stop=stop)
 
 
 def test_what_the_device_still_holds_is_not_measured_again(
-    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, models: TemplateModels, simulated: Any
 ) -> None:
     """The device measured five more than arrived; a resumed campaign fetches those."""
     session = simulated()
@@ -113,7 +114,7 @@ def test_what_the_device_still_holds_is_not_measured_again(
         replies = session.measure_each("", "", _jobs(campaign, space)[:5], campaign.protocol, ())
         spooled = list(replies)
         session.jobs.clear()
-        summary = run_campaign(session, store, campaign, space, template)
+        summary = run_campaign(session, store, campaign, space, models)
         assert len(session.jobs) == 41 and summary.n_measured == 46
         records = store.records(campaign)
     assert [record.overhead_ms is None for record in records[:6]] == [True] * 5 + [False]
@@ -121,29 +122,29 @@ def test_what_the_device_still_holds_is_not_measured_again(
 
 
 def test_a_failure_in_the_spool_is_tried_again(
-    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, models: TemplateModels, simulated: Any
 ) -> None:
     session = simulated(lambda n, gates: {"kind": "crash", "message": "SIGSEGV"} if n == 0 else None)
     with Store.open(store_path) as store:
         campaign = begin(store)
         list(session.measure_each("", "", _jobs(campaign, space)[:1], campaign.protocol, ()))
-        run_campaign(session, store, campaign, space, template)
+        run_campaign(session, store, campaign, space, models)
         assert store.records(campaign)[0].error is None
 
 
 def test_a_device_lost_at_every_subnet_is_given_up(
-    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, models: TemplateModels, simulated: Any
 ) -> None:
     def always(n: int, gates: bytes) -> None:
         raise DeviceError("device 'board' fell silent")
 
     said = "10 measurements in a row.*device_lost"
     with Store.open(store_path) as store, pytest.raises(MeasurementError, match=said):
-        run_campaign(simulated(always), store, begin(store), space, template, patience_s=5)
+        run_campaign(simulated(always), store, begin(store), space, models, patience_s=5)
 
 
 def test_a_refusal_ends_it_at_once(
-    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, models: TemplateModels, simulated: Any
 ) -> None:
     """The device is there and says no: to reach it again would bring the same."""
 
@@ -153,41 +154,41 @@ def test_a_refusal_ends_it_at_once(
 
     session = simulated(no_runtime)
     with Store.open(store_path) as store, pytest.raises(DeviceError, match="no_runtime.*; 3 of 46 records are stored"):
-        run_campaign(session, store, begin(store), space, template, patience_s=1000)
+        run_campaign(session, store, begin(store), space, models, patience_s=1000)
     assert session.reopened == 0
 
 
 @pytest.mark.parametrize("name", ["device_id", "runtime", "runtime_version", "delegate", "measuring"])
 def test_one_campaign_has_one_measurer(
-    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any, name: str
+    store_path: Path, begin: Begin, space: SubnetSpace, models: TemplateModels, simulated: Any, name: str
 ) -> None:
     """Another phone under the same name, another runtime, the GPU: their latencies are no one table."""
     session = simulated(lost_at(7))
     with Store.open(store_path) as store:
         campaign = begin(store)
         with pytest.raises(DeviceError):
-            run_campaign(session, store, campaign, space, template)
+            run_campaign(session, store, campaign, space, models)
         other = simulated()
         other.facts = lambda: {"machine": "simulated", "cpus": 1, name: "another"}
         with pytest.raises(InputError, match=rf"was measured with {name} None, now it is 'another'; start a new one"):
-            run_campaign(other, store, campaign, space, template)
+            run_campaign(other, store, campaign, space, models)
         assert other.jobs == []
-        run_campaign(simulated(), store, campaign, space, template)
+        run_campaign(simulated(), store, campaign, space, models)
 
 
 def test_rubbish_in_the_spool_is_dropped_and_measured_again(
-    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, models: TemplateModels, simulated: Any
 ) -> None:
     session = simulated()
     session.spool[0, 1] = CampaignReply(0, 1, 1.7e9, {"samples_ms": [-1.0], "size_bytes": 5})
     with Store.open(store_path) as store:
         campaign = begin(store)
-        run_campaign(session, store, campaign, space, template)
+        run_campaign(session, store, campaign, space, models)
         assert store.records(campaign)[0].error is None and len(session.jobs) == 46
 
 
 def test_reconnecting_does_not_falsify_the_rate(
-    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any
+    store_path: Path, begin: Begin, space: SubnetSpace, models: TemplateModels, simulated: Any
 ) -> None:
     def slow_then_lost(n: int, gates: bytes) -> None:
         time.sleep(0.005)
@@ -195,7 +196,7 @@ def test_reconnecting_does_not_falsify_the_rate(
 
     with Store.open(store_path) as store:
         campaign = begin(store)
-        summary = run_campaign(simulated(slow_then_lost), store, campaign, space, template, patience_s=5)
+        summary = run_campaign(simulated(slow_then_lost), store, campaign, space, models, patience_s=5)
     assert summary.wall_s > 0.005 * 46, "the whole run counts, not what followed the last loss"
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from edgewright.errors import InputError
-from edgewright.files import sha256_of
 from edgewright.profiling.campaign import begin_campaign, run_campaign
 from edgewright.profiling.fleet import check_identical, check_names, fleet_records
+from edgewright.profiling.models import TemplateModels
 from edgewright.profiling.plan import PlanOptions, make_plan
 from edgewright.profiling.store.store import Store
 from edgewright.spaces.gates import SubnetSpace
@@ -58,7 +58,7 @@ class _Slower:
 
 
 def test_records_of_the_fleet_are_one_table(
-    store_path: Path, space: SubnetSpace, template: bytes, simulated: Any
+    store_path: Path, space: SubnetSpace, models: TemplateModels, simulated: Any
 ) -> None:
     """A device that is ten per cent slower throughout looks like the others in their table, not in the store."""
     with Store.open(store_path) as store:
@@ -66,12 +66,12 @@ def test_records_of_the_fleet_are_one_table(
         for share, name in enumerate(FLEET):
             campaigns.append(
                 begin_campaign(
-                    store, device=name, space=space, source=sha256_of(template),
+                    store, device=name, space=space, source=models.digest,
                     protocol=replace(_protocol()), options=options(share),
                 )  # fmt: skip
             )
             session = _Slower(simulated(), 1.1 if name == "right" else 1.0)
-            run_campaign(session, store, campaigns[-1], space, template)
+            run_campaign(session, store, campaigns[-1], space, models)
         records = fleet_records(store, campaigns[0])
         stored = store.records(campaigns[2])
     subnets = [record for record in records if record.kind == "subnet"]
@@ -82,14 +82,14 @@ def test_records_of_the_fleet_are_one_table(
 
 
 def test_a_device_that_has_not_measured_yet_has_no_say(
-    store_path: Path, space: SubnetSpace, template: bytes, simulated: Any
+    store_path: Path, space: SubnetSpace, models: TemplateModels, simulated: Any
 ) -> None:
     with Store.open(store_path) as store:
         campaign = begin_campaign(
-            store, device="left", space=space, source=sha256_of(template),
+            store, device="left", space=space, source=models.digest,
             protocol=_protocol(), options=options(0),
         )  # fmt: skip
-        run_campaign(simulated(), store, campaign, space, template)
+        run_campaign(simulated(), store, campaign, space, models)
         assert fleet_records(store, campaign) == store.records(campaign)
 
 

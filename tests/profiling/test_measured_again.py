@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from edgewright.errors import DeviceError
 from edgewright.profiling.campaign import run_campaign
+from edgewright.profiling.models import TemplateModels
 from edgewright.profiling.plan import Campaign, PlanOptions, make_plan
 from edgewright.profiling.store.store import Store
 from edgewright.spaces.gates import SubnetSpace
@@ -45,14 +46,14 @@ def subnets(plan: Any, n: int) -> set[int]:
 
 
 def test_a_disturbed_measurement_is_replaced_by_a_steady_one(
-    store_path: Path, space: SubnetSpace, template: bytes, begin: Begin, simulated: Any, once: PlanOptions
+    store_path: Path, space: SubnetSpace, models: TemplateModels, begin: Begin, simulated: Any, once: PlanOptions
 ) -> None:
     plan = make_plan(space, once)
     with Store.open(store_path) as store:
         campaign = begin(store, once)
         said: list[str] = []
         session = disturbed_session(simulated, {3, 5}, plan)
-        summary = run_campaign(session, store, campaign, space, template, cooldown_s=0.0, on_status=said.append)
+        summary = run_campaign(session, store, campaign, space, models, cooldown_s=0.0, on_status=said.append)
         records = store.records(campaign)
     assert [record.latency_ms for record in records] == [CALM_MS] * len(plan)
     assert {record.position for record in records if record.attempts == 2} == {3, 5}
@@ -61,27 +62,27 @@ def test_a_disturbed_measurement_is_replaced_by_a_steady_one(
 
 
 def test_of_many_disturbed_tries_the_steadiest_stays_with_its_marks(
-    store_path: Path, space: SubnetSpace, template: bytes, begin: Begin, simulated: Any, once: PlanOptions
+    store_path: Path, space: SubnetSpace, models: TemplateModels, begin: Begin, simulated: Any, once: PlanOptions
 ) -> None:
     with Store.open(store_path) as store:
         campaign = begin(store, once)
         session = disturbed_session(simulated, {3}, make_plan(space, once), times=99)
-        summary = run_campaign(session, store, campaign, space, template, cooldown_s=0.0)
+        summary = run_campaign(session, store, campaign, space, models, cooldown_s=0.0)
         record = next(record for record in store.records(campaign) if record.position == 3)
         n_jobs = len(session.jobs)
-        run_campaign(session, store, campaign, space, template, cooldown_s=0.0)
+        run_campaign(session, store, campaign, space, models, cooldown_s=0.0)
     assert record.measurement.marks == ("wide",) and record.attempts == 3 and summary.n_unsteady == 1
     assert len(session.jobs) == n_jobs, "a rerun does not begin anew"
 
 
 def test_a_device_that_is_never_steady_ends_in_bounded_time(
-    store_path: Path, space: SubnetSpace, template: bytes, begin: Begin, simulated: Any, once: PlanOptions
+    store_path: Path, space: SubnetSpace, models: TemplateModels, begin: Begin, simulated: Any, once: PlanOptions
 ) -> None:
     plan = make_plan(space, once)
     with Store.open(store_path) as store:
         campaign = begin(store, once)
         session = disturbed_session(simulated, set(range(len(plan))), plan, times=99)
-        summary = run_campaign(session, store, campaign, space, template, cooldown_s=0.0)
+        summary = run_campaign(session, store, campaign, space, models, cooldown_s=0.0)
         records = store.records(campaign)
     assert len(records) == len(plan) == summary.n_unsteady
     assert len(session.jobs) <= len(plan) * (1 + 2 / 6) + 2
@@ -89,7 +90,7 @@ def test_a_device_that_is_never_steady_ends_in_bounded_time(
 
 
 def test_a_device_lost_meanwhile_costs_nothing(
-    store_path: Path, space: SubnetSpace, template: bytes, begin: Begin, simulated: Any, once: PlanOptions
+    store_path: Path, space: SubnetSpace, models: TemplateModels, begin: Begin, simulated: Any, once: PlanOptions
 ) -> None:
     plan = make_plan(space, once)
     session = disturbed_session(simulated, {3, 5}, plan)
@@ -103,6 +104,6 @@ def test_a_device_lost_meanwhile_costs_nothing(
     with Store.open(store_path) as store:
         campaign = begin(store, once)
         with pytest.raises(DeviceError, match=f"{len(plan)} of {len(plan)} records are stored"):
-            run_campaign(session, store, campaign, space, template, cooldown_s=0.0)
+            run_campaign(session, store, campaign, space, models, cooldown_s=0.0)
         assert len(store.records(campaign)) == len(plan)
-        assert run_campaign(session, store, campaign, space, template, cooldown_s=0.0).n_unsteady == 0
+        assert run_campaign(session, store, campaign, space, models, cooldown_s=0.0).n_unsteady == 0

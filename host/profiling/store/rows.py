@@ -3,54 +3,61 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property, partial
+from typing import Any
 
-from edgewright.device_agent.timing import TimingProtocol
+from sqlalchemy import Row
 
 from ...architecture import EncodedArchitecture
+from ...errors import InputError
 from ..plan import Campaign, PlanOptions
-from ..records import Failure, Measurement, Record
+from ..records import Failure, Measurement, Record, check_positive
+from ..samples import LazySamples, check_samples
 from ..verifications import VerificationRecord
+from .tables import dump
 
-RECORD_COLUMNS = (
-    "campaign_id position kind gates_digest packed_gates counts facts_digest started_at latency_ms samples_ms "
-    "memory_mib memory_method n_warmup settled load_ms size_bytes child_ms emit_ms overhead_ms health error_kind "
-    "error_message attempts schema steady marks"
-).split()
-VERIFICATION_COLUMNS = (
-    "device template_sha facts_digest started_at gates_digest packed_gates counts samples_ms latency_ms memory_mib "
-    "memory_method predicted_latency_ms upper_latency_ms predicted_memory_mib upper_memory_mib protocol budget task "
-    "fits"
-).split()
+_MEASURED = (
+    "memory_mib", "memory_method", "n_warmup", "settled", "load_ms", "size_bytes", "child_ms", "emit_ms", "steady",
+)  # fmt: skip
+_VERIFIED = (
+    "device", "source", "facts_digest", "started_at", "protocol", "budget", "task", "fits", "memory_mib",
+    "memory_method", "predicted_latency_ms", "upper_latency_ms", "predicted_memory_mib", "upper_memory_mib",
+)  # fmt: skip
 
-
-class Row(Protocol):
-    """A row as the database gives it: values by column name."""
-
-    def __getitem__(self, name: str, /) -> Any: ...
+Corrupt = Callable[[str], InputError]
+"""The error for a problem with what a file holds."""
 
 
-def dump(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+class StoredHealth(Mapping[str, Any]):
+    """What the device said of itself; parsed when it is first looked at, which few ever do."""
+
+    def __init__(self, text: str, corrupt: Corrupt) -> None:
+        self._text, self._corrupt = text, corrupt
+
+    @cached_property
+    def _values(self) -> dict[str, Any]:
+        try:
+            return dict(json.loads(self._text))
+        except (ValueError, TypeError) as error:
+            raise self._corrupt(str(error)) from error
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return repr(self._values)
 
 
-def _protocol(text: str) -> TimingProtocol:
-    """A stored protocol; one of before there was a confidence interval did not ask for one."""
-    return TimingProtocol.from_json({"ci_share": 1.0, **json.loads(text)})
-
-
-def campaign_from_row(row: Row) -> Campaign:
-    return Campaign(
-        id=row["id"],
-        device=row["device"],
-        space_digest=row["space_digest"],
-        source=row["template_sha"],
-        protocol=_protocol(row["protocol"]),
-        options=PlanOptions.from_json(json.loads(row["options"])),
-        plan_digest=row["plan_digest"],
-        n_planned=row["n_planned"],
-        created_at=row["created_at"],
-    )
+def campaign_from_row(row: Row[Any]) -> Campaign:
+    values = row._asdict()
+    return Campaign(**{**values, "options": PlanOptions.from_json(values["options"])})
 
 
 def record_to_row(campaign: Campaign, record: Record) -> dict[str, Any]:
@@ -59,82 +66,82 @@ def record_to_row(campaign: Campaign, record: Record) -> dict[str, Any]:
         "campaign_id": campaign.id,
         "position": record.position,
         "kind": record.kind,
-        "gates_digest": record.architecture.digest,
-        "packed_gates": record.architecture.encoding,
-        "counts": dump(record.features),
+        **_architecture_to_row(record.architecture),
         "facts_digest": record.facts_digest,
         "started_at": record.started_at,
         "latency_ms": record.latency_ms,
-        "samples_ms": None if measured.samples_ms is None else dump(measured.samples_ms),
-        "memory_mib": measured.memory_mib,
-        "memory_method": measured.memory_method,
-        "n_warmup": measured.n_warmup,
-        "settled": measured.settled,
-        "load_ms": measured.load_ms,
-        "size_bytes": measured.size_bytes,
-        "child_ms": measured.child_ms,
-        "emit_ms": measured.emit_ms,
+        "samples_ms": None if measured.samples_ms is None else dump(list(measured.samples_ms)),
+        **{name: getattr(measured, name) for name in _MEASURED},
         "overhead_ms": record.overhead_ms,
-        "health": dump(measured.health),
+        "health": dump(dict(measured.health)),
         "error_kind": None if error is None else error.kind,
         "error_message": None if error is None else error.message,
         "attempts": record.attempts,
         "schema": record.schema,
-        "steady": measured.steady,
-        "marks": dump(measured.marks),
+        "marks": measured.marks,
     }
 
 
-def record_from_row(row: Row, campaign: Campaign) -> Record:
-    samples = row["samples_ms"]
+def record_from_row(row: Row[Any], campaign: Campaign, corrupt: Corrupt) -> Record:
+    check_positive("latency_ms", row.latency_ms)
     measurement = Measurement(
-        samples_ms=None if samples is None else tuple(json.loads(samples)),
-        memory_mib=row["memory_mib"],
-        memory_method=row["memory_method"],
-        n_warmup=row["n_warmup"],
-        settled=None if row["settled"] is None else bool(row["settled"]),
-        load_ms=row["load_ms"],
-        size_bytes=row["size_bytes"],
-        child_ms=row["child_ms"],
-        emit_ms=row["emit_ms"],
-        steady=None if row["steady"] is None else bool(row["steady"]),
-        marks=tuple(json.loads(row["marks"])),
-        health=json.loads(row["health"]),
-        error=None if row["error_kind"] is None else Failure(row["error_kind"], row["error_message"]),
-    )
+        samples_ms=None if row.samples_ms is None else LazySamples(partial(_samples, row.samples_ms, corrupt)),
+        **{name: getattr(row, name) for name in _MEASURED},
+        marks=tuple(row.marks),
+        health=StoredHealth(row.health, corrupt),
+        error=None if row.error_kind is None else Failure(row.error_kind, row.error_message),
+    ).with_median(row.latency_ms)
     return Record(
-        position=row["position"],
-        kind=row["kind"],
-        architecture=_architecture(row),
+        position=row.position,
+        kind=row.kind,
+        architecture=_architecture_from_row(row),
         device=campaign.device,
         protocol=campaign.protocol,
-        facts_digest=row["facts_digest"],
-        started_at=row["started_at"],
+        facts_digest=row.facts_digest,
+        started_at=row.started_at,
         measurement=measurement,
-        overhead_ms=row["overhead_ms"],
-        attempts=row["attempts"],
-        schema=row["schema"],
+        overhead_ms=row.overhead_ms,
+        attempts=row.attempts,
+        schema=row.schema,
     )
+
+
+def _samples(text: str, corrupt: Corrupt) -> tuple[float, ...]:
+    try:
+        samples = tuple(json.loads(text))
+        check_samples(samples)
+    except (ValueError, TypeError) as error:
+        raise corrupt(str(error)) from error
+    return samples
 
 
 def verification_to_row(record: VerificationRecord) -> dict[str, Any]:
-    architecture = record.architecture
-    own = {
-        "template_sha": record.source, "gates_digest": architecture.digest, "packed_gates": architecture.encoding,
-        "counts": dump(architecture.features), "samples_ms": dump(record.samples_ms), "budget": dump(record.budget),
-        "protocol": dump(record.protocol.to_json()),
-    }  # fmt: skip
-    return {name: getattr(record, name) for name in VERIFICATION_COLUMNS if name not in own} | own
+    return {
+        **{name: getattr(record, name) for name in _VERIFIED},
+        **_architecture_to_row(record.architecture),
+        "budget": dict(record.budget),
+        "latency_ms": record.latency_ms,
+        "samples_ms": record.samples_ms,
+    }
 
 
-def verification_from_row(row: Row) -> VerificationRecord:
-    taken = {"latency_ms", "template_sha", "gates_digest", "packed_gates", "counts"}
-    values = {name: row[name] for name in VERIFICATION_COLUMNS if name not in taken}
-    values["samples_ms"] = tuple(tuple(samples) for samples in json.loads(row["samples_ms"]))
-    values["protocol"] = _protocol(row["protocol"])
-    values["budget"], values["fits"] = json.loads(row["budget"]), bool(row["fits"])
-    return VerificationRecord(**values, source=row["template_sha"], architecture=_architecture(row), id=row["id"])
+def verification_from_row(row: Row[Any]) -> VerificationRecord:
+    return VerificationRecord(
+        **{name: getattr(row, name) for name in _VERIFIED},
+        architecture=_architecture_from_row(row),
+        samples_ms=tuple(tuple(samples) for samples in row.samples_ms),
+        id=row.id,
+    )
 
 
-def _architecture(row: Row) -> EncodedArchitecture:
-    return EncodedArchitecture("gates", row["gates_digest"], row["packed_gates"], tuple(json.loads(row["counts"])))
+def _architecture_to_row(architecture: EncodedArchitecture) -> dict[str, Any]:
+    return {
+        "architecture_kind": architecture.kind,
+        "architecture_digest": architecture.digest,
+        "encoding": architecture.encoding,
+        "features": architecture.features,
+    }
+
+
+def _architecture_from_row(row: Row[Any]) -> EncodedArchitecture:
+    return EncodedArchitecture(row.architecture_kind, row.architecture_digest, row.encoding, tuple(row.features))

@@ -1,26 +1,27 @@
-"""What SQLite says of the store's file, as sentences that say what to do."""
+"""What the database says of the store's file, as sentences that say what to do."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from ...errors import InputError, StorageError
 
 
 @contextmanager
 def in_sentences(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ours; a broken rule of the tables is left to the caller."""
+    """Turn the database's errors into ours; a broken rule of the tables is left to the caller."""
     try:
         yield
-    except sqlite3.IntegrityError:
+    except IntegrityError:
         raise
-    except sqlite3.OperationalError as error:
-        raise _storage_error(path, str(error)) from error
-    except sqlite3.DatabaseError as error:
-        raise corrupt(path, str(error)) from error
+    except OperationalError as error:
+        raise _storage_error(path, str(error.orig)) from error
+    except DBAPIError as error:
+        raise corrupt(path, str(error.orig)) from error
 
 
 def _storage_error(path: Path, problem: str) -> StorageError:

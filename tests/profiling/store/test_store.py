@@ -15,13 +15,14 @@ import pytest
 from edgewright.architecture import EncodedArchitecture
 from edgewright.errors import InputError, StorageError
 from edgewright.profiling.campaign import run_campaign
-from edgewright.profiling.plan import Campaign, PlanOptions, make_plan
+from edgewright.profiling.models import TemplateModels
+from edgewright.profiling.plan import Campaign, PlanOptions
 from edgewright.profiling.records import Failure, Measurement, Record
 from edgewright.profiling.store.store import Store
 from edgewright.profiling.verifications import VerificationRecord
 from edgewright.spaces.gates import SubnetSpace
 
-from tests.profiling.conftest import OPTIONS, PROTOCOL, SPACE
+from tests.profiling.conftest import PROTOCOL
 
 ARCHITECTURE = EncodedArchitecture("gates", "abc", b"\x00\xff\x10", (1, 24, 3))
 
@@ -141,16 +142,16 @@ def test_a_newer_store_is_not_touched(store_path: Path) -> None:
     newer.execute("PRAGMA user_version = 99")
     newer.commit()
     newer.close()
-    with pytest.raises(InputError, match="version 99, this program reads versions up to 2; update edgewright"):
+    with pytest.raises(InputError, match="version 99, this program reads versions up to 3; update edgewright"):
         Store.open(store_path)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "overwritten"])
 def test_a_damaged_store_is_named(
-    store_path: Path, begin: Begin, space: SubnetSpace, template: bytes, simulated: Any, damage: str
+    store_path: Path, begin: Begin, space: SubnetSpace, models: TemplateModels, simulated: Any, damage: str
 ) -> None:
     with Store.open(store_path) as store:
-        run_campaign(simulated(), store, begin(store), space, template)
+        run_campaign(simulated(), store, begin(store), space, models)
     content = store_path.read_bytes()
     assert len(content) > 12_000
     middle = b"\xaa" * 6000
@@ -160,16 +161,31 @@ def test_a_damaged_store_is_named(
         Store.open(store_path)
 
 
-def test_a_value_that_makes_no_record_is_named(store_path: Path, begin: Begin) -> None:
+@pytest.mark.parametrize(
+    ("change", "said", "look"),
+    [
+        ("samples_ms = '[0.0]'", "samples_ms must be finite", lambda record: record.measurement.samples_ms[0]),
+        ("samples_ms = '[1.0'", "Expecting", lambda record: record.measurement.samples_ms[0]),
+        ("health = '7'", "not iterable", lambda record: dict(record.measurement.health)),
+        ("latency_ms = 0.0", "latency_ms > 0", lambda record: None),
+        ("features = '[1, null]'", "must be real number", lambda record: None),
+        ("marks = 'x'", "Expecting", lambda record: None),
+        ("kind = 'other'", "kind must be one of", lambda record: None),
+    ],
+)
+def test_a_value_that_makes_no_record_is_named(
+    store_path: Path, begin: Begin, change: str, said: str, look: Callable[[Record], Any]
+) -> None:
+    """At once, or when what is rarely looked at is looked at."""
     with Store.open(store_path) as store:
         campaign = begin(store)
         store.add_record(campaign, some_record(store, campaign))
     meddler = sqlite3.connect(store_path)
-    meddler.execute("UPDATE records SET samples_ms = '[0.0]'")
+    meddler.execute(f"UPDATE records SET {change}")
     meddler.commit()
     meddler.close()
-    with Store.open(store_path) as store, pytest.raises(InputError, match="not a readable store .*samples_ms"):
-        store.records(campaign)
+    with Store.open(store_path) as store, pytest.raises(InputError, match=f"not a readable store .*{said}"):
+        look(store.records(campaign)[0])
 
 
 def test_a_full_disk_loses_nothing_that_was_stored(store_path: Path, begin: Begin) -> None:
@@ -177,12 +193,12 @@ def test_a_full_disk_loses_nothing_that_was_stored(store_path: Path, begin: Begi
         campaign = begin(store)
         store.add_record(campaign, some_record(store, campaign))
         # SQLite's own limit: the same error, from the same place, as a disk without room.
-        store._connection.execute("PRAGMA max_page_count = 1")
+        store._connection.exec_driver_sql("PRAGMA max_page_count = 1")
         big = some_record(store, campaign, 1, architecture=replace(ARCHITECTURE, encoding=bytes(2_000_000)))
         with pytest.raises(StorageError, match=r"cannot use the store .*full; free some space") as caught:
             store.add_record(campaign, big)
         assert caught.value.exit_code == 2
-        store._connection.execute("PRAGMA max_page_count = 100000")
+        store._connection.exec_driver_sql("PRAGMA max_page_count = 100000")
         store.add_record(campaign, big)
     with Store.open(store_path) as store:
         assert store.positions(campaign) == {0, 1}
@@ -254,36 +270,20 @@ def test_the_tables_themselves_want_samples_or_an_error(store_path: Path, begin:
     meddler.close()
 
 
-def old_store(path: Path) -> None:
-    """A file as version 1 wrote it, with one campaign and one record."""
-    with Store.open(path) as store:
-        campaign = store.create_campaign(
-            device="board",
-            space_digest=SPACE.digest,
-            source="t" * 64,
-            protocol=PROTOCOL,
-            plan=make_plan(SPACE, OPTIONS),
-        )
-        store.add_record(campaign, some_record(store, campaign))
-    connection = sqlite3.connect(path)
-    for statement in ("DROP TABLE corrections", "DROP TABLE verifications"):
-        connection.execute(statement)
-    for column in ("steady", "marks"):
-        connection.execute(f"ALTER TABLE records DROP COLUMN {column}")
-    connection.execute("PRAGMA user_version = 1")
-    connection.commit()
-    connection.close()
-
-
-def test_a_store_of_version_1_is_brought_up_and_keeps_its_records(store_path: Path) -> None:
-    old_store(store_path)
-    for _ in range(2):  # the second time there is nothing left to do
-        with Store.open(store_path) as store:
-            (campaign,) = store.campaigns()
-            (record,) = store.records(campaign)
-            assert record.latency_ms == 1.25
-            assert record.measurement.steady is None and record.measurement.marks == ()
-            assert store.verifications() == []
+def test_samples_are_read_when_they_are_looked_at(store_path: Path, begin: Begin) -> None:
+    """The latency of a record, also of one that is scaled, needs none of them."""
+    with Store.open(store_path) as store:
+        campaign = begin(store)
+        kept = some_record(store, campaign)
+        store.add_record(campaign, kept)
+        meddler = sqlite3.connect(store_path)
+        meddler.execute("UPDATE records SET samples_ms = 'no samples'")
+        meddler.commit()
+        meddler.close()
+        (record,) = store.records(campaign)
+    assert record.latency_ms == kept.latency_ms and record.scaled(2.0).latency_ms == 2 * (kept.latency_ms or 0)
+    with pytest.raises(InputError, match="not a readable store"):
+        len(record.scaled(2.0).measurement.samples_ms or ())
 
 
 def some_verification(store: Store, **changes: Any) -> VerificationRecord:
