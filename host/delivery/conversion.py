@@ -87,7 +87,7 @@ def convert_for_delivery(
         float32 = convert_module(module, example)
         takes, gives = file_types(float32)
         inputs = _cast(stacked(sets), takes)
-        _check_file(name, differences(expected, file_outputs(float32, inputs)))
+        _check_file(differences(expected, file_outputs(float32, inputs)))
     except ConversionError as error:
         raise MeasurementError(f"{name} cannot be converted: {error}") from error
     content = quantized(float32, precision, inputs)
@@ -111,14 +111,14 @@ def _checked_name(module: object) -> str:
 
 def _like(example: Inputs, values: object) -> Inputs:
     """A set to calibrate on. Raises `InputError` where it is no set of inputs like the example."""
-    found = checked_inputs(values, "a set to calibrate on")
-    if [(each.shape, each.dtype) for each in found] != [(each.shape, each.dtype) for each in example]:
+    given = checked_inputs(values, "a set to calibrate on")
+    if [(each.shape, each.dtype) for each in given] != [(each.shape, each.dtype) for each in example]:
         raise InputError(
-            f"a set to calibrate on has shapes {[tuple(each.shape) for each in found]} and types "
-            f"{[str(each.dtype) for each in found]}; the example inputs have {[tuple(each.shape) for each in example]} "
+            f"a set to calibrate on has shapes {[tuple(each.shape) for each in given]} and types "
+            f"{[str(each.dtype) for each in given]}; the example inputs have {[tuple(each.shape) for each in example]} "
             f"and {[str(each.dtype) for each in example]}"
         )
-    return found
+    return given
 
 
 def _in_torch(module: nn.Module, sets: Sequence[Inputs]) -> tuple[NDArray[Any], ...]:
@@ -134,14 +134,14 @@ def _in_torch(module: nn.Module, sets: Sequence[Inputs]) -> tuple[NDArray[Any], 
 def _cast(inputs: Sequence[NDArray[Any]], takes: Sequence[TensorType]) -> tuple[NDArray[Any], ...]:
     """In the types of the model file, which has no numbers of 64 bits. Raises `InputError` where one does not fit."""
     cast = tuple(values.astype(each.dtype) for values, each in zip(inputs, takes, strict=True))
-    for index, (values, found) in enumerate(zip(inputs, cast, strict=True)):
-        if values.dtype.kind in "iu" and not np.array_equal(values, found):
-            raise InputError(f"input {index} holds numbers that do not fit {found.dtype.name}, as the model takes them")
+    for index, (values, narrow) in enumerate(zip(inputs, cast, strict=True)):
+        if values.dtype.kind in "iu" and not np.array_equal(values, narrow):
+            raise InputError(f"input {index} holds numbers beyond {narrow.dtype.name}, which the model takes")
     return cast
 
 
-def _check_file(name: str, found: Sequence[Difference]) -> None:
-    for index, each in enumerate(found):
+def _check_file(apart: Sequence[Difference]) -> None:
+    for index, each in enumerate(apart):
         if not each.within(PARITY_TOLERANCE[Precision.FLOAT32]):
             raise ConversionError(
                 f"output {index} of its model file differs from torch's by up to {each.max_abs:.3g} on this machine "

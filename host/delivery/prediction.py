@@ -79,7 +79,7 @@ def predict_each(
         MeasurementError: the model does not run there, or computes no numbers.
     """
     if not 0 <= min_score < 1:
-        raise InputError(f"the least score must lie within 0 and 1, such as {MIN_SCORE}; got {min_score}")
+        raise InputError(f"`min_score` must lie within 0 and 1, such as {MIN_SCORE}; got {min_score}")
     job = MeasureJob(model_sha=session.put_blob(model.content))
 
     def run(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -97,10 +97,10 @@ def predict_each(
 
 def _check_belongs(path: Path, content: bytes, place: Path, manifest: dict[str, Any]) -> None:
     hashes = manifest.get("hashes")
-    told, found = hashes.get("model_sha256") if isinstance(hashes, dict) else None, sha256_of(content)
-    if told != found:
+    told, actual = hashes.get("model_sha256") if isinstance(hashes, dict) else None, sha256_of(content)
+    if told != actual:
         raise InputError(
-            f"{path} is not the model that {place} describes (sha256 {found[:12]}, the manifest says "
+            f"{path} is not the model that {place} describes (sha256 {actual[:12]}, the manifest says "
             f"{str(told)[:12]}); copy both again from where the model was made"
         )
 

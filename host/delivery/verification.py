@@ -162,23 +162,23 @@ def _checked_difference(
 ) -> float:
     """The largest difference of an output."""
     try:
-        found = differences(reference.outputs, on_device)
+        apart = differences(reference.outputs, on_device)
     except ParityError as error:
         raise MeasurementError(f"the device's outputs are others than torch's: {error}") from error
-    for index, each in enumerate(found):
+    for index, each in enumerate(apart):
         if not math.isfinite(each.max_abs) or not each.within(PARITY_TOLERANCE[precision]):
-            where = f" at output {index}" if len(found) > 1 else ""
+            where = f" at output {index}" if len(apart) > 1 else ""
             raise MeasurementError(
                 f"the device's answers differ from torch's by up to {each.max_abs:.3g}{where} (largest output "
                 f"{each.largest:.3g}); its runtime computes this model wrongly: try another runtime version"
             )
         if precision is Precision.INT8 and not judged:
             _check_int8(each, index)
-    return max(each.max_abs for each in found)
+    return max(each.max_abs for each in apart)
 
 
-def _check_int8(found: Difference, index: int) -> None:
-    off = found.unequal if found.whole else found.rms
+def _check_int8(difference: Difference, index: int) -> None:
+    off = difference.unequal if difference.whole else difference.rms
     if off > MAX_RMS:
         raise MeasurementError(
             f"in int8, output {index} is off by {off:.0%} of its size on the device, and at most {MAX_RMS:.0%} are "

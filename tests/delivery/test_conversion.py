@@ -46,7 +46,7 @@ def fails(x):
         (Returning(lambda x: None).eval(), ONE, "Returning returns a NoneType; let it return tensors"),
         (Returning(lambda x: ()).eval(), ONE, "Returning returns nothing; let it return tensors"),
         (Returning(lambda x: x / 0).eval(), ONE, "Returning gives numbers that are not finite"),
-        (Returning(lambda x: x + 1).eval(), (torch.tensor([1 << 40]),), "input 0 holds numbers that do not fit int32"),
+        (Returning(lambda x: x + 1).eval(), (torch.tensor([1 << 40]),), "input 0 holds numbers beyond int32"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_delivered_is_named_in_one_sentence(module, inputs, sentence):

@@ -71,7 +71,7 @@ def test_the_least_score_decides_what_counts(detector, session, tmp_path):
     assert scores == pytest.approx([1 / (1 + np.exp(-4)), 0.5], abs=0.01)
     assert len(found_by(detector, session, image, min_score=0.6)[0]) == 1
     for wrong in (-0.1, 1.0, float("nan")):
-        with pytest.raises(InputError, match="the least score must lie within 0 and 1, such as 0.3; got"):
+        with pytest.raises(InputError, match="`min_score` must lie within 0 and 1, such as 0.3; got"):
             found_by(detector, session, image, min_score=wrong)
 
 

@@ -130,7 +130,7 @@ def test_a_question_is_answered(edgewright, folder, place):
         (("detector.tflite", "no.png"), "image no.png cannot be read"),
         (("detector.tflite", "street.png", "detector.tflite"), "image detector.tflite cannot be read"),
         (("detector.tflite", "street.png", "--device", "locl"), "no device named 'locl'; did you mean 'local'?"),
-        (("detector.tflite", "street.png", "--min-score", "2"), "the least score must lie within 0 and 1, such as 0.3"),
+        (("detector.tflite", "street.png", "--min-score", "2"), "--min-score must lie within 0 and 1, such as 0.3"),
     ],
 )
 def test_bad_input_is_one_sentence(edgewright, folder, place, words, sentence):
