@@ -159,9 +159,10 @@ def test_affinity_pins_and_an_absent_cpu_is_named(runtime: Runtime, small_model:
 
 def test_outputs_of_a_batch_equal_those_of_a_plain_interpreter(runtime: Runtime, small_model: bytes) -> None:
     inputs = np.random.default_rng(1).random((3, 32, 32, 16), dtype=np.float32)  # (N, H, W, C)
-    outcome = run_batch(small_model, runtime, inputs, QUICK)
+    outcome = run_batch(small_model, runtime, [inputs], QUICK)
     assert outcome.error is None
-    outputs = np.frombuffer(outcome.payload, outcome.header["dtype"]).reshape(outcome.header["shape"])
+    (described,) = outcome.header["outputs"]
+    outputs = np.frombuffer(outcome.payload, described["dtype"]).reshape(described["shape"])
 
     def direct() -> tuple[dict[str, object], bytes]:
         loaded = runtime.load(small_model, 1)
@@ -176,7 +177,7 @@ def test_outputs_of_a_batch_equal_those_of_a_plain_interpreter(runtime: Runtime,
 
 @pytest.mark.parametrize("inputs", [np.zeros((1, 8, 8, 16), np.float32), np.zeros((1, 32, 32, 16), np.int8)])
 def test_wrong_inputs_are_named(runtime: Runtime, small_model: bytes, inputs: np.ndarray) -> None:
-    error = run_batch(small_model, runtime, inputs, QUICK).error
+    error = run_batch(small_model, runtime, [inputs], QUICK).error
     assert error is not None and error["kind"] == "run_failed"
     assert str(inputs.shape) in error["message"] and inputs.dtype.name in error["message"]
 

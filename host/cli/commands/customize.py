@@ -71,7 +71,8 @@ def _ensure_records(output: Output, pair: SupernetOnDevice) -> None:
             f"{profiles.SHORT_CAMPAIGN} subnets first; `{longer}` makes a longer one, once"
         )
         profile_with_bar(output, pair, CampaignOptions(profiles.SHORT_CAMPAIGN))
-    elif campaign is not None and net.precision != "float32":
+        campaign, records = pair.campaign()
+    if campaign is not None and net.precision != "float32":
         output.say(
             f"predictions come from campaign {campaign.id} of {name!r}: {len(records)} measurements in {net.precision}"
         )
