@@ -43,6 +43,18 @@ class Guests(Generic[Guest]):
 
         Raises `InputError` for an unknown name, one that two packages bring, and one that cannot be imported.
         """
+        where = self._where(name)
+        module, _, attribute = where.partition(":")
+        try:
+            return cast(Guest, getattr(importlib.import_module(module), attribute))
+        except (ImportError, AttributeError) as error:
+            raise InputError(f"{self.kind} {name!r} cannot be imported from {where}: {error}") from error
+
+    def check(self, name: str) -> None:
+        """Raises `InputError` for an unknown name, and one that two packages bring. Nothing is imported."""
+        self._where(name)
+
+    def _where(self, name: str) -> str:
         found = self._found()
         if name not in found:
             near = difflib.get_close_matches(name, found, 1)
@@ -50,11 +62,7 @@ class Guests(Generic[Guest]):
             raise InputError(f"unknown {self.kind} {name!r}; {hint}there are: {', '.join(found) or 'none'}")
         if len(found[name]) > 1:
             raise InputError(f"{self.kind} {name!r} is in {' and in '.join(found[name])}; remove one")
-        module, _, attribute = found[name][0].partition(":")
-        try:
-            return cast(Guest, getattr(importlib.import_module(module), attribute))
-        except (ImportError, AttributeError) as error:
-            raise InputError(f"{self.kind} {name!r} cannot be imported from {found[name][0]}: {error}") from error
+        return found[name][0]
 
     def _found(self) -> dict[str, list[str]]:
         """Where each guest is; more than one place where packages compete for its name."""

@@ -27,4 +27,7 @@ DataDir = Annotated[
 Numbers = Annotated[
     str, typer.Option("--precision", help="float32, float16 (weights in half precision) or int8 (calibrated).")
 ]
+PredictorName = Annotated[
+    str, typer.Option("--predictor", help="linear, or the name of one that an installed package brings.")
+]
 Bound = str | None  # text, so that "12 s" gets a sentence

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..architecture import Architecture
-from ..errors import InputError
 from ..files import write_atomic
 from ..profiling.records import Record
 from ..profiling.verifications import VerificationRecord
@@ -62,8 +61,8 @@ def _load(path: Path, digest: str, space: FeatureSpace[Architecture]) -> CostPre
     """None for a file that is not there, not readable, or of other measurements: it is fitted again."""
     try:
         data = json.loads(path.read_bytes())
-        if data.pop("learnt_from") != digest:
+        if not isinstance(data, dict) or data.pop("learnt_from") != digest:
             return None
         return CostPredictors.from_json(data, space)
-    except (OSError, ValueError, KeyError, AttributeError, InputError):
+    except (OSError, ValueError, KeyError):  # an `InputError` is a `ValueError`
         return None

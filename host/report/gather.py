@@ -16,6 +16,7 @@ from ..customize.pareto import pareto_front, pareto_points
 from ..predictors.base import Quantity
 from ..predictors.cost_model import cost_model
 from ..predictors.drift.correction import DriftCorrection, drift_of, teaching
+from ..predictors.fitting import fit_predictors
 from ..predictors.judging.heldout import held_out
 from ..predictors.judging.learning import MIN_SUBNETS, learning_curve
 from ..predictors.judging.report import noise_floor
@@ -25,7 +26,7 @@ from ..profiling.store.store import Store
 from ..profiling.verifications import VerificationRecord
 from ..tasks import Task
 from ..workbench.on_device import NotProfiled
-from ..workbench.profiles import campaign_with_records, fit_to, template_sha256
+from ..workbench.profiles import campaign_with_records, template_sha256
 from ..workbench.supernet import SupernetBench
 from .page_data import (
     CampaignVerdict,
@@ -201,7 +202,7 @@ def _learning(found: Gathered, seed: int) -> Learning:
 
 
 def _fronts(found: Gathered, tasks: Sequence[Task]) -> tuple[Front, ...]:
-    predict = cost_model(fit_to(found.raw, found.trained, found.verifications))
+    predict = cost_model(fit_predictors(found.raw, found.trained.supernet.subnets, verifications=found.verifications))
     fronts = []
     for task in tasks:
         points = pareto_front(pareto_points(found.trained.assembler, found.template, predict, task))

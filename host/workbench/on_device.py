@@ -47,9 +47,15 @@ class SupernetOnDevice:
     """What is known of a supernet on a device, and what can be made of it; `Workbench.pair` makes one."""
 
     def __init__(
-        self, device: DeviceBench, supernet: SupernetBench, store: Callable[[], Store], place: Workspace, say: Say
+        self,
+        device: DeviceBench,
+        supernet: SupernetBench,
+        store: Callable[[], Store],
+        place: Workspace,
+        say: Say,
+        predictor: str = "linear",
     ) -> None:
-        self.device, self.supernet = device, supernet
+        self.device, self.supernet, self.predictor = device, supernet, predictor
         self._open_store, self._place, self._say = store, place, say
 
     @property
@@ -126,8 +132,19 @@ class SupernetOnDevice:
                 patience_s=options.patience_s, stop=stop,
             )  # fmt: skip
 
+    @property
+    def predictors_path(self) -> Path:
+        """The file that fitted predictors are kept in."""
+        precision = str(self.supernet.precision)
+        words = [self.device.name, self.supernet.trained.digest]
+        words += [precision] * (precision != "float32") + [self.predictor] * (self.predictor != "linear")
+        return self._place.predictors / f"{'-'.join(words)}.json"
+
     def predictors(self) -> CostPredictors:
-        """Fitted to the newest campaign and to all models verified on the device. Raises `NotProfiled`."""
+        """Fitted to the newest campaign and to all models verified on the device, again only when these have changed.
+
+        Raises `NotProfiled`.
+        """
         return self._fitted(self.known_records())
 
     def cost_model(self, confidence: float = CONFIDENCE) -> CostModel:
@@ -138,7 +155,7 @@ class SupernetOnDevice:
         """How well predictors do on held-out subnets, beside the noise floor. Raises `NotProfiled`."""
         from ..predictors.judging.report import evaluate
 
-        return evaluate(self.known_records(), self.supernet.trained.supernet.subnets)
+        return evaluate(self.known_records(), self.supernet.trained.supernet.subnets, predictor=self.predictor)
 
     def learning_curve(self) -> LearningCurve | None:
         """Error by number of subnets; None for a campaign that is too short for one. Raises `NotProfiled`."""
@@ -214,9 +231,11 @@ class SupernetOnDevice:
         return pareto_front(points)
 
     def _fitted(self, records: Sequence[Record]) -> CostPredictors:
-        from .profiles import fit_to
+        from ..predictors.saved import load_or_fit
 
-        return fit_to(records, self.supernet.trained, self.store.verifications(self.device.name, self.template_sha))
+        verifications = self.store.verifications(self.device.name, self.template_sha)
+        subnets = self.supernet.trained.supernet.subnets
+        return load_or_fit(self.predictors_path, records, subnets, verifications, self.predictor)
 
     def _cost_model(self, records: Sequence[Record], confidence: float) -> CostModel:
         from ..predictors.cost_model import cost_model

@@ -1,4 +1,4 @@
-"""Once per device: a campaign with the supernet's template, and predictors fitted to it."""
+"""Once per device: a campaign with the supernet's template, and what is stored of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from ..assembler.archive import TrainedSupernet
 from ..errors import InputError
 from ..predictors.drift.correction import correct, drift_of
 from ..predictors.drift.sentinels import USUAL, sentinel_interval
-from ..predictors.fitting import CostPredictors, fit_predictors
 from ..profiling.campaign import begin_campaign, run_campaign
 from ..profiling.fleet import fleet_records
 from ..profiling.models import CampaignSession, TemplateModels
@@ -22,7 +21,6 @@ from ..profiling.plan import Campaign, PlanOptions
 from ..profiling.progress import CampaignSummary, Progress
 from ..profiling.records import Record
 from ..profiling.store.store import Store
-from ..profiling.verifications import VerificationRecord
 
 SHORT_CAMPAIGN = 60
 
@@ -104,14 +102,4 @@ def campaign_with_records(store: Store, device: str, template: Template) -> tupl
         if records and store.facts(records[0].facts_digest).get("delegate") is None:
             return campaign, fleet_records(store, campaign)
     return None, []
-
-
-def fit_to(
-    records: Sequence[Record], trained: TrainedSupernet, verifications: Sequence[VerificationRecord] = ()
-) -> CostPredictors:
-    """Predictors of one device: of its campaign, and of the models verified there.
-
-    Raises `InputError` for too few records.
-    """
-    return fit_predictors(records, trained.supernet.subnets, verifications=verifications)
 

@@ -93,12 +93,17 @@ class Workbench:
         return SupernetBench(path, self.place, self.say, parse_precision(str(precision)), data, mnist)
 
     def pair(
-        self, device: DeviceBench | str = "local", supernet: SupernetBench | str | Path | None = None
+        self,
+        device: DeviceBench | str = "local",
+        supernet: SupernetBench | str | Path | None = None,
+        predictor: str = "linear",
     ) -> SupernetOnDevice:
-        """A supernet on a device."""
+        """A supernet on a device, whose costs the named predictor predicts. Raises `InputError` for an unknown one."""
+        from ..predictors.base import PREDICTORS
         from .on_device import SupernetOnDevice
         from .supernet import SupernetBench
 
+        PREDICTORS.check(predictor)
         on = self.device(device) if isinstance(device, str) else device
         what = supernet if isinstance(supernet, SupernetBench) else self.supernet(supernet)
-        return SupernetOnDevice(on, what, lambda: self.store, self.place, self.say)
+        return SupernetOnDevice(on, what, lambda: self.store, self.place, self.say, predictor)

@@ -19,8 +19,9 @@ from edgewright.domains.numvqa import domain as numvqa
 from edgewright.errors import BudgetError, MeasurementError
 from edgewright.files import sha256_of
 from edgewright.predictors.cost_model import cost_model
+from edgewright.predictors.fitting import fit_predictors
 from edgewright.profiling.store.store import Store
-from edgewright.workbench.profiles import campaign_records, fit_to
+from edgewright.workbench.profiles import campaign_records
 from edgewright.workspace import Workspace
 
 STORED = Path(__file__).parents[1] / "delivery" / "stored" / "version1.tflite"
@@ -30,7 +31,7 @@ TASK = numvqa.SPACE.parse("only two even")
 @pytest.fixture(scope="module")
 def customizer(trained, template, profiled, domain):
     with Store.open(Workspace(profiled).store) as store:
-        predictors = fit_to(campaign_records(store, "local", template), trained)
+        predictors = fit_predictors(campaign_records(store, "local", template), trained.supernet.subnets)
     return Customizer(trained, template, cost_model(predictors), domain, profiled / "artifacts")
 
 

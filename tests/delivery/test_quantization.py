@@ -20,10 +20,11 @@ from edgewright.devices.registry import Registry
 from edgewright.domains.numvqa import domain as numvqa
 from edgewright.errors import InputError, MeasurementError
 from edgewright.predictors.cost_model import cost_model
+from edgewright.predictors.fitting import fit_predictors
 from edgewright.profiling.plan import PlanOptions
 from edgewright.profiling.store.store import Store
 from edgewright.tasks.domain import calibration_images
-from edgewright.workbench.profiles import campaign_records, fit_to, profile_device
+from edgewright.workbench.profiles import campaign_records, profile_device
 from edgewright.workspace import Workspace
 
 TASK = numvqa.SPACE.parse("only two even")
@@ -54,7 +55,7 @@ def customizer(trained, template, place, session, domain):
             session, store, "local", trained, quantised, PlanOptions(30), TimingProtocol()
         ).summary
         assert summary.n_failed == 0
-        predict = cost_model(fit_to(campaign_records(store, "local", quantised), trained))
+        predict = cost_model(fit_predictors(campaign_records(store, "local", quantised), trained.supernet.subnets))
         assert campaign_records(store, "local", template) == [], "campaigns of different precisions are told apart"
     quantization = Quantization(INT8, quantised, domain)
     return Customizer(trained, template, predict, domain, place / "artifacts", quantization=quantization)

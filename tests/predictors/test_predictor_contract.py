@@ -1,166 +1,63 @@
-"""What every predictor promises, whichever cost it predicts from whichever features."""
+"""Our predictors keep the contract, from the features of each kind of space."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
-from edgewright.errors import InputError
-from edgewright.gates import Layer
-from edgewright.predictors.base import Quantity
+from edgewright.architecture import Architecture
+from edgewright.predictors.base import PREDICTORS, Predictor, Quantity
 from edgewright.predictors.linear import LinearPredictor
+from edgewright.spaces.base import FeatureSpace
 from edgewright.spaces.gates import SubnetSpace
-from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
-
-Make = Callable[[], LinearPredictor]
-Table = tuple[np.ndarray, np.ndarray]
+from edgewright.testing.predictors import PredictorContract, Table
 
 
-@pytest.fixture(params=["latency", "memory"])
-def quantity(request: pytest.FixtureRequest) -> Quantity:
-    return request.param
+class Linear:
+    """The linear predictor from one feature set."""
+
+    def __init__(self, features: str) -> None:
+        self._features = features
+
+    def __call__(self, space: FeatureSpace[Architecture], quantity: Quantity) -> Predictor:
+        return LinearPredictor(space, quantity, self._features)
+
+    def from_json(self, data: Mapping[str, Any], space: FeatureSpace[Architecture], quantity: Quantity) -> Predictor:
+        return LinearPredictor.from_json(data, space, quantity)
 
 
-@pytest.fixture(params=["paper", "products", "steps"])
-def features(request: pytest.FixtureRequest) -> str:
-    return request.param
+class TestEveryPredictorThatComesAlong(PredictorContract):
+    @pytest.fixture(params=PREDICTORS.names, autouse=True)
+    def named(self, request: pytest.FixtureRequest) -> None:
+        type(self).kind = PREDICTORS.get(request.param)
 
 
-@pytest.fixture
-def make(quantity: Quantity, features: str, space: SubnetSpace) -> Make:
-    return lambda: LinearPredictor(space, quantity, features)
+class OfSubnets(PredictorContract):
+    @pytest.fixture
+    def table(self, invented: Any, space: SubnetSpace) -> Table:
+        rng = np.random.default_rng(0)
+        counts = np.stack([rng.integers(1, site.width + 1, 80) for site in space.gates.sites], axis=1).astype(float)
+        return counts, invented.cost(counts) * (1 + 0.02 * rng.standard_normal(80))
+
+    @pytest.fixture
+    def space(self, space: SubnetSpace) -> SubnetSpace:  # type: ignore[override]
+        """The one of this folder."""
+        return space
 
 
-@pytest.fixture
-def table(space: SubnetSpace, invented: Any) -> Table:
-    rng = np.random.default_rng(0)
-    counts = np.stack([rng.integers(1, site.width + 1, 80) for site in space.gates.sites], axis=1)
-    return counts, invented.cost(counts) * (1 + 0.05 * rng.standard_normal(80))
+class TestLinearFromOpenModules(OfSubnets):
+    kind = Linear("paper")
 
 
-def test_not_fitted(make: Make, table: Table) -> None:
-    with pytest.raises(NotFittedError):
-        make().predict(table[0])
-    with pytest.raises(NotFittedError):
-        make().to_json()
+class TestLinearFromProducts(OfSubnets):
+    kind = Linear("products")
 
 
-def test_fit_returns_self_and_learnt_state_ends_in_an_underscore(make: Make, table: Table) -> None:
-    predictor = make()
-    before = set(vars(predictor))
-    assert before == set(predictor.get_params())
-    assert predictor.fit(*table) is predictor
-    learnt = {name for name in set(vars(predictor)) - before if not name.startswith("_")}
-    assert learnt and all(name.endswith("_") for name in learnt)
-    assert predictor.n_features_in_ == table[0].shape[1] and predictor.n_records_ == 80
-    assert len(predictor.feature_names_) == len(predictor.coef_)
+class TestLinearFromTiles(OfSubnets):
+    kind = Linear("steps")
 
 
-def test_clone_is_unfitted_and_equal(make: Make, table: Table) -> None:
-    copy = clone(make().fit(*table))
-    assert not hasattr(copy, "coef_")
-    assert copy.fit(*table).predict(table[0]) == pytest.approx(make().fit(*table).predict(table[0]))
-
-
-def test_a_second_fit_forgets_the_first(make: Make, table: Table) -> None:
-    counts, costs = table
-    refitted = make().fit(counts, 10 * costs).fit(counts, costs)
-    assert refitted.predict(counts) == pytest.approx(make().fit(counts, costs).predict(counts))
-
-
-def test_weights_are_never_negative_and_predictions_positive(make: Make, table: Table, space: SubnetSpace) -> None:
-    """Even when the data say that opening modules makes it faster."""
-    counts, costs = table
-    predictor = make().fit(counts, costs.max() + 0.1 - costs)
-    assert (predictor.coef_ >= 0).all() and predictor.intercept_ >= 0
-    assert (predictor.predict(counts) > 0).all()
-
-
-def test_opening_a_module_never_lowers_a_prediction(make: Make, table: Table, space: SubnetSpace) -> None:
-    predictor = make().fit(*table)
-    narrow = np.minimum(table[0], [site.width - 1 for site in space.gates.sites])
-    for site in range(narrow.shape[1]):
-        wider = narrow.copy()
-        wider[:, site] += 1
-        assert (predictor.predict(wider) >= predictor.predict(narrow)).all()
-
-
-def test_a_batch_is_predicted_row_by_row(make: Make, table: Table) -> None:
-    predictor = make().fit(*table)
-    batch = predictor.predict(table[0])
-    assert batch.shape == (80,)
-    assert batch == pytest.approx([predictor.predict([row])[0] for row in table[0]])
-    assert predictor.predict(np.empty((0, table[0].shape[1]))).shape == (0,)
-
-
-def test_json_round_trip(make: Make, space: SubnetSpace, quantity: Quantity, table: Table) -> None:
-    predictor = make().fit(*table)
-    text = json.dumps(predictor.to_json(), allow_nan=False)
-    again = LinearPredictor.from_json(json.loads(text), space, quantity)
-    assert np.array_equal(again.predict(table[0]), predictor.predict(table[0]))
-    assert again.to_json() == predictor.to_json()
-
-
-def test_scores_like_any_regressor(make: Make, table: Table) -> None:
-    assert make().fit(*table).score(*table) > 0.8
-
-
-@pytest.mark.parametrize(
-    ("damage", "sentence"),
-    [
-        (lambda data: data.pop("coef"), "damaged .*fit it again"),
-        (lambda data: data["coef"].append(1.0), "damaged .*weights for"),
-        (lambda data: data["coef"].__setitem__(0, -1.0), "damaged .*weights must be finite and >= 0"),
-        (lambda data: data.update(intercept=float("nan")), "damaged .*weights must be finite and >= 0"),
-        (lambda data: data.update(errors=[]), "damaged .*errors must be finite numbers"),
-        (lambda data: data.update(map="steps of 3"), "damaged .*no features 'steps of 3'"),
-        (lambda data: data["feature_names"].reverse(), "damaged .*no features"),
-        (lambda data: data["space"].update(digest="0" * 16), "fitted to the space .*fit anew"),
-        (lambda data: data.update(schema=99), "version 99, this program reads version 3"),
-        (lambda data: data.update(quantity="energy"), "predictor of 'energy', not of"),
-        (lambda data: data.clear(), "not a saved predictor"),
-    ],
-)
-def test_foreign_and_damaged_json_is_refused(
-    make: Make,
-    space: SubnetSpace,
-    quantity: Quantity,
-    table: Table,
-    damage: Callable[[dict[str, Any]], Any],
-    sentence: str,
-) -> None:
-    data = make().fit(*table).to_json()
-    damage(data)
-    with pytest.raises(InputError, match=sentence):
-        LinearPredictor.from_json(data, space, quantity)
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        (lambda counts, costs: (counts[:9], costs[:9]), "needs at least 10 measurements, got 9; measure more with"),
-        (lambda counts, costs: (counts, costs[:-1]), "one value per architecture, got"),
-        (lambda counts, costs: (counts, np.where(np.arange(80) == 3, 0.0, costs)), "finite and > 0 .*got 0.0"),
-        (lambda counts, costs: (counts, np.where(np.arange(80) == 3, np.nan, costs)), "finite and > 0 .*got nan"),
-        (lambda counts, costs: (counts[:, :-1], costs), r"shape \(n, 4\), one column per site"),
-        (lambda counts, costs: (counts * 2, costs), "open modules at site '.'; it must be within 1 and"),
-        (lambda counts, costs: (np.where(counts == counts.min(), 0, counts), costs), "has 0 open modules at site"),
-    ],
-)
-def test_unusable_data_is_refused(make: Make, table: Table, change: Callable[..., Table], sentence: str) -> None:
-    with pytest.raises(InputError, match=sentence):
-        make().fit(*change(*table))
-
-
-def test_unknown_features_are_refused(quantity: Quantity, space: SubnetSpace, table: Table) -> None:
-    with pytest.raises(InputError, match="one of paper, products, steps, got 'cubes'"):
-        LinearPredictor(space, quantity, "cubes").fit(*table)
-
-
-def test_layers_of_another_supernet_are_refused(quantity: Quantity, space: SubnetSpace, table: Table) -> None:
-    with pytest.raises(InputError, match="layer 'x' names the site 'elsewhere'"):
-        LinearPredictor(SubnetSpace(space.gates, (Layer("x", "a", "elsewhere", 1, 1, 1),)), quantity).fit(*table)
+class TestLinearFromTheBestSet(OfSubnets):
+    kind = LinearPredictor

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..campaigns import profile_command, profile_with_bar
-from ..options import Bound, DataDir, Json, Numbers, SupernetDir, WorkspaceDir
+from ..options import Bound, DataDir, Json, Numbers, PredictorName, SupernetDir, WorkspaceDir
 from ..output import Output
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def customize(
     out: Annotated[Path, typer.Option(help="The model file to write.")] = Path("model.tflite"),
     push: Annotated[bool, typer.Option("--push", help="Leave the model on the device.")] = False,
     test_images: Annotated[int, typer.Option(help="Images it is tested on, on the device.")] = 500,
+    predictor: PredictorName = "linear",
     precision: Numbers = "float32",
     supernet: SupernetDir = None,
     data: DataDir = None,
@@ -48,7 +49,7 @@ def customize(
         target = bench.device(device)
         net = bench.supernet(supernet, precision, data)
         asked = net.task(task)  # before the conversion, which takes its time
-        pair = bench.pair(target, net)
+        pair = bench.pair(target, net, predictor)
         _ensure_records(output, pair)
         artifact = pair.customize(
             asked, budget, out, push=push, confidence=confidence, fills=fill, test_images=test_images

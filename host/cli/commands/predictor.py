@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..campaigns import show_report, suggesting_profile
-from ..options import Json, Numbers, SupernetDir, WorkspaceDir
+from ..options import Json, Numbers, PredictorName, SupernetDir, WorkspaceDir
 from ..output import Output
 
 if TYPE_CHECKING:
@@ -24,22 +23,19 @@ DeviceName = Annotated[str, typer.Argument(help="Name of the device.")]
 @predictor_app.command("fit")
 def fit(
     device: DeviceName,
+    predictor: PredictorName = "linear",
     precision: Numbers = "float32",
     supernet: SupernetDir = None,
     workspace: WorkspaceDir = None,
     json_: Json = False,
 ) -> None:
-    """Fit predictors to the newest campaign and keep them as JSON."""
-    from ...files import write_atomic
+    """Fit predictors to the newest campaign and keep them; they are fitted again only when measurements change."""
     from ...workbench.workbench import Workbench
 
     output = Output(json_)
     with Workbench(workspace, output.say) as bench, suggesting_profile(device, precision, supernet):
-        pair = bench.pair(device, bench.supernet(supernet, precision))
-        predictors = pair.predictors()
-        digest = pair.supernet.trained.digest
-    path = bench.place.predictors / f"{device}-{digest}{'' if precision == 'float32' else f'-{precision}'}.json"
-    write_atomic(path, json.dumps(predictors.to_json()).encode())
+        pair = bench.pair(device, bench.supernet(supernet, precision), predictor)
+        predictors, path = pair.predictors(), pair.predictors_path
     found = ", ".join(f"{name} {value}" for name, value in predictors.latency.describe().items())
     output.say(f"fitted to {predictors.latency.n_records_} records: {path}; {found}")
     output.done(
@@ -56,6 +52,7 @@ def fit(
 @predictor_app.command("report")
 def report(
     device: DeviceName,
+    predictor: PredictorName = "linear",
     precision: Numbers = "float32",
     supernet: SupernetDir = None,
     workspace: WorkspaceDir = None,
@@ -66,7 +63,7 @@ def report(
 
     output = Output(json_)
     with Workbench(workspace, output.say) as bench, suggesting_profile(device, precision, supernet):
-        pair = bench.pair(device, bench.supernet(supernet, precision))
+        pair = bench.pair(device, bench.supernet(supernet, precision), predictor)
         found, curve = pair.report(), pair.learning_curve()
     show_report(output, found)
     if curve is not None:

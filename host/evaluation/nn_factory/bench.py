@@ -29,6 +29,7 @@ from ...errors import InputError
 from ...files import write_atomic
 from ...gates import Gates
 from ...predictors.cost_model import cost_model
+from ...predictors.fitting import fit_predictors
 from ...predictors.judging.learning import MIN_SUBNETS, learning_curve
 from ...profiling.plan import PlanOptions
 from ...profiling.records import Record
@@ -37,7 +38,7 @@ from ...tasks import Task
 from ...tasks.domain import TaskDomain
 from ...training.fit import Fitted
 from ...training.scoring import model_score
-from ...workbench.profiles import find_resumable, fit_to, profile_device, template_sha256
+from ...workbench.profiles import find_resumable, profile_device, template_sha256
 from ..result_table import ResultTable, file_stem, number
 from .baselines import Baselines
 from .options import Options
@@ -130,7 +131,7 @@ def open_bench(
     records, campaign_s = _campaign(session, store, trained, template, options)
     _learning(folder, records, trained, options.seed)
     customizer = Customizer(
-        trained, template, cost_model(fit_to(records, trained)), domain, place / "artifacts",
+        trained, template, cost_model(fit_predictors(records, trained.supernet.subnets)), domain, place / "artifacts",
         seed=options.seed, n_test_images=options.n_images,
     )  # fmt: skip
     if not known.rows:
