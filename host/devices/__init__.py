@@ -1,7 +1,8 @@
 """Devices: which there are (`Registry`), and how to talk to the agent on one (`open_session`)."""
 
+from .address import Address
 from .connect import connect, open_session
-from .registry import LOCAL, Address, Device, Registry, parse_uri
+from .registry import LOCAL, Device, Registry, parse_uri
 from .session.agent_session import AgentSession, CampaignJob, CampaignReply, MeasureJob
 from .session.link import SessionLimits
 

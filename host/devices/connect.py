@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DeviceError
-from ..files import make_dir, storage_error
 from .deployment.zipapp import cached_agent
-from .local import LocalTransport
 from .registry import Device
 from .session.agent_session import AgentSession
 from .session.link import SessionLimits
@@ -21,16 +17,7 @@ if TYPE_CHECKING:
 
 def connect(device: Device, workspace_dir: Path) -> Transport:
     """A transport to `device`; close it. Raises `DeviceError` when it cannot be reached or does not let us in."""
-    address = device.address
-    if address.scheme == "ssh":
-        from .ssh.transport import connect_ssh
-
-        return connect_ssh(address, device.name)
-    if address.scheme == "adb":
-        from .adb.transport import connect_adb
-
-        return connect_adb(address, device.name)
-    return LocalTransport(_private_folder(workspace_dir / "agent"))
+    return device.kind.connect(device.address, device.name, workspace_dir)
 
 
 def open_session(device: Device, workspace_dir: Path, limits: SessionLimits | None = None) -> AgentSession:
@@ -45,7 +32,7 @@ def open_session(device: Device, workspace_dir: Path, limits: SessionLimits | No
 
 def own_python(device: Device) -> str | None:
     """The Python that the agent gets on this machine, the one of the host; None on any other device."""
-    return sys.executable if device.address.scheme == "local" else None
+    return device.kind.own_python()
 
 
 class _AgentConnection:
@@ -66,9 +53,10 @@ class _AgentConnection:
             self._transport.close()
 
     def _argv(self, transport: Transport) -> list[str]:
-        if isinstance(transport, LocalTransport):
+        own = own_python(self._device)
+        if own is not None:
             agent = cached_agent(Path(transport.agent_dir))
-            return [sys.executable, str(agent), "--home", f"{transport.agent_dir}/home"]
+            return [own, str(agent), "--home", f"{transport.agent_dir}/home"]
         from .deployment.deploy import agent_argv
         from .deployment.record import read_deployment
 
@@ -79,12 +67,3 @@ class _AgentConnection:
                 f"edgewright agent deploy {self._device.name}"
             )
         return agent_argv(transport, deployment, self._device.name)
-
-
-def _private_folder(path: Path) -> Path:
-    make_dir(path)
-    try:
-        os.chmod(path, 0o700)
-    except OSError as error:
-        raise storage_error(path, error) from error
-    return path.resolve()

@@ -7,14 +7,16 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from ..errors import DeviceError
-from ..files import atomic_path
+from ..errors import DeviceError, InputError
+from ..files import atomic_path, make_dir, storage_error
+from .address import Address
 from .transport import Completed
 
 _TAIL_BYTES = 8192
@@ -165,3 +167,36 @@ class _Tail:
         if wait:
             self._thread.join(timeout=1.0)
         return self._kept.decode(errors="replace").strip()
+
+
+class LocalKind:
+    """This machine, as the registry of transports knows it."""
+
+    form = "local:"
+
+    def parse(self, uri: str) -> Address:
+        if uri != self.form:
+            raise InputError(f"the URI of this machine is {self.form!r} and nothing else; got {uri!r}")
+        return Address("local")
+
+    def settled(self, uri: str) -> str:
+        return uri
+
+    def connect(self, address: Address, device_name: str, workspace_dir: Path) -> LocalTransport:
+        """Everything of ours lies in a folder of the workspace that is this user's only. Raises `StorageError`."""
+        return LocalTransport(_private_folder(workspace_dir / "agent"))
+
+    def own_python(self) -> str:
+        return sys.executable
+
+
+def _private_folder(path: Path) -> Path:
+    make_dir(path)
+    try:
+        os.chmod(path, 0o700)
+    except OSError as error:
+        raise storage_error(path, error) from error
+    return path.resolve()
+
+
+LOCAL_KIND = LocalKind()

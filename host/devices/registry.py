@@ -10,74 +10,40 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from ..errors import InputError
 from ..files import write_atomic
+from .address import Address
 from .file_lock import file_lock
+from .transports import TRANSPORTS, TransportKind, forms
 
 _SCHEMA = 1
 _LOCK_S = 10.0
-_FORMS = "local: · ssh://[user@]host[:port] · adb://[SERIAL]"
-# None of these can be taken for an option or a path; a serial of wireless debugging has spaces and brackets in it.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
-_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z")
-_HOST = re.compile(r"[A-Za-z0-9:][A-Za-z0-9.:_-]{0,254}\Z")
-_SERIAL = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:()\[\] -]{0,127}\Z")
-
-
-@dataclass(frozen=True)
-class Address:
-    """A parsed URI: `scheme` is local, ssh or adb; what a scheme does not have, or a URI leaves open, is None.
-
-    An ssh `host` may be an alias of `~/.ssh/config`. Without a `serial`, adb means the only phone attached.
-    """
-
-    scheme: str
-    host: str | None = None
-    user: str | None = None
-    port: int | None = None
-    serial: str | None = None
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")  # can be taken for no option and no path
 
 
 def parse_uri(uri: str) -> Address:
-    """Raises `InputError` for anything but the three forms, saying which part is wrong."""
-    if not uri.isprintable():  # urlsplit would drop such characters in silence
-        raise InputError(f"a device URI has no control characters; got {uri!r}, and it is one of {_FORMS}")
-    scheme, separator, rest = uri.partition(":")
-    if separator and scheme == "local" and not rest:
-        return Address("local")
-    if scheme == "adb" and rest.startswith("//"):
-        return Address("adb", serial=_checked("serial", rest[2:], _SERIAL, uri) if rest != "//" else None)
-    if scheme == "ssh" and rest.startswith("//"):
-        return _parse_ssh(uri)
-    raise InputError(f"a device URI is one of {_FORMS}; got {uri!r}")
-
-
-def _parse_ssh(uri: str) -> Address:
+    """The address of a URI of any transport. Raises `InputError`, saying which part is wrong and what works."""
+    kind = _kind_of(uri)
     try:
-        parts = urlsplit(uri)
-        port = parts.port
-    except ValueError as error:
-        raise InputError(f"{uri!r} is no ssh URI ({error}); write ssh://[user@]host[:port]") from error
-    if port == 0 or parts.path or parts.query or parts.fragment or parts.password is not None:
-        raise InputError(f"an ssh URI has a user, a host and a port from 1 to 65535, and nothing else; got {uri!r}")
-    user = None if parts.username is None else _checked("user", parts.username, _USER, uri)
-    return Address("ssh", host=_checked("host", _host_as_written(parts.netloc), _HOST, uri), user=user, port=port)
+        return kind.parse(uri)
+    except InputError as error:
+        raise InputError(f"{error}; a device URI is one of {forms()}") from error
 
 
-def _host_as_written(netloc: str) -> str:
-    """In upper and lower case as it stands in the URI: the aliases of `~/.ssh/config` tell them apart."""
-    host = netloc.rpartition("@")[2]
-    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+def settled_uri(uri: str) -> str:
+    """The URI as it is kept; raises as `TransportKind.settled` does."""
+    parse_uri(uri)
+    return _kind_of(uri).settled(uri)
 
 
-def _checked(part: str, value: str, pattern: re.Pattern[str], uri: str) -> str:
-    if not pattern.match(value):
-        raise InputError(
-            f"the {part} {value!r} of device URI {uri!r} is empty or has characters no {part} has; use {_FORMS}"
-        )
-    return value
+def _kind_of(uri: str) -> TransportKind:
+    if not uri.isprintable():  # parsers of URIs would drop such characters in silence
+        raise InputError(f"a device URI has no control characters; got {uri!r}, and it is one of {forms()}")
+    scheme, separator, _ = uri.partition(":")
+    if not separator or scheme not in TRANSPORTS.names:
+        raise InputError(f"a device URI is one of {forms()}; got {uri!r}")
+    return TRANSPORTS.get(scheme)
 
 
 @dataclass(frozen=True)
@@ -98,6 +64,10 @@ class Device:
     @property
     def address(self) -> Address:
         return parse_uri(self.uri)
+
+    @property
+    def kind(self) -> TransportKind:
+        return TRANSPORTS.get(self.address.scheme)
 
 
 LOCAL = Device("local", "local:")
@@ -152,7 +122,7 @@ class Registry:
         guess = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
         return (
             f"no device named {name!r}; {guess}known: {', '.join(known)}; "
-            f"add one with: edgewright device add NAME URI ({_FORMS})"
+            f"add one with: edgewright device add NAME URI ({forms()})"
         )
 
     def _read(self) -> dict[str, Device]:

@@ -21,22 +21,14 @@ def add(
     json_: Json = False,
 ) -> None:
     """Remember a device under a name."""
+    from ...devices.registry import settled_uri
     from ...workbench.workbench import Workbench
 
     output = Output(json_)
     with Workbench(workspace, output.say) as bench:
-        device = bench.registry.add(name, _with_serial(uri))
+        device = bench.registry.add(name, settled_uri(uri))
     output.say(f"added {device.name}: {device.uri}; `edgewright device check {device.name}` says what is there")
     output.done({"name": device.name, "uri": device.uri})
-
-
-def _with_serial(uri: str) -> str:
-    """`adb://` alone means the only phone there is: its serial is written down, so that it stays this one."""
-    if uri != "adb://":
-        return uri
-    from ...devices.adb.phones import choose_serial
-
-    return f"adb://{choose_serial()}"
 
 
 @device_app.command("list")

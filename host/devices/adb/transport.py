@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from ...errors import DeviceError, InputError
 from ...files import atomic_path
-from ..registry import Address
+from ..address import Address
 from ..transport import Completed
 from .phones import (
     Phone,

@@ -14,7 +14,8 @@ from typing import Any
 import paramiko
 
 from ...errors import InputError
-from ..registry import Address, parse_uri
+from ..address import Address
+from .address import parse_ssh
 
 _PORT = 22
 _KEY_NAMES = ("id_ed25519", "id_ecdsa", "id_rsa")
@@ -168,7 +169,7 @@ def _files(names: str) -> list[Path]:
 def _hop(spec: str, path: Path) -> Address:
     spec = spec.strip()
     try:
-        return parse_uri(spec if spec.startswith("ssh://") else f"ssh://{spec}")
+        return parse_ssh(spec if spec.startswith("ssh://") else f"ssh://{spec}")
     except InputError as error:
         raise _unusable(path, f"its ProxyJump {spec!r} is not [user@]host[:port]") from error
 

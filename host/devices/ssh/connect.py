@@ -11,7 +11,7 @@ from typing import Any
 import paramiko
 
 from ...errors import DeviceError, InputError
-from ..registry import Address
+from ..address import Address
 from .config import SshTarget, resolve
 from .keys import authenticate
 from .known_hosts import HostKey, KnownHosts

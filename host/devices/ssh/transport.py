@@ -16,7 +16,7 @@ import paramiko
 
 from ...errors import DeviceError, InputError
 from ...files import atomic_path
-from ..registry import Address
+from ..address import Address
 from ..transport import Completed
 from .connect import Link, log_in
 from .files import download, is_file, open_sftp, upload
