@@ -1,7 +1,7 @@
 """One HTML file that holds everything: text, tables, charts and the library that draws them. It asks no network.
 
-What a device or a supernet says is text, never markup: who makes the body escapes it, and the page's own policy names
-the hashes of the two scripts that may run, so that nothing else could.
+Pages are Jinja templates that extend `page.html`, with autoescape on: what a device or a supernet says is text, never
+markup. The page's own policy names the hashes of the two scripts that may run, so that nothing else could.
 """
 
 from __future__ import annotations
@@ -9,81 +9,39 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-_STYLE = """
-:root { color-scheme: light; }
-body { margin: 0 auto; max-width: 920px; padding: 0 16px 48px; background: #fff; color: #2b3038;
-  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif; }
-h1 { font-size: 1.6rem; margin: 1.2em 0 0.2em; overflow-wrap: anywhere; }
-h2 { font-size: 1.2rem; margin: 2.2em 0 0.4em; }
-p { margin: 0.4em 0; overflow-wrap: anywhere; }
-.made, .gap { color: #5b6470; }
-.verdict { border-left: 4px solid #2e8b57; padding: 2px 12px; margin: 1em 0; }
-.verdict.disturbed { border-color: #d9731a; }
-.verdict.unknown { border-color: #8a919c; }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(270px, 100%), 1fr)); gap: 0 28px; }
-.facts h2 { margin-top: 1.2em; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 0.88rem; width: 100%; }
-th, td { text-align: left; vertical-align: top; padding: 3px 10px 3px 0; border-bottom: 1px solid #e8ebef; }
-.facts th { font-weight: normal; color: #5b6470; white-space: nowrap; }
-.facts td { overflow-wrap: anywhere; }
-.number { text-align: right; font-variant-numeric: tabular-nums; }
-.chart { width: 100%; }
-"""
-_DRAW = """
-const charts = JSON.parse(document.getElementById("charts").textContent);
-for (const [name, chart] of Object.entries(charts)) {
-  Plotly.newPlot("chart-" + name, chart.data, chart.layout,
-    {responsive: true, displayModeBar: false});
-}
-"""
+TEMPLATES = Path(__file__).with_name("templates")
 
 
-def document(title: str, body: Sequence[str], charts: Mapping[str, go.Figure]) -> bytes:
-    """The page, UTF-8, of parts that are markup; each chart is drawn where `chart_place` put its name."""
-    library = get_plotlyjs()
-    head = (
-        '<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(_policy(library, _DRAW))}">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>"
+def document(template: Path, title: str, charts: Mapping[str, go.Figure], values: Mapping[str, Any]) -> bytes:
+    """The page, UTF-8: a template's, which is given `values`; each chart is drawn where the template put its name."""
+    library, draw = get_plotlyjs(), (TEMPLATES / "draw.js").read_text()
+    page = _environment(template.parent).get_template(template.name)
+    content = page.render(
+        **values,
+        title=title,
+        charts=charts,
+        charts_json=Markup(_script_safe(_charts_json(charts))),
+        library=Markup(library),
+        draw=Markup(draw),
+        policy=_policy(library, draw),
     )
-    scripts = (
-        f'<script type="application/json" id="charts">{_script_safe(_charts_json(charts))}</script>\n'
-        f"<script>{library}</script>\n<script>{_DRAW}</script>"
+    return content.encode("utf-8", "replace")  # a lone surrogate from a device is no reason to lose the page
+
+
+def _environment(folder: Path) -> Environment:
+    loader = FileSystemLoader([folder, TEMPLATES])
+    return Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    content = "\n".join(body)
-    whole = f"<head>\n{head}\n</head>\n<body>\n{content}\n{scripts}\n</body>"
-    page = f'<!doctype html>\n<html lang="en">\n{whole}\n</html>\n'
-    return page.encode("utf-8", "replace")  # a lone surrogate from a device is no reason to lose the page
-
-
-def chart_place(name: str) -> str:
-    """Where a chart of this name will be drawn."""
-    return f'<div class="chart" id="chart-{escape(name)}"></div>'
-
-
-def section(name: str, title: str, content: str) -> str:
-    """A heading and what is under it, which is markup."""
-    return f'<section id="{escape(name)}">\n<h2>{escape(title)}</h2>\n{content}\n</section>'
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str | float | None]]) -> str:
-    """A table of texts and numbers; what is None stays empty."""
-    cells = "".join(f"<th>{escape(name)}</th>" for name in header)
-    lines = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
-    return f'<div class="scroll"><table><tr>{cells}</tr>{lines}</table></div>'
-
-
-def _cell(value: str | float | None) -> str:
-    if value is None or isinstance(value, str):
-        return f"<td>{escape(value or '')}</td>"
-    return f'<td class="number">{value:.4g}</td>'
 
 
 def _policy(*scripts: str) -> str:

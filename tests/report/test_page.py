@@ -58,7 +58,7 @@ def test_the_page_asks_no_network() -> None:
     text = render(page_data()).decode()
     outside = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
     assert "http" not in outside.replace("http-equiv", "")
-    assert "default-src 'none'" in text or "default-src &#x27;none&#x27;" in text
+    assert "default-src 'none'" in text or "default-src &#39;none&#39;" in text
 
 
 def test_a_part_without_data_says_why() -> None:

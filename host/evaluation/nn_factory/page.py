@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 
 import plotly.graph_objects as go
 
-from ...report.document import chart_place, document, section, table
+from ...report.document import document
 from ...tasks.domain import TaskDomain
 from . import figures
 from .accuracy import accuracy_table, similarities
 from .bench import learning_table
 from .options import Options
 from .scenarios import scenario_table
-from .tables import ShownTable, frame, protocol, shown_tables
+from .tables import frame, protocol, shown_tables
 
+_TEMPLATE = Path(__file__).parent / "templates" / "evaluation.html"
 _TITLES = {
     "limits": "Accuracy by activation limit, trained and unseen tasks (Figs. 9 and 14)",
     "ratio": "Open modules against the limit (Fig. 11)",
@@ -29,19 +29,12 @@ _TITLES = {
 
 def render(folder: Path, domain: TaskDomain, options: Options) -> bytes:
     """The page of whatever the folder's tables hold by now."""
-    charts = _charts(folder, options)
-    body = [
-        "<h1>NN-Factory's experiments on this machine</h1>",
-        f"<p>{escape(protocol(domain, options))}</p>",
-        *(_section(shown) for shown in shown_tables(folder, domain)),
-        *(section(name, _TITLES[name], chart_place(name)) for name in charts),
-    ]
-    return document("Evaluation - Edgewright", body, charts)
-
-
-def _section(shown: ShownTable) -> str:
-    note = f"<p>{escape(shown.note)}</p>" if shown.note else ""
-    return section(shown.name, shown.title, note + (table(shown.header, shown.rows) if shown.rows else ""))
+    values = {
+        "protocol": protocol(domain, options),
+        "tables": shown_tables(folder, domain),
+        "titles": _TITLES,
+    }
+    return document(_TEMPLATE, "Evaluation - Edgewright", _charts(folder, options), values)
 
 
 def _charts(folder: Path, options: Options) -> dict[str, go.Figure]:
