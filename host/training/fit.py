@@ -142,8 +142,12 @@ def _evaluation(held: Batch, loss: Loss, fit: Fit) -> Evaluation:
 
 def _facts(fit: Fit, task: str | None) -> dict[str, Any]:
     """What makes two fits the same."""
-    parts = {"sampling": fit.sampling, "training": fit.settings, "until": fit.until}
-    return {"task": task, **{name: asdict(part) for name, part in parts.items()}}
+    return {
+        "task": task,
+        "sampling": asdict(fit.sampling),
+        "training": asdict(fit.settings),
+        "until": asdict(fit.until),
+    }
 
 
 def _resumed(folder: Path | None, facts: dict[str, Any]) -> Checkpoint | None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from edgewright.domains.numvqa.domain import Examples
+from edgewright.domains.answers import AnswerExamples
 from edgewright.training.scoring import SLICE, model_score
 from torch import nn
 
@@ -28,6 +28,6 @@ def test_a_score_is_the_domains_of_all_outputs_in_evaluation_mode():
     answers = (brightness > 0.5).astype(np.int64)
     answers[:53] = 1 - answers[:53]
     model = Bright().train()
-    assert model_score(model, Examples(images, answers)) == 1 - 53 / (SLICE + 30)
+    assert model_score(model, AnswerExamples(images, answers)) == 1 - 53 / (SLICE + 30)
     assert model.batches == [SLICE, 30] and not model.training
-    assert model_score(model.double(), Examples(images, answers)) == 1 - 53 / (SLICE + 30)
+    assert model_score(model.double(), AnswerExamples(images, answers)) == 1 - 53 / (SLICE + 30)
