@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from edgewright.predictors.drift.correction import correct, drift_of, teaching, without_drift
-from edgewright.predictors.drift.levels import LEVELS, DriftCurve, change_points, choose_neighbours
 from edgewright.predictors.fitting import fit_predictors
 from edgewright.profiling.records import Record
 from edgewright.spaces.gates import SubnetSpace
@@ -111,21 +110,3 @@ def test_few_records_are_left_alone(space: SubnetSpace, invented: Any) -> None:
     records = slowed(invented.records(25, noise=NOISE), lambda share: 1.2 if share >= 0.5 else 1.0)
     assert correct(records, space).factors == {}
     assert teaching(records, drift_of(records, space)) == records
-
-
-def test_change_points_are_where_the_level_changes() -> None:
-    values = np.random.default_rng(0).normal(0, 0.02, 300)
-    assert change_points(values) == [0]
-    values[120:] += 0.18
-    values[50] = 0.9  # a single outlier is no stretch
-    assert [abs(point - where) < 3 for point, where in zip(change_points(values), (0, 120), strict=True)] == [True] * 2
-
-
-def test_a_curve_does_not_look_across_a_change() -> None:
-    times = np.arange(100.0)
-    values = np.where(times < 40, 0.0, 0.5) + np.random.default_rng(1).normal(0, 0.01, 100)
-    for neighbours in (LEVELS, 16):
-        curve = DriftCurve(times, values, neighbours)
-        assert curve(np.array([39.0, 40.0, -5.0, 200.0])) == pytest.approx([0, 0.5, 0, 0.5], abs=0.02)
-    assert DriftCurve(times, values, 0)(times).tolist() == [0.0] * 100
-    assert choose_neighbours(times, values, [0, LEVELS, 16]) == LEVELS

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from edgewright.errors import InputError
-from edgewright.predictors.drift.levels import running_median
 from edgewright.predictors.drift.predictor import DriftingPredictor
 from edgewright.predictors.judging.table import FeatureTable
 from edgewright.predictors.judging.table_report import judge
@@ -108,9 +107,3 @@ def test_predictor_before_fit_and_with_other_features() -> None:
     assert (wider_low < low).all() and (high < wider_high).all()
     with pytest.raises(InputError, match=r"confidence must lie in \(0, 1\), got 1"):
         fitted.interval(measurements(50)[0], confidence=1)
-
-
-def test_a_running_median_looks_to_both_sides() -> None:
-    order = np.array([30.0, 10.0, 20.0, 40.0])
-    values = np.array([3.0, 1.0, 2.0, 4.0])
-    assert running_median(order, values, np.array([0.0, 25.0, 99.0]), 2).tolist() == [1.5, 2.5, 3.5]
