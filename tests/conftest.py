@@ -7,6 +7,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models are tiny: more threa
 
 import pytest
 
+pytest.register_assert_rewrite("edgewright.testing")
+
 pytest_plugins = ["tests.rigs.fixtures"]
 
 
