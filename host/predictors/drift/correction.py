@@ -127,6 +127,14 @@ def without_drift(records: Sequence[Record], drift: Mapping[str, DriftCorrection
     return [record.scaled(1 / factors.get((record.device, record.position), 1.0)) for record in records]
 
 
+def corrected_ms(records: Sequence[Record], space: FeatureSpace[Architecture]) -> dict[int, float]:
+    """One campaign's latencies without drift, by position; none of a campaign that is too short to tell."""
+    factors = correct(records, space).factors
+    latencies = {(record.device, record.position): record.latency_ms for record in records}
+    known = ((place, factor, latencies[place]) for place, factor in factors.items())
+    return {place[1]: latency_ms / factor for place, factor, latency_ms in known if latency_ms is not None}
+
+
 def teaching(records: Sequence[Record], drift: Mapping[str, DriftCorrection]) -> list[Record]:
     """What a predictor of the undisturbed device learns from, without drift.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgewright.predictors.drift.correction import correct, drift_of, teaching, without_drift
+from edgewright.predictors.drift.correction import correct, corrected_ms, drift_of, teaching, without_drift
 from edgewright.predictors.fitting import fit_predictors
 from edgewright.profiling.records import Record
 from edgewright.spaces.gates import SubnetSpace
@@ -110,3 +110,10 @@ def test_few_records_are_left_alone(space: SubnetSpace, invented: Any) -> None:
     records = slowed(invented.records(25, noise=NOISE), lambda share: 1.2 if share >= 0.5 else 1.0)
     assert correct(records, space).factors == {}
     assert teaching(records, drift_of(records, space)) == records
+
+
+def test_corrected_latencies_by_position(space: SubnetSpace, invented: Any) -> None:
+    disturbed = slowed(invented.records(200, noise=NOISE), lambda share: 1.2 if share >= 0.5 else 1.0)
+    found, (without,) = corrected_ms(disturbed, space), [without_drift(disturbed, drift_of(disturbed, space))]
+    assert found == pytest.approx({record.position: record.latency_ms for record in without})
+    assert corrected_ms(disturbed[:20], space) == {}
