@@ -187,7 +187,7 @@ def test_tasks_are_the_papers_or_spread_from_little_to_much_data(domain):
     assert default_tasks(domain) == TASKS
     invented = AttrOd(CATEGORIES, GRID, lambda split: invented_squares(), "invented")
     chosen = [invented.space.parse(text) for text in default_tasks(invented)]
-    supplies = [invented.supply(task) for task in chosen]
+    supplies = [invented.count(task) for task in chosen]
     assert len(set(chosen)) == 8 and supplies == sorted(supplies) and 0 < supplies[0] < supplies[-1]
 
 
