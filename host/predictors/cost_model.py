@@ -24,6 +24,8 @@ def cost_model(predictors: CostPredictors, confidence: float = CONFIDENCE) -> Co
     check_confidence(confidence)
 
     def estimate(architectures: Sequence[Architecture]) -> list[Estimate]:
+        if not architectures:
+            return []
         features = np.array([each.features for each in architectures], float)  # (n, L)
         latency, latency_upper = _column(predictors.latency, features, confidence)
         memory, memory_upper = _column(predictors.memory, features, confidence)

@@ -13,10 +13,9 @@ from ..architecture import Architecture
 from ..devices.session.agent_session import CampaignJob, CampaignReply, MeasureJob
 from ..errors import InputError, MeasurementError
 from ..files import sha256_of
-from ..spaces.base import A
+from ..spaces.base import A, A_co
 
 _A_contra = TypeVar("_A_contra", bound=Architecture, contravariant=True)
-_A = TypeVar("_A", bound=Architecture)
 
 Place = tuple[int, int]
 """Position in the plan, and which try."""
@@ -60,12 +59,12 @@ class CampaignSession(Protocol):
         """Reach the device again after it was lost."""
 
 
-class Job(NamedTuple, Generic[_A]):
+class Job(NamedTuple, Generic[A_co]):
     """One architecture of a campaign: its position in the plan, which try this is, and itself."""
 
     position: int
     attempt: int
-    architecture: _A
+    architecture: A_co
 
 
 class Models(Protocol[_A_contra]):

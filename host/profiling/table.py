@@ -128,7 +128,7 @@ def _features(rows: Sequence[_Row], spaces: Mapping[str, SearchSpace[Architectur
     """Features by name where the space is known, else as JSON; columns that no row has are left out."""
     import pandas as pd
 
-    found = []
+    found: list[dict[str, Any]] = []
     for row in rows:
         space = spaces.get(row.campaign.space_digest)
         if space is None:

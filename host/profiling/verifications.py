@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -29,7 +29,7 @@ class VerificationRecord:
     facts_digest: str
     started_at: str
     architecture: EncodedArchitecture
-    samples_ms: tuple[tuple[float, ...], ...]
+    samples_ms: tuple[Sequence[float], ...]
     protocol: TimingProtocol
     budget: Mapping[str, float]
     task: str

@@ -28,7 +28,7 @@ class FeatureMap(Protocol):
     @property
     def names(self) -> tuple[str, ...]: ...
 
-    def __call__(self, recorded: ArrayLike) -> FloatArray:
+    def __call__(self, recorded: ArrayLike, /) -> FloatArray:
         """`(n, L)` -> `(n, F)`. Raises `InputError` for features that no architecture of the space has."""
 
 

@@ -133,3 +133,32 @@ def test_unknown_features_are_refused(quantity: Quantity, space: SubnetSpace, ta
 def test_layers_of_another_supernet_are_refused(quantity: Quantity, space: SubnetSpace, table: Table) -> None:
     with pytest.raises(InputError, match="layer 'x' names the site 'elsewhere'"):
         LinearPredictor(SubnetSpace(space.gates, (Layer("x", "a", "elsewhere", 1, 1, 1),)), quantity).fit(*table)
+
+
+def test_the_tile_of_a_device_is_learnt(space: SubnetSpace, invented: Any) -> None:
+    """A device that computes output channels eight at a time: its latency is a staircase, and the steps are found."""
+
+    def staircase(counts: np.ndarray) -> np.ndarray:
+        widths = np.array([site.width for site in space.gates.sites])
+        tiles: np.ndarray = np.minimum(np.ceil(counts / 8) * 8, widths)
+        return 0.2 + tiles / widths @ np.array([0.3, 0.2, 0.5, 0.4])
+
+    rng = np.random.default_rng(0)
+    counts = np.stack([rng.integers(1, site.width + 1, 200) for site in space.gates.sites], axis=1)
+    costs = staircase(counts) * np.exp(0.01 * rng.standard_normal(200))
+    steps = LinearPredictor(space, "latency", "steps").fit(counts[:100], costs[:100])
+    products = LinearPredictor(space, "latency", "products").fit(counts[:100], costs[:100])
+    error = {each.features: np.abs(each.predict(counts[100:]) / costs[100:] - 1).mean() for each in (steps, products)}
+    assert steps.feature_map_.name == "steps of 8" and products.feature_map_.name == "products"
+    assert error["steps"] < 0.015 < 0.03 < error["products"]
+    assert steps.predict([[1, 9, 17, 33]])[0] == pytest.approx(steps.predict([[8, 16, 24, 40]])[0], rel=0.02)
+
+
+def test_errors_count_relative_to_the_cost(space: SubnetSpace) -> None:
+    """With a model that cannot be right, the small half is met as well as the large one."""
+    counts = np.array([[1, 1, 1, width] for width in range(1, 65)])
+    costs = 0.1 + (counts[:, 3] / 64) ** 3
+    predicted = LinearPredictor(space, "latency", "paper").fit(counts, costs).predict(counts)
+    relative = np.abs(predicted - costs) / costs
+    ordinary = np.polyval(np.polyfit(counts[:, 3], costs, 1), counts[:, 3])
+    assert relative.mean() < 0.8 * (np.abs(ordinary - costs) / costs).mean()

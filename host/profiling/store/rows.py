@@ -121,7 +121,7 @@ def verification_to_row(record: VerificationRecord) -> dict[str, Any]:
         **_architecture_to_row(record.architecture),
         "budget": dict(record.budget),
         "latency_ms": record.latency_ms,
-        "samples_ms": record.samples_ms,
+        "samples_ms": [list(samples) for samples in record.samples_ms],
     }
 
 

@@ -96,7 +96,7 @@ class Store:
         }
         with self._transaction():
             campaign_id = self._insert(CAMPAIGNS, row)
-        return Campaign(id=campaign_id, **{**row, "options": plan.options})
+        return self._read(select(CAMPAIGNS).where(CAMPAIGNS.c.id == campaign_id), campaign_from_row)[0]
 
     def campaigns(self, device: str | None = None, source: str | None = None) -> list[Campaign]:
         """Campaigns, newest first, of one device or source where given."""
@@ -206,8 +206,7 @@ class Store:
 
     def _insert(self, table: Table, row: Mapping[str, Any]) -> int:
         """Returns the row's id."""
-        (made,) = self._connection.execute(insert(table), row).inserted_primary_key or (None,)
-        return int(made)
+        return int(self._connection.execute(insert(table), row).lastrowid)
 
     def _read(self, wanted: Select[Any], parse: Callable[[Row[Any]], _T]) -> list[_T]:
         with in_sentences(self.path):

@@ -316,16 +316,3 @@ def test_verifications_come_back_in_the_order_of_time(store_path: Path) -> None:
         assert store.verifications("board", "u" * 64) == []
         with pytest.raises(InputError, match="keep its facts first"):
             store.add_verification(replace(early, facts_digest="unknown"))
-
-
-@pytest.mark.parametrize(
-    ("changes", "sentence"),
-    [
-        ({"samples_ms": ()}, "at least one process"),
-        ({"samples_ms": ((1.0,), ())}, "without samples"),
-        ({"upper_latency_ms": 0.0}, "upper_latency_ms > 0"),
-    ],
-)
-def test_a_verification_that_is_none(store_path: Path, changes: dict[str, Any], sentence: str) -> None:
-    with Store.open(store_path) as store, pytest.raises(InputError, match=sentence):
-        some_verification(store, **changes)

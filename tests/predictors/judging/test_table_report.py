@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from edgewright.errors import InputError
-from edgewright.predictors.drift.predictor import DriftingPredictor
 from edgewright.predictors.judging.table import FeatureTable
 from edgewright.predictors.judging.table_report import judge
 from numpy.typing import NDArray
-from sklearn.exceptions import NotFittedError
 
 Array = NDArray[np.float64]
 
@@ -94,16 +91,3 @@ def test_the_unit_of_latency_does_not_matter() -> None:
     small = judge(FeatureTable.of_arrays(features, latencies * 1e-6, range(200)))
     large = judge(FeatureTable.of_arrays(features, latencies * 1e6, range(200)))
     assert small.mape == pytest.approx(large.mape, rel=1e-3)
-
-
-def test_predictor_before_fit_and_with_other_features() -> None:
-    with pytest.raises(NotFittedError):
-        DriftingPredictor().predict([[1.0]])
-    fitted = DriftingPredictor(degree=1, neighbours=0).fit(*measurements(50))
-    with pytest.raises(InputError, match=r"features must have shape \(q, 3\), got \(1, 2\)"):
-        fitted.predict([[1.0, 2.0]])
-    low, high = fitted.interval(measurements(50)[0], confidence=0.5)
-    wider_low, wider_high = fitted.interval(measurements(50)[0], confidence=0.95)
-    assert (wider_low < low).all() and (high < wider_high).all()
-    with pytest.raises(InputError, match=r"confidence must lie in \(0, 1\), got 1"):
-        fitted.interval(measurements(50)[0], confidence=1)

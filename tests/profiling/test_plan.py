@@ -74,6 +74,20 @@ def test_a_plan_of_before_there_were_extremes_can_be_drawn_again() -> None:
     assert make_plan(WIDE, old).digest == "dcf60b02b0e9ae40"
 
 
+@pytest.mark.parametrize(
+    ("options", "digest"),
+    [
+        (PlanOptions(50, seed=4), "15d977250c91cfd5"),
+        (PlanOptions(200), "dc8737c423050fec"),
+        (PlanOptions(40, seed=1, sentinel_every=5, repeat_share=1.0, spread=0.5), "e49b8ac356fae661"),
+        (PlanOptions(60, seed=2, fleet=("x", "y"), share=1), "43a2343a37a11609"),
+    ],
+)
+def test_plans_of_subnets_stay_as_they_were(options: PlanOptions, digest: str) -> None:
+    """Digests of version 0.1: campaigns that users have begun go on, and a seed means the same subnets."""
+    assert make_plan(WIDE, options).digest == digest
+
+
 def test_modules_are_open_at_random_not_the_first_ones() -> None:
     half = [item.architecture for item in make_plan(WIDE, PlanOptions(200)) if 0.3 < item.architecture.ratio < 0.7]
     subnets = [gates for gates in half if gates != GATES.from_counts(gates.counts)]
