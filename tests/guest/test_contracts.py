@@ -1,0 +1,29 @@
+"""The guests, held to the contracts that Edgewright ships. Run where `edgewright-guest` is installed."""
+
+import pytest
+from edgewright.devices.address import Address
+from edgewright.supernet.backbones import Backbone
+from edgewright.testing.domains import DomainContract
+from edgewright.testing.predictors import PredictorContract
+from edgewright.testing.transports import TransportContract
+from edgewright_guest.neighbours import NeighbourPredictor
+from edgewright_guest.shed import SHED
+from edgewright_guest.stripes import STRIPES
+
+
+class TestStripes(DomainContract):
+    kind = STRIPES
+    table = {"noise": 0.1}
+    backbone = Backbone("resnet10t", {"in_chans": 1, "stem_width": 8, "channels": [8, 8, 8, 8]}, (1, 16, 16))
+
+
+class TestNeighbours(PredictorContract):
+    kind = NeighbourPredictor
+
+
+class TestShed(TransportContract):
+    starts_here = True
+
+    @pytest.fixture
+    def open_transport(self, tmp_path):
+        return lambda: SHED.connect(Address("shed", path=str(tmp_path)), "shed", tmp_path)

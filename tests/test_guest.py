@@ -1,0 +1,107 @@
+"""A package from outside brings a task domain, a transport and a predictor, and everything works with them.
+
+It is installed from `tests/guest` into a folder of its own; not a line of ours knows its names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+GUEST = Path(__file__).parent / "guest"
+ROOMS = ("host", "converters", "device_agent")
+
+
+class Program:
+    """`edgewright` in an environment where the guest is installed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.site = folder, folder / "site"
+        (folder / "source").mkdir()
+        subprocess.run(["cp", "-r", f"{GUEST}/.", str(folder / "source")], check=True)  # the build writes beside it
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
+        subprocess.run([*pip, "--target", str(self.site), str(folder / "source")], check=True, capture_output=True)
+        self.environment = {**os.environ, "PYTHONPATH": str(self.site), "OMP_NUM_THREADS": "1"}
+
+    def __call__(self, *words: object, code: int = 0) -> Any:
+        argv = [sys.executable, "-m", "edgewright.cli", *map(str, words), "--workspace", str(self.folder / "space")]
+        done = subprocess.run(
+            [*argv, "--json"], env=self.environment, cwd=self.folder, capture_output=True, text=True, timeout=280
+        )
+        assert done.returncode == code, done.stderr
+        return json.loads(done.stdout)
+
+    def python(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, *argv]
+        return subprocess.run(command, env=self.environment, cwd=self.folder, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    return Program(tmp_path_factory.mktemp("guest"))
+
+
+def test_nothing_of_ours_knows_the_guest() -> None:
+    root = GUEST.parents[1]
+    texts = [path.read_text() for room in ROOMS for path in (root / room).rglob("*.py")]
+    names = ("edgewright_guest", '"stripes"', '"shed"', '"neighbours"')
+    assert not [name for name in names for text in texts if name in text]
+
+
+def test_it_trains_profiles_predicts_and_customises(program: Program) -> None:
+    supernet, shed = program.folder / "supernet", program.folder / "shed"
+    shed.mkdir()
+    trained = program("train", GUEST / "stripes.toml", "--out", supernet)
+    assert trained["recipe"]["domain"] == {"name": "stripes", "noise": 0.05}
+    assert program("device", "add", "shed", f"shed://{shed}")["uri"] == f"shed://{shed}"
+    assert program("device", "check", "shed")["agent"]["agent_dir"] == str(shed / "agent")
+    profiled = program("profile", "shed", "--supernet", supernet, "--subnets", 30)
+    assert profiled["profile"]["n_failed"] == 0
+    fitted = program("predictor", "fit", "shed", "--supernet", supernet, "--predictor", "neighbours")
+    assert fitted["predictor"] == "neighbours" and fitted["neighbours"] == 4
+    model = program.folder / "few.tflite"
+    made = program(
+        "customize", "--supernet", supernet, "--task", "horizontal, few", "--device", "shed", "--latency-ms", 50,
+        "--predictor", "neighbours", "--out", model, "--push",
+    )  # fmt: skip
+    assert made["verified"] and made["accuracy"] > 0.7, "chance is one half"
+    assert Path(made["device_path"]).is_file() and made["device_path"].startswith(str(shed))
+    assert json.loads((program.folder / "few.tflite.manifest.json").read_text())["outputs"]["name"] == "stripes"
+
+
+def test_a_delivered_model_answers_about_a_picture(program: Program) -> None:
+    draw = (
+        "import numpy as np; from PIL import Image; from edgewright_guest.stripes import draw\n"
+        "picture = draw(np.array([0]), np.random.default_rng(0), 0.0)[0, 0]\n"
+        "Image.fromarray((255 * picture).astype(np.uint8)).save('few.png')"
+    )
+    assert program.python("-c", draw).returncode == 0
+    (told,) = program("predict", "few.tflite", "few.png", "--device", "shed")["images"]
+    assert told["answer"] in ("no", "yes") and 0.5 <= told["probability"] <= 1
+
+
+def test_a_mistake_in_its_settings_is_named_by_us(program: Program) -> None:
+    recipe = program.folder / "wrong.toml"
+    recipe.write_text((GUEST / "stripes.toml").read_text().replace("noise = 0.05", "nois = 0.05"))
+    told = program("train", recipe, "--out", program.folder / "never", code=2)
+    assert "no field nois; did you mean noise?" in told["error"]
+
+
+def test_without_the_package_its_name_is_unknown(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "stripes.toml").write_text((GUEST / "stripes.toml").read_text())
+    argv = [sys.executable, "-m", "edgewright.cli", "train", "stripes.toml", "--out", "x", "--workspace", "w", "--json"]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2 and "unknown task domain 'stripes'" in json.loads(done.stdout)["error"]
+
+
+def test_it_keeps_the_contracts(program: Program) -> None:
+    """The shipped contract tests, run by pytest as an author would."""
+    (program.folder / "test_contracts.py").write_text((GUEST / "test_contracts.py").read_text())
+    done = program.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_contracts.py")
+    assert done.returncode == 0, done.stdout[-4000:]
