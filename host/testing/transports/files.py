@@ -87,11 +87,13 @@ class Files:
 
     @pytest.mark.parametrize("what", ["missing", "."])
     def test_pull_of_what_is_no_file_leaves_the_old_one(self, place: Place, tmp_path: Path, what: str) -> None:
-        (tmp_path / "back").write_bytes(b"old")
+        back = tmp_path / "local" / "back"
+        back.parent.mkdir()
+        back.write_bytes(b"old")
         with pytest.raises(DeviceError) as caught:
-            place.transport.pull(f"{place.folder}/{what}", tmp_path / "back")
+            place.transport.pull(f"{place.folder}/{what}", back)
         assert f"{place.folder}/{what}".rstrip("/.") in str(caught.value)
-        assert (tmp_path / "back").read_bytes() == b"old"
-        assert {path.name for path in tmp_path.iterdir()} <= {"back", "workspace"}, "no temporary file stays"
+        assert back.read_bytes() == b"old"
+        assert list(back.parent.iterdir()) == [back], "no temporary file stays"
 
     # Streams
