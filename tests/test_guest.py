@@ -102,6 +102,6 @@ def test_without_the_package_its_name_is_unknown(program: Program, tmp_path: Pat
 
 def test_it_keeps_the_contracts(program: Program) -> None:
     """The shipped contract tests, run by pytest as an author would."""
-    (program.folder / "test_contracts.py").write_text((GUEST / "test_contracts.py").read_text())
+    (program.folder / "test_contracts.py").write_text((GUEST / "contracts.py").read_text())
     done = program.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_contracts.py")
     assert done.returncode == 0, done.stdout[-4000:]
