@@ -1,4 +1,4 @@
-"""Measure a plan on a device, one committed record at a time; stop and go on at any moment."""
+"""Measure a plan on a device, one committed record at a time; stop and resume at any moment."""
 
 from __future__ import annotations
 
@@ -56,16 +56,16 @@ def run_campaign(
     """Measure every position of a campaign that is not stored yet.
 
     Records the device finished and could not hand over are fetched first. A failed measurement is tried again after all
-    others, at most `max_attempts` times in all; then its error is the record. One that was disturbed is stored with its
-    marks and, after a pause that grows from `cooldown_s`, measured again: `rounds_again` times, at most a sixth of the
-    plan each time; the steadiest becomes the record. A lost device is retried for `patience_s`; an architecture that
-    loses it time and again becomes a record with the error device_lost. Whatever ends a run
-    early, the stored records stay, and calling this again goes on after them.
+    others, at most `max_attempts` times in all; then its error is the record. A disturbed one is stored with its marks
+    and, after a pause that grows from `cooldown_s`, measured again: `rounds_again` times, at most a sixth of the plan
+    each time; the steadiest becomes the record. A lost device is retried for `patience_s`; an architecture that loses
+    it repeatedly becomes a record with the error "device_lost". Whatever ends a run early, stored records stay, and
+    another call continues after them.
 
     Raises:
         InputError: the space, the models' source, the device or the runtime is not the campaign's, or the plan cannot
             be drawn again.
-        MeasurementError: nothing but failures at the start or anywhere in a row; these are not stored.
+        MeasurementError: ten failures in a row; these are not stored.
         DeviceError: the device is gone.
         CampaignInterrupted: Ctrl-C, or `stop` was set.
     """
@@ -93,7 +93,7 @@ def _same_plan(campaign: Campaign, space: CampaignSpace[A]) -> CampaignPlan[A]:
     if space.digest != campaign.space_digest:
         raise InputError(
             f"campaign {campaign.id} belongs to the space of {space.kind} {campaign.space_digest}, this one is "
-            f"{space.digest}; use its supernet, or start a new campaign (without `resume`)"
+            f"{space.digest}; use the space it was planned for, or start a new campaign (without `resume`)"
         )
     plan = make_plan(space, campaign.options)
     if plan.digest != campaign.plan_digest:

@@ -13,7 +13,7 @@ from .records import Record
 from .store.store import Store
 
 _SAME = ("model", "soc", "machine", "cpu_model", "cores", "max_freq_khz", "runtime", "runtime_version")
-_MEANS = ("runtime", "runtime_version", "delegate")
+_MEASURER = ("runtime", "runtime_version", "delegate")
 
 
 def check_names(devices: Sequence[str], spread: bool) -> None:
@@ -53,27 +53,27 @@ def _parts(store: Store, campaign: Campaign, own: Sequence[Record]) -> Iterator[
     """The records of each other device of the fleet: of its newest campaign that is a part of the same whole."""
     if not own:
         return
-    means = _means(store, own)
+    measurer = _measurer(store, own)
     for share, name in enumerate(campaign.options.fleet):
         if name == campaign.device:
             continue
         wanted = replace(campaign.options, share=share)
         same = [known for known in store.campaigns(name, campaign.source) if known.options == wanted]
         tables = (store.records(known) for known in same if known.protocol == campaign.protocol)
-        found = next((records for records in tables if records and _means(store, records) == means), None)
+        found = next((records for records in tables if records and _measurer(store, records) == measurer), None)
         if found is not None:
             yield found
 
 
-def _means(store: Store, records: Sequence[Record]) -> tuple[Any, ...]:
-    """What measured, the same in a whole campaign: another runtime or delegate ranks subnets in another way."""
+def _measurer(store: Store, records: Sequence[Record]) -> tuple[Any, ...]:
+    """The same throughout a campaign: another runtime or delegate ranks architectures in another order."""
     facts = store.facts(records[0].facts_digest)
-    return tuple(facts.get(name) for name in _MEANS)
+    return tuple(facts.get(name) for name in _MEASURER)
 
 
 def _scaled(records: Sequence[Record], own: Sequence[Record]) -> list[Record]:
     here, there = _sentinel_ms(own), _sentinel_ms(records)
-    if here is None or there is None:  # nothing to compare with: a device without a sentinel has no say
+    if here is None or there is None:  # without a sentinel there is no scale
         return []
     return [record.scaled(here / there) for record in records]
 
@@ -81,4 +81,3 @@ def _scaled(records: Sequence[Record], own: Sequence[Record]) -> list[Record]:
 def _sentinel_ms(records: Sequence[Record]) -> float | None:
     latencies = [r.latency_ms for r in records if r.kind == "sentinel" and r.latency_ms is not None]
     return median(latencies) if latencies else None
-

@@ -17,8 +17,8 @@ from ..spaces.base import A, A_co
 
 _A_contra = TypeVar("_A_contra", bound=Architecture, contravariant=True)
 
-Place = tuple[int, int]
-"""Position in the plan, and which try."""
+Attempt = tuple[int, int]
+"""A position in the plan, and which try it is."""
 
 NOT_BUILT = "not_built"
 """The kind of error of an architecture that no model could be made of."""
@@ -27,7 +27,7 @@ _KEPT_BYTES = 256 << 20
 
 
 class CampaignSession(Protocol):
-    """What a campaign needs of a device: its facts, a place for models, and their measurements.
+    """What a campaign needs of a device: its facts, room for models, and their measurements.
 
     Every method raises `DeviceError` when the device is gone.
     """
@@ -46,14 +46,14 @@ class CampaignSession(Protocol):
         template_sha: str,
         jobs: Sequence[CampaignJob],
         protocol: TimingProtocol,
-        stored: Sequence[Place],
+        stored: Sequence[Attempt],
     ) -> Iterator[CampaignReply]:
         """The agent's answers in the order of `jobs`; what is in `stored` may leave the device's spool."""
 
     def spooled(self, key: str) -> Iterator[CampaignReply]:
         """What the device finished and could not hand over."""
 
-    def drop_spooled(self, key: str, places: Sequence[Place]) -> None: ...
+    def drop_spooled(self, key: str, places: Sequence[Attempt]) -> None: ...
 
     def reopen(self) -> None:
         """Reach the device again after it was lost."""
@@ -74,7 +74,7 @@ class Models(Protocol[_A_contra]):
     def digest(self) -> str: ...
 
     def prepare(self, session: CampaignSession) -> None:
-        """Bring to the device what all models have in common."""
+        """Push what all models share."""
 
     def measure_each(
         self,
@@ -82,7 +82,7 @@ class Models(Protocol[_A_contra]):
         key: str,
         jobs: Sequence[Job[_A_contra]],
         protocol: TimingProtocol,
-        stored: Sequence[Place],
+        stored: Sequence[Attempt],
     ) -> Iterator[CampaignReply]:
         """The agent's answers in the order of `jobs`; the other arguments are those of `CampaignSession`."""
 
@@ -106,7 +106,7 @@ class TemplateModels:
         key: str,
         jobs: Sequence[Job[Architecture]],
         protocol: TimingProtocol,
-        stored: Sequence[Place],
+        stored: Sequence[Attempt],
     ) -> Iterator[CampaignReply]:
         encoded = [CampaignJob(job.position, job.attempt, job.architecture.encoding) for job in jobs]
         return session.measure_each(key, self.digest, encoded, protocol, stored)
@@ -120,7 +120,7 @@ class BuiltModels(Generic[A]):
     Args:
         digest: names what `build` depends on beside the architecture: weights, input shape, format.
         build: the model file of an architecture; raises `InputError` or `MeasurementError` for one that cannot be made,
-            which becomes a record with the error not_built.
+            which becomes a record with the error "not_built".
     """
 
     def __init__(self, digest: str, build: Callable[[A], bytes]) -> None:
@@ -129,7 +129,7 @@ class BuiltModels(Generic[A]):
         self._kept: dict[str, bytes] = {}  # by architecture, the least recently used first
 
     def prepare(self, session: CampaignSession) -> None:
-        """Nothing: no two models have anything in common."""
+        """Nothing: models share nothing."""
 
     def measure_each(
         self,
@@ -137,7 +137,7 @@ class BuiltModels(Generic[A]):
         key: str,
         jobs: Sequence[Job[A]],
         protocol: TimingProtocol,
-        stored: Sequence[Place],
+        stored: Sequence[Attempt],
     ) -> Iterator[CampaignReply]:
         for job in jobs:
             begun, start = time.time(), time.perf_counter()

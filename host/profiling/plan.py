@@ -30,7 +30,7 @@ class PlanOptions:
     and whether each site is once at its narrowest and once at its full width.
 
     A campaign spread over identical devices names them all in `fleet`; the plan of the one at `share` holds every
-    n-th of the subnets, whole with its repeat, between sentinels of its own.
+    n-th of the architectures, each with its repeat, between sentinels of its own.
     """
 
     n_subnets: int
@@ -72,7 +72,7 @@ class PlanOptions:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> PlanOptions:
-        # Plans of before there were extremes can still be drawn again.
+        # Plans from before there were extremes can still be drawn again.
         return cls(**{"extremes": False, **data, "fleet": tuple(data.get("fleet", ()))})
 
 
@@ -137,7 +137,7 @@ def make_plan(space: CampaignSpace[A], options: PlanOptions) -> CampaignPlan[A]:
 
 
 def _check_room(space: CampaignSpace[A], n: int) -> None:
-    """Leave twice the room that is needed, so that drawing without duplicates always ends soon."""
+    """Demand twice as many architectures as needed, so that drawing without duplicates ends soon."""
     if 2 * n > space.n_different:
         raise InputError(
             f"{n} subnets are too many for a space of {space.kind} with {space.n_different} different ones; "
@@ -146,7 +146,7 @@ def _check_room(space: CampaignSpace[A], n: int) -> None:
 
 
 def _with_repeats(drawn: Sequence[A], n_repeats: int, rng: np.random.Generator) -> list[tuple[Kind, A]]:
-    """Random order; each repeat at a random place after its first measurement."""
+    """Random order; each repeat at a random position after its first measurement."""
     first = rng.random(len(drawn))
     keyed: list[tuple[float, Kind, A]] = [
         (float(when), "subnet", each) for when, each in zip(first, drawn, strict=True)
@@ -157,7 +157,7 @@ def _with_repeats(drawn: Sequence[A], n_repeats: int, rng: np.random.Generator) 
 
 
 def _share_of(order: list[tuple[Kind, A]], drawn: Sequence[A], options: PlanOptions) -> list[tuple[Kind, A]]:
-    """One device's part of the order; a repeat goes where its first went, or it would compare two devices."""
+    """One device's part of the order; a repeat stays with its first measurement, or it would compare two devices."""
     n_shares = max(1, len(options.fleet))
     mine = {each.digest for each in drawn[options.share :: n_shares]}
     return [(kind, each) for kind, each in order if each.digest in mine]

@@ -1,4 +1,4 @@
-"""What a running campaign tells, and how it ends."""
+"""What a running campaign reports, and how it ends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .records import Record
 
 
 class CampaignInterrupted(KeyboardInterrupt):
-    """Ctrl-C during a campaign. The message says what is stored and how to go on."""
+    """Ctrl-C during a campaign. The message says what is stored and how to resume."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class CampaignSummary:
     """A finished campaign; `n_measured` of its `total` records were made by this run, `n_failed` hold an error,
     `n_unsteady` were disturbed each time they were measured.
 
-    `overhead_ms` is the median over this run of what host and agent added per subnet, storing included; None when
+    `overhead_ms` is the median over this run of what host and agent added per measurement, storing included; None when
     nothing was measured or the agent gave no child times.
     """
 

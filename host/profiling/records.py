@@ -19,12 +19,12 @@ from .samples import LazySamples, check_samples
 SCHEMA = 3
 
 Kind = Literal["subnet", "sentinel", "repeat"]
-"""subnet: the first time a subnet is measured; repeat: the second time; sentinel: the fixed one, against drift."""
+"""subnet: an architecture's first measurement; repeat: its second; sentinel: the fixed one that shows drift."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a subnet has no samples. `kind` is the agent's word, for instance timeout, memory or crash."""
+    """Why an architecture has no samples. `kind` is the agent's word, for instance timeout, memory or crash."""
 
     kind: str
     message: str
@@ -37,10 +37,9 @@ class Failure:
 class Measurement:
     """One answer of the agent. Exactly one of `samples_ms` and `error` is set; None always means "not known", never 0.
 
-    `settled` tells whether warm-up ended because runs had become steady. `marks` are the agent's words for what
-    disturbed it, `steady` whether there are none; None where nobody looked. `child_ms` is the time from loading the
-    model to its last run, `emit_ms` the time to cut it out of its template, `health` what the device said of itself
-    "before" and "after".
+    `settled`: warm-up ended because runs had become steady. `marks` are the agent's words for disturbances; `steady` says
+    that there were none, None that nobody looked. `child_ms` is the time from loading the model to its last run,
+    `emit_ms` the time to cut it out of its template or to build it, `health` the device's state "before" and "after".
     """
 
     samples_ms: Sequence[float] | None = None
@@ -82,7 +81,7 @@ class Measurement:
         return None if self.samples_ms is None else median(self.samples_ms)
 
     def with_median(self, latency_ms: float | None) -> Measurement:
-        """Itself, told what `latency_ms` is, so that nobody has to look at lazy samples for it."""
+        """Itself, with `latency_ms` known, so that lazy samples need not be read for it."""
         vars(self)["latency_ms"] = latency_ms  # where `cached_property` keeps it
         return self
 
@@ -151,7 +150,7 @@ class Record:
         return self.measurement.error
 
     def scaled(self, factor: float) -> Record:
-        """As a device would have measured it that takes `factor` times as long. A failure stays as it is."""
+        """As measured by a device that takes `factor` times as long. A failure stays as it is."""
         samples, latency_ms = self.measurement.samples_ms, self.latency_ms
         if samples is None or latency_ms is None or factor == 1.0:
             return self

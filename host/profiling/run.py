@@ -20,19 +20,19 @@ from ..architecture import EncodedArchitecture
 from ..devices.session.agent_session import CampaignReply
 from ..errors import DeviceError, DeviceRefused, InputError, MeasurementError
 from ..spaces.base import A
-from .models import CampaignSession, Job, Models, Place
+from .models import Attempt, CampaignSession, Job, Models
 from .plan import Campaign, CampaignPlan, PlanItem
 from .progress import CampaignSummary, Progress
 from .records import Measurement, Record
 from .store.store import Store
 
 _MAX_FAILURES_IN_A_ROW = 10
-_BATCH = 16  # subnets a request: enough that the link's delay does not show
-_MAX_LOSSES = 2  # a subnet at which the device was lost that often waits until all others are measured
-# What stays the same in a campaign: latencies of two devices or runtimes are not one table.
+_BATCH = 16  # architectures a request: enough to hide the link's delay
+_MAX_LOSSES = 2  # an architecture that lost the device so often waits until all others are measured
+# The same throughout a campaign: latencies of two devices or runtimes cannot share a table.
 _MEASURER = ("device_id", "runtime", "runtime_version", "delegate", "measuring")
 _FIRST_PAUSE_S = 0.5
-_MOST_AGAIN = 1 / 6  # of the plan's positions: a device that is never steady must not double a campaign
+_MOST_AGAIN = 1 / 6  # of the plan: a device that is never steady must not double a campaign
 _LONGEST_PAUSE_S = 10.0
 
 Tried = tuple[PlanItem[A], Record]
@@ -69,17 +69,17 @@ class CampaignRun(Generic[A]):
         self._in_a_row = 0
         self._overheads_ms: list[float] = []
         self._facts_digest = ""
-        self._settled: list[Place] = []  # places whose records the device may forget
+        self._settled: list[Attempt] = []  # records that the device may delete
         self._before: dict[int, Record] = {}  # what is measured again
         self.stored = store.positions(campaign)
 
     def prepare(self) -> None:
-        """Bring what the models have in common, and home what an earlier run left on the device."""
+        """Push what the models share, and fetch what an earlier run left on the device."""
         self._models.prepare(self._session)
         facts = self._session.facts()
         self._check_measurer(facts)
         self._facts_digest = self._store.add_facts(facts)
-        if self._n_measured == 0:  # what it takes to bring a template is no measuring time
+        if self._n_measured == 0:  # pushing a template is not measuring
             self._started = time.monotonic()
         self._fetch_spooled()
 
@@ -115,7 +115,7 @@ class CampaignRun(Generic[A]):
         return failed
 
     def again(self, attempt: int, pause_s: float) -> None:
-        """Measure once more what was disturbed, the worst first. Sentinels stay: they are there to show it."""
+        """Measure disturbed records again, the worst first; sentinels stay, since they exist to show disturbances."""
         disturbed = [
             record
             for record in self._store.records(self._campaign)
@@ -134,10 +134,10 @@ class CampaignRun(Generic[A]):
             self._session.drop_spooled(self._key, self._settled)
 
     def finish(self, failed: Iterable[Tried[A]]) -> None:
-        """Store the errors of what failed to the last; let the device forget the rest."""
+        """Store the errors of what failed every time, and let the device empty its spool."""
         for _, record in failed:
             self._keep(record)
-        with contextlib.suppress(DeviceError):  # everything is stored: what stays on the device is waste, no loss
+        with contextlib.suppress(DeviceError):  # everything is stored; a full spool only costs space
             self._session.drop_spooled(self._key, self._settled)
 
     def how_to_resume(self) -> str:
@@ -157,7 +157,7 @@ class CampaignRun(Generic[A]):
     def _measure_next(
         self, waiting: deque[PlanItem[A]], attempt: int, failed: list[Tried[A]]
     ) -> None:
-        """Some items in one request; each leaves `waiting` when its record has come."""
+        """Measure a batch in one request; each item leaves `waiting` when its record arrives."""
         batch = list(itertools.islice(waiting, _BATCH))
         jobs = [Job(item.position, attempt, item.architecture) for item in batch]
         settled, self._settled = self._settled, []
@@ -186,7 +186,7 @@ class CampaignRun(Generic[A]):
         if self._in_a_row == _MAX_FAILURES_IN_A_ROW and record.attempts == 1:
             raise MeasurementError(
                 f"{self._in_a_row} measurements in a row failed on {self._campaign.device!r}, the last one with "
-                f"{record.error}; see to the device; {self.how_to_resume()}"
+                f"{record.error}; check the device; {self.how_to_resume()}"
             )
 
     def _recover(self, lost: DeviceError) -> None:
@@ -212,7 +212,7 @@ class CampaignRun(Generic[A]):
             places.append((reply.position, reply.attempt))
             wanted = reply.position not in self.stored and 0 <= reply.position < len(self._plan)
             if wanted and reply.reply.get("error") is None:
-                with contextlib.suppress(MeasurementError):  # no record any more: it is dropped, and measured again
+                with contextlib.suppress(MeasurementError):  # unreadable: it is dropped, and measured again
                     record = self._record(self._plan.items[reply.position], reply, None)
                     self._keep(record)
                     self._tell(record)
@@ -236,7 +236,7 @@ class CampaignRun(Generic[A]):
         )
 
     def _lost_record(self, item: PlanItem[A], attempt: int, lost: DeviceError) -> Record:
-        error = {"kind": "device_lost", "message": f"the device was lost while it measured this subnet: {lost}"}
+        error = {"kind": "device_lost", "message": f"the device was lost while it measured this architecture: {lost}"}
         return self._record(item, CampaignReply(item.position, attempt, time.time(), {"error": error}), None)
 
     def _keep(self, record: Record) -> None:
@@ -249,7 +249,7 @@ class CampaignRun(Generic[A]):
             self._overheads_ms.append(record.overhead_ms + store_ms)
 
     def _keep_steadier(self, record: Record) -> None:
-        """A stored position, tried again. Whichever is kept counts the tries, so that a rerun does not begin anew."""
+        """Keep the steadier of a stored and a new record; it counts all tries, so that a rerun does not start over."""
         before = self._before[record.position]
         better = record.measurement.unsteadiness < before.measurement.unsteadiness
         self._store.replace_record(self._campaign, replace(record if better else before, attempts=record.attempts))

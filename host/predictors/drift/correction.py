@@ -1,8 +1,8 @@
-"""What a campaign's device did to its latencies while it ran, and the latencies without it.
+"""How a campaign's device changed its speed while it ran, and latencies without that.
 
-A record's latency is what its subnet takes, times how slow the device was at that moment. The first comes from a
-predictor, the second from what all records and the sentinels show in order of time; the two are fitted in turn. The
-level that latencies are brought to is the fastest that lasted: what the device does when nobody disturbs it.
+A record's latency is what its architecture takes, times how slow the device was at that moment. The first comes from a
+predictor, the second from all records and sentinels in order of time; the two are fitted in turn. Latencies are brought
+to the fastest level that lasted: the undisturbed device.
 
 Shapes: `n` records in order of time, `L` recorded features.
 """
@@ -25,7 +25,10 @@ from .levels import LEVELS, DriftCurve, Stretch, choose_neighbours
 MIN_RECORDS = 40
 
 Disturbance = Literal["cold start", "level change", "busy"]
-"""cold start: the first records stand apart; level change: the speed changed for good; busy: records scatter."""
+"""cold start: the first records differ; level change: the speed changed for good; busy: records scatter."""
+
+RecordKey = tuple[str, int]
+"""Device and position."""
 
 _NEIGHBOURS = [0, LEVELS, 32, 64]
 _ROUNDS = 3
@@ -37,20 +40,20 @@ _BUSY = 0.1  # of all records
 
 @dataclass(frozen=True)
 class DriftCorrection:
-    """What one device did to a campaign's latencies; a place is (device, position).
+    """The drift of one device during a campaign; records are named by device and position.
 
-    `factors`: raw latency over corrected latency. `residuals`: log of raw latency over what the subnet takes on the
-    undisturbed device. `stretches` count records in order of time, their levels are relative to the undisturbed one;
-    `disturbed` are the places of those more than 5 % off. `outliers`: share of records off by more than 10 % even after
-    correction.
+    `factors`: raw latency over corrected latency. `residuals`: log of raw latency over what the architecture takes on
+    the undisturbed device. `stretches` count records in order of time; their levels are relative to the undisturbed
+    one, and `disturbed` are the records of those more than 5 % off. `outliers`: share of records off by more than 10 %
+    even after correction.
     """
 
-    factors: Mapping[tuple[str, int], float]
+    factors: Mapping[RecordKey, float]
     stretches: tuple[Stretch, ...]
     outliers: float
     n_records: int
-    disturbed: frozenset[tuple[str, int]] = frozenset()
-    residuals: Mapping[tuple[str, int], float] = field(default_factory=dict)
+    disturbed: frozenset[RecordKey] = frozenset()
+    residuals: Mapping[RecordKey, float] = field(default_factory=dict)
 
     @property
     def disturbances(self) -> tuple[Disturbance, ...]:
@@ -97,19 +100,19 @@ def correct(records: Iterable[Record], space: FeatureSpace[Architecture]) -> Dri
         drift = curve(times)
     base = _reference(curve.stretches)
     factors = np.exp(drift) / base
-    places = [(row.device, row.position) for row in rows]
+    keys = [_key(row) for row in rows]
     return DriftCorrection(
-        factors=dict(zip(places, factors.tolist(), strict=True)),
+        factors=dict(zip(keys, factors.tolist(), strict=True)),
         stretches=tuple(replace(part, level=part.level / base) for part in curve.stretches),
         outliers=float((np.abs(residuals - drift) > np.log1p(_OUTLIER)).mean()),
         n_records=len(rows),
         disturbed=frozenset(
-            place
+            key
             for part in curve.stretches
             if abs(part.level / base - 1) > _CHANGED
-            for place in places[part.start : part.stop]
+            for key in keys[part.start : part.stop]
         ),
-        residuals=dict(zip(places, (residuals - np.log(base)).tolist(), strict=True)),
+        residuals=dict(zip(keys, (residuals - np.log(base)).tolist(), strict=True)),
     )
 
 
@@ -123,26 +126,25 @@ def drift_of(records: Sequence[Record], space: FeatureSpace[Architecture]) -> di
 
 def without_drift(records: Sequence[Record], drift: Mapping[str, DriftCorrection]) -> list[Record]:
     """The records with corrected latencies; what is stored stays raw."""
-    factors = {place: factor for each in drift.values() for place, factor in each.factors.items()}
-    return [record.scaled(1 / factors.get((record.device, record.position), 1.0)) for record in records]
+    factors = {key: factor for each in drift.values() for key, factor in each.factors.items()}
+    return [record.scaled(1 / factors.get(_key(record), 1.0)) for record in records]
 
 
 def corrected_ms(records: Sequence[Record], space: FeatureSpace[Architecture]) -> dict[int, float]:
     """One campaign's latencies without drift, by position; none of a campaign that is too short to tell."""
     factors = correct(records, space).factors
-    latencies = {(record.device, record.position): record.latency_ms for record in records}
-    known = ((place, factor, latencies[place]) for place, factor in factors.items())
-    return {place[1]: latency_ms / factor for place, factor, latency_ms in known if latency_ms is not None}
+    known = ((record.position, record.latency_ms, factors.get(_key(record))) for record in records)
+    return {position: ms / factor for position, ms, factor in known if ms is not None and factor is not None}
 
 
 def teaching(records: Sequence[Record], drift: Mapping[str, DriftCorrection]) -> list[Record]:
     """What a predictor of the undisturbed device learns from, without drift.
 
-    No disturbance slows all subnets by the same factor, so that corrected records are less true than undisturbed ones:
-    where at least 40 of these stand, the others are left out.
+    No disturbance slows all architectures by exactly the same factor, so corrected records are less accurate than
+    undisturbed ones: where there are at least 40 of these, the others are left out.
     """
     disturbed = frozenset().union(*(each.disturbed for each in drift.values()))
-    calm = [record for record in records if (record.device, record.position) not in disturbed]
+    calm = [record for record in records if _key(record) not in disturbed]
     enough = sum(record.kind != "sentinel" and record.error is None for record in calm) >= MIN_RECORDS
     return without_drift(calm if enough else records, drift)
 
@@ -164,10 +166,13 @@ def _residuals(
 
 
 def _reference(stretches: Sequence[Stretch]) -> float:
-    """The fastest level that lasted, if it stands apart; else the usual one, which is better known."""
+    """The fastest level that lasted, if it differs clearly; else the usual one, which is better known."""
     total = sum(map(len, stretches))
     usual = float(np.median(np.repeat([part.level for part in stretches], [len(part) for part in stretches])))
     lasting = [part.level for part in stretches if len(part) >= _LASTING * total]
     fastest = min(lasting, default=usual)
     return fastest if usual > (1 + _CHANGED) * fastest else usual
 
+
+def _key(record: Record) -> RecordKey:
+    return record.device, record.position
