@@ -37,8 +37,8 @@ class Failure:
 class Measurement:
     """One answer of the agent. Exactly one of `samples_ms` and `error` is set; None always means "not known", never 0.
 
-    `settled`: warm-up ended because runs had become steady. `marks` are the agent's words for disturbances; `steady` says
-    that there were none, None that nobody looked. `child_ms` is the time from loading the model to its last run,
+    `settled`: warm-up ended because runs had become steady. `marks` are the agent's words for disturbances; `steady`
+    says that there were none, None that nobody looked. `child_ms` is the time from loading the model to its last run,
     `emit_ms` the time to cut it out of its template or to build it, `health` the device's state "before" and "after".
     """
 
