@@ -56,15 +56,9 @@ def template(trained, workspace):
 @pytest.fixture(scope="session")
 def profiled(trained, template, workspace):
     """The workspace after a campaign of 30 subnets on this machine."""
-    from edgewright.device_agent.timing import TimingProtocol
-    from edgewright.devices.connect import open_session
-    from edgewright.devices.registry import Registry
-    from edgewright.profiling.plan import PlanOptions
-    from edgewright.profiling.store.store import Store
-    from edgewright.workbench.profiles import profile_device
-    from edgewright.workspace import Workspace
+    from edgewright.workbench.options import CampaignOptions
+    from edgewright.workbench.workbench import Workbench
 
-    device = Registry(workspace).get("local")
-    with Store.open(Workspace(workspace).store) as store, open_session(device, workspace) as session:
-        profile_device(session, store, "local", trained, template, PlanOptions(30), TimingProtocol())
+    with Workbench(workspace) as bench:
+        bench.pair("local", trained).profile(CampaignOptions(30))
     return workspace

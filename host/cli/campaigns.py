@@ -14,9 +14,9 @@ from .output import Bar, Output
 if TYPE_CHECKING:
     from ..predictors.judging.report import PredictorReport
     from ..profiling.progress import Progress
+    from ..workbench.campaigns import Profiled
     from ..workbench.on_device import SupernetOnDevice
     from ..workbench.options import CampaignOptions
-    from ..workbench.profiles import Profiled
 
 
 def profile_with_bar(output: Output, pair: SupernetOnDevice, options: CampaignOptions) -> Profiled:
@@ -62,7 +62,7 @@ def profile_command(device: str, precision: str, supernet: Path | None) -> str:
 @contextmanager
 def suggesting_profile(device: str, precision: str, supernet: Path | None) -> Iterator[None]:
     """Where measurements are missing, the sentence ends with the command that makes them."""
-    from ..workbench.on_device import NotProfiled
+    from ..workbench.measured import NotProfiled
 
     try:
         yield

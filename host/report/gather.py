@@ -12,22 +12,18 @@ from edgewright.device_agent.template import Template
 
 from ..assembler.archive import TrainedSupernet
 from ..assembler.request import Request
+from ..costs import CostModel
 from ..customize.pareto import pareto_front, pareto_points
 from ..predictors.base import Quantity
-from ..predictors.cost_model import cost_model
 from ..predictors.drift.correction import DriftCorrection, drift_of, teaching
-from ..predictors.fitting import fit_predictors
 from ..predictors.judging.heldout import held_out
 from ..predictors.judging.learning import MIN_SUBNETS, learning_curve
 from ..predictors.judging.report import noise_floor
 from ..profiling.plan import Campaign
 from ..profiling.records import Record
-from ..profiling.store.store import Store
 from ..profiling.verifications import VerificationRecord
 from ..tasks import Task
-from ..workbench.on_device import NotProfiled
-from ..workbench.profiles import campaign_with_records, template_sha256
-from ..workbench.supernet import SupernetBench
+from ..workbench.measured import MeasuredSupernet, NotProfiled
 from .page_data import (
     CampaignVerdict,
     Drift,
@@ -58,30 +54,32 @@ class Gathered:
     drift: DriftCorrection
     facts: dict[str, Any]
     verifications: Sequence[VerificationRecord]
+    predict: CostModel
     trained: TrainedSupernet
     template: Template
     precision: str
 
 
-def gather(store: Store, device: str, supernet: SupernetBench) -> Gathered:
+def gather(measured: MeasuredSupernet) -> Gathered:
     """What the store knows of a supernet on a device; of a campaign that was spread over several, all their records.
 
     Raises `NotProfiled` where the agent measured nothing.
     """
-    campaign, raw = campaign_with_records(store, device, supernet.profiled)
+    campaign, raw = measured.campaign()
+    device, supernet = measured.device_name, measured.supernet
     if campaign is None:
         raise NotProfiled(f"{device!r} has no records with this supernet that the agent measured")
-    trained = supernet.trained
-    drift = drift_of(raw, trained.supernet.subnets)
+    drift = drift_of(raw, measured.space)
     own = next(record for record in raw if record.device == device)
     return Gathered(
         campaign=campaign,
         raw=raw,
         records=teaching(raw, drift),
         drift=drift[device],
-        facts=store.facts(own.facts_digest),
-        verifications=store.verifications(device, template_sha256(supernet.profiled)),
-        trained=trained,
+        facts=measured.store.facts(own.facts_digest),
+        verifications=measured.verifications(),
+        predict=measured.cost_model(),
+        trained=supernet.trained,
         template=supernet.profiled,
         precision=str(supernet.precision),
     )
@@ -202,10 +200,9 @@ def _learning(found: Gathered, seed: int) -> Learning:
 
 
 def _fronts(found: Gathered, tasks: Sequence[Task]) -> tuple[Front, ...]:
-    predict = cost_model(fit_predictors(found.raw, found.trained.supernet.subnets, verifications=found.verifications))
     fronts = []
     for task in tasks:
-        points = pareto_front(pareto_points(found.trained.assembler, found.template, predict, task))
+        points = pareto_front(pareto_points(found.trained.assembler, found.template, found.predict, task))
         memories = [point.memory_mib for point in points if point.memory_mib is not None]
         fronts.append(
             Front(

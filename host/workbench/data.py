@@ -17,29 +17,27 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 
-def domain_of(
-    trained: TrainedSupernet, place: Workspace, say: Say, data: Path | None = None, mnist: Path | None = None
-) -> TaskDomain:
+def domain_of(trained: TrainedSupernet, sources: DataSources) -> TaskDomain:
     """That of a trained supernet. Raises `InputError` where data are missing."""
     from ..assembler.joint.recipe import JointRecipe
 
     recipe = JointRecipe.from_json(trained.facts["recipe"])
-    sources = _sources(place, say, data, mnist)
     return recipe.domain.kind.open(recipe.domain.settings, recipe.backbone, sources, trained.tasks)
 
 
-def recipe_domain(
-    recipe: JointRecipe, place: Workspace, say: Say, data: Path | None = None, mnist: Path | None = None
-) -> TaskDomain:
+def recipe_domain(recipe: JointRecipe, sources: DataSources) -> TaskDomain:
     """That of a recipe. Raises `InputError` where data are missing."""
-    sources = _sources(place, say, data, mnist)
     return recipe.domain.kind.open(recipe.domain.settings, recipe.backbone, sources)
 
 
-def _sources(place: Workspace, say: Say, data: Path | None, mnist: Path | None) -> DataSources:
+def sources_of(
+    workspace: Workspace, say: Say, data: str | Path | None = None, mnist: str | Path | None = None
+) -> DataSources:
+    """The user's folders, or what comes along; what is made of them once lies in the workspace."""
     from ..domains.protocol import DataSources
 
-    return DataSources(data, mnist, place.root, say, _quarters(say))
+    folder, digits = (None if given is None else Path(given) for given in (data, mnist))
+    return DataSources(folder, digits, workspace.root, say, _quarters(say))
 
 
 def _quarters(say: Say) -> Callable[[str, int, int], None]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import cached_property
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from edgewright.device_agent.timing import TimingProtocol
     from torch import nn
 
-    from ..costs import Budget
+    from ..costs import Budget, Cost
     from ..delivery.handover import Delivery
     from ..devices.registry import Device
     from ..devices.transport import Transport
@@ -30,16 +29,21 @@ class DeviceBench:
 
     def __init__(self, device: Device, folder: Path, measurer: BenchmarkModel | None = None) -> None:
         self.device, self.measurer, self._folder = device, measurer, folder
-        self._stack = ExitStack()
+        self._session: Any = None
 
     @property
     def name(self) -> str:
         return self.device.name
 
-    @cached_property
+    @property
     def session(self) -> Any:
-        """A session with the agent, or with benchmark_model; opened at first use. Raises `DeviceError`."""
-        return self._stack.enter_context(self.open_session())
+        """A session with the agent, or with benchmark_model; opened at first use, and again where the last one was
+        lost or interrupted. Raises `DeviceError`."""
+        if self._session is None:
+            self._session = self.open_session()
+        elif self._session.is_over:
+            self._session.reopen()
+        return self._session
 
     def open_session(self) -> Any:
         """Another session, a context manager, for a thread of its own. Raises `DeviceError`."""
@@ -87,6 +91,12 @@ class DeviceBench:
             raise MeasurementError(f"{model} could not be measured on {self.name!r}: {measurement.error}{remedy}")
         return measurement, reply
 
+    def cost(self, content: bytes) -> Cost:
+        """What a model file costs here, measured as for a verdict: in several processes. Raises `MeasurementError`."""
+        from ..delivery.verification import cost_of, measure_model
+
+        return cost_of(measure_model(self.session, content)[1], len(content))
+
     def deliver(
         self,
         module: nn.Module,
@@ -128,7 +138,10 @@ class DeviceBench:
         return delivered
 
     def close(self) -> None:
-        self._stack.close()
+        """End the session; the next use opens another."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
 
 
 def read_model(model: Path) -> bytes:

@@ -16,8 +16,8 @@ from .options import CampaignOptions
 
 if TYPE_CHECKING:
     from ..profiling.plan import Campaign
+    from .campaigns import Profiled
     from .device import DeviceBench
-    from .profiles import Profiled
     from .supernet import SupernetBench
     from .workbench import Workbench
 
@@ -52,8 +52,8 @@ def profile_fleet(
 
     def one(pair: SupernetOnDevice) -> Profiled:
         name = pair.device.name
-        with pair.device.open_session() as session, Store.open(bench.place.store) as store:
-            return pair.measure_campaign(session, store, asked[name], on_progress[name], stop, fleet)
+        with pair.device.open_session() as session, Store.open(bench.workspace.store) as store:
+            return pair.run_campaign(session, store, asked[name], on_progress[name], stop, fleet)
 
     return _sorted_out(_together({name: partial(one, pair) for name, pair in pairs.items()}, stop))
 
@@ -72,10 +72,10 @@ def _resumed(
     bench: Workbench, pairs: Mapping[str, SupernetOnDevice], fleet: tuple[str, ...], options: CampaignOptions
 ) -> dict[str, CampaignOptions]:
     """What each device does: where a campaign is resumed, one that never began begins what the others go on with."""
-    from .profiles import find_resumable
+    from .campaigns import find_resumable
 
-    sha = next(iter(pairs.values())).template_sha  # the template is built here, before the threads need it
-    found = {name: find_resumable(bench.store, name, sha, fleet) for name in pairs}
+    source = next(iter(pairs.values())).source  # the template is built here, before the threads need it
+    found = {name: find_resumable(bench.store, name, source, fleet) for name in pairs}
     begun = [campaign for campaign in found.values() if campaign is not None]
     if not options.resume:
         return dict.fromkeys(pairs, options)
@@ -83,7 +83,10 @@ def _resumed(
         raise InputError(f"there is no campaign of {', '.join(map(repr, pairs))} to resume; start without `resume`")
     newest = max(begun, key=lambda campaign: campaign.id)
     plan = newest.options
-    fresh = replace(options, resume=False, subnets=plan.n_subnets, seed=plan.seed, threads=newest.protocol.threads)
+    fresh = replace(
+        options, resume=False, subnets=plan.n_subnets, seed=plan.seed, threads=newest.protocol.threads,
+        sentinel_every=plan.sentinel_every, repeat_share=plan.repeat_share,
+    )  # fmt: skip
     return {name: options if _goes_on(found[name], newest) else fresh for name in pairs}
 
 

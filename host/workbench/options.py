@@ -12,6 +12,8 @@ from ..errors import InputError
 if TYPE_CHECKING:
     from edgewright.device_agent.timing import TimingProtocol
 
+    from ..profiling.plan import PlanOptions
+
 DELEGATES = ("cpu", "xnnpack", "gpu", "nnapi")
 
 
@@ -37,6 +39,16 @@ class CampaignOptions:
             raise InputError(f"`sentinel_every` must be at least 1 record; got {self.sentinel_every}")
         if not (math.isfinite(self.patience_s) and self.patience_s >= 0):
             raise InputError(f"`patience_s` must be a number of seconds, 0 or more; got {self.patience_s}")
+
+    def plan(self, fleet: tuple[str, ...] = (), share: int = 0) -> PlanOptions:
+        """What the subnets are drawn by. Raises `InputError` for numbers that give no plan."""
+        from ..profiling.plan import PlanOptions
+
+        every = self.sentinel_every or PlanOptions.sentinel_every
+        return PlanOptions(
+            self.subnets, seed=self.seed, sentinel_every=every, repeat_share=self.repeat_share, fleet=fleet,
+            share=share,
+        )  # fmt: skip
 
     def protocol(self) -> TimingProtocol:
         from edgewright.device_agent.timing import TimingProtocol

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..workspace import Workspace
-from .data import Say, domain_of
+from .data import Say
 
 if TYPE_CHECKING:
     from edgewright.converters.precision import Precision
@@ -22,46 +24,48 @@ class SupernetBench:
     """A supernet in one precision; `Workbench.supernet` makes one. Templates are built, and data opened, at first use.
 
     Models are cut out of `template`, which is float32; campaigns measure slices of `profiled`, which is in the
-    precision asked for.
+    precision asked for. `named` is how the user named it.
     """
 
     def __init__(
         self,
-        named: Path | None,
-        place: Workspace,
-        say: Say,
+        trained: TrainedSupernet,
         precision: Precision,
-        data: Path | None = None,
-        mnist: Path | None = None,
+        open_domain: Callable[[], TaskDomain],
+        workspace: Workspace,
+        say: Say,
+        named: Path | None = None,
     ) -> None:
-        from ..assembler.archive import TrainedSupernet
-        from ..shipped import find_supernet
-
-        self.named, self.precision = named, precision
-        self._place, self._say, self._data, self._mnist = place, say, data, mnist
-        self.trained: TrainedSupernet = TrainedSupernet.load(find_supernet(named))
-
-    def task(self, text: str) -> Task:
-        """Raises `InputError` for an attribute the supernet does not know, and a task outside its space."""
-        return self.trained.tasks.parse(text)
+        self.trained, self.precision, self.named = trained, precision, named
+        self._open_domain, self._workspace, self._say = open_domain, workspace, say
 
     @cached_property
     def domain(self) -> TaskDomain:
         """The data that models are judged by. Raises `InputError` where they are missing."""
-        return domain_of(self.trained, self._place, self._say, self._data, self._mnist)
+        return self._open_domain()
 
     @cached_property
     def template(self) -> Template:
         from ..customize.templates import load_or_build
 
-        return load_or_build(self.trained, self._place.templates, self._say)
+        return load_or_build(self.trained, self._workspace.templates, self._say)
 
     @cached_property
     def profiled(self) -> Template:
-        from edgewright.converters.precision import Precision
-
         from ..customize.templates import load_or_build
 
-        if self.precision is Precision.FLOAT32:
+        if self.precision == "float32":
             return self.template
-        return load_or_build(self.trained, self._place.templates, self._say, self.precision, self.domain)
+        return load_or_build(self.trained, self._workspace.templates, self._say, self.precision, self.domain)
+
+    @cached_property
+    def source(self) -> str:
+        """What campaigns say their models are made of: the sha256 of `profiled`."""
+        return hashlib.sha256(self.profiled.to_bytes()).hexdigest()
+
+    def task(self, task: Task | str) -> Task:
+        """A task by its attributes, such as "only two, even".
+
+        Raises `InputError` for an attribute that the supernet does not know, and a task outside its space.
+        """
+        return self.trained.tasks.parse(task) if isinstance(task, str) else task

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -16,9 +17,15 @@ from .options import BenchmarkModel
 if TYPE_CHECKING:
     from edgewright.converters.precision import Precision
 
+    from ..assembler.archive import TrainedSupernet
+    from ..assembler.joint.recipe import JointRecipe
     from ..devices.registry import Registry
+    from ..domains.protocol import DataSources
     from ..profiling.store.store import Store
+    from ..tasks.domain import TaskDomain
+    from ..training.hooks import Progress as TrainingProgress
     from .device import DeviceBench
+    from .measured import MeasuredSupernet
     from .on_device import SupernetOnDevice
     from .supernet import SupernetBench
 
@@ -31,12 +38,14 @@ class Workbench:
 
     Args:
         workspace: its folder; None means `$EDGEWRIGHT_WORKSPACE`, else `./edgewright-workspace`.
-        say: gets a sentence for a person whenever something slow begins or something unusual happens.
+        on_status: gets a sentence for a person whenever something slow begins or something unusual happens.
     """
 
-    def __init__(self, workspace: str | os.PathLike[str] | None = None, say: Say = lambda sentence: None) -> None:
-        self.place = Workspace.find(None if workspace is None else Path(workspace))
-        self.say = say
+    def __init__(
+        self, workspace: str | os.PathLike[str] | None = None, on_status: Say = lambda sentence: None
+    ) -> None:
+        self.workspace = Workspace.find(None if workspace is None else Path(workspace))
+        self.on_status = on_status
         self._stack = ExitStack()
         self._devices: dict[str, DeviceBench] = {}
 
@@ -49,61 +58,133 @@ class Workbench:
         self.close()
 
     def close(self) -> None:
-        """Close sessions first, then the store."""
-        self._stack.close()
-        self._devices.clear()
+        """Close sessions first, then the store. What is asked for afterwards is opened anew."""
+        with self._stack:
+            while self._devices:
+                self._stack.callback(self._devices.popitem()[1].close)
+        vars(self).pop("store", None)
 
     @cached_property
     def store(self) -> Store:
         """The workspace's measurements. Raises `InputError` and `StorageError` where they cannot be opened."""
         from ..profiling.store.store import Store
 
-        return self._stack.enter_context(Store.open(self.place.store))
+        return self._stack.enter_context(Store.open(self.workspace.store))
 
     @cached_property
     def registry(self) -> Registry:
         from ..devices.registry import Registry
 
-        return Registry(self.place.root)
+        return Registry(self.workspace.root)
 
     def device(self, name: str = "local", measurer: BenchmarkModel | None = None) -> DeviceBench:
         """A device of the registry, not reached before it is needed. Raises `InputError` for an unknown name."""
         from .device import DeviceBench
 
         if name not in self._devices:
-            self._devices[name] = DeviceBench(self.registry.get(name), self.place.root, measurer)
-            self._stack.callback(self._devices[name].close)
+            self._devices[name] = DeviceBench(self.registry.get(name), self.workspace.root, measurer)
         return self._devices[name]
 
     def supernet(
         self,
-        named: str | Path | None = None,
+        supernet: str | Path | TrainedSupernet | None = None,
         precision: Precision | str = "float32",
-        data: Path | None = None,
-        mnist: Path | None = None,
+        data: str | Path | None = None,
+        mnist: str | Path | None = None,
+        domain: TaskDomain | None = None,
     ) -> SupernetBench:
-        """A shipped supernet by its name, or a trained one by its folder; the default one where none is named.
+        """A trained supernet, and the data of its tasks.
+
+        Args:
+            supernet: a shipped one's name, a folder, one in memory, or None for the default one.
+            precision: of the models that are measured and delivered: "float32", "float16" or "int8".
+            data: the user's data; those that come along where None.
+            mnist: torchvision's MNIST files, in place of the digits that come along.
+            domain: the tasks and their data, where they are open already.
 
         Raises `InputError` where there is none, or it is damaged, and for an unknown precision.
         """
+        from ..assembler.archive import TrainedSupernet
         from ..delivery.quantization import parse_precision
+        from ..shipped import find_supernet
+        from .data import domain_of
         from .supernet import SupernetBench
 
-        path = None if named is None else Path(named)
-        return SupernetBench(path, self.place, self.say, parse_precision(str(precision)), data, mnist)
+        numbers = parse_precision(str(precision))
+        named = Path(supernet) if isinstance(supernet, (str, Path)) else None
+        trained = supernet if isinstance(supernet, TrainedSupernet) else TrainedSupernet.load(find_supernet(named))
+
+        def open_domain() -> TaskDomain:
+            return domain or domain_of(trained, self.sources(data, mnist))
+
+        return SupernetBench(trained, numbers, open_domain, self.workspace, self.on_status, named)
+
+    def sources(self, data: str | Path | None = None, mnist: str | Path | None = None) -> DataSources:
+        """Where the data of a task domain come from: the user's folders, or what comes along."""
+        from .data import sources_of
+
+        return sources_of(self.workspace, self.on_status, data, mnist)
+
+    def train(
+        self,
+        recipe: JointRecipe | str | Path,
+        out: str | Path,
+        *,
+        resume: bool = False,
+        data: str | Path | None = None,
+        mnist: str | Path | None = None,
+        on_progress: Callable[[TrainingProgress], None] = lambda progress: None,
+    ) -> TrainedSupernet:
+        """A supernet and its assembler, trained and written to the folder `out`.
+
+        Args:
+            recipe: one that comes along, such as "numvqa-resnet", a TOML file, or one in memory.
+            resume: go on with an interrupted run; its weights come out as if it had not been interrupted.
+            data: the user's data; those that come along where None.
+            mnist: torchvision's MNIST files, in place of the digits that come along.
+            on_progress: is told after every step how far training is.
+
+        Raises `InputError` for a recipe with a mistake, missing data, a folder that is taken, and nothing to resume.
+        """
+        from ..assembler.joint.recipe import JointRecipe
+        from ..assembler.joint.recipe_files import load_recipe
+        from ..assembler.joint.train import train
+        from .data import recipe_domain
+
+        asked = recipe if isinstance(recipe, JointRecipe) else load_recipe(str(recipe))
+        domain = recipe_domain(asked, self.sources(data, mnist))
+        return train(asked, Path(out), domain, resume=resume, on_progress=on_progress)
+
+    def measured(
+        self, device_name: str, supernet: SupernetBench | None = None, predictor: str = "linear"
+    ) -> MeasuredSupernet:
+        """What is known of a supernet on a device, also of one that is no longer in the registry."""
+        from .measured import MeasuredSupernet
+
+        net = supernet or self.supernet()
+        return MeasuredSupernet(device_name, net, lambda: self.store, self.workspace, _checked(predictor))
 
     def pair(
         self,
         device: DeviceBench | str = "local",
-        supernet: SupernetBench | str | Path | None = None,
+        supernet: SupernetBench | TrainedSupernet | str | Path | None = None,
         predictor: str = "linear",
     ) -> SupernetOnDevice:
-        """A supernet on a device, whose costs the named predictor predicts. Raises `InputError` for an unknown one."""
-        from ..predictors.base import PREDICTORS
+        """A supernet on a device, whose costs the named predictor predicts.
+
+        Raises what `device` and `supernet` raise, and `InputError` for an unknown predictor.
+        """
         from .on_device import SupernetOnDevice
         from .supernet import SupernetBench
 
-        PREDICTORS.check(predictor)
-        on = self.device(device) if isinstance(device, str) else device
-        what = supernet if isinstance(supernet, SupernetBench) else self.supernet(supernet)
-        return SupernetOnDevice(on, what, lambda: self.store, self.place, self.say, predictor)
+        kind = _checked(predictor)
+        target = self.device(device) if isinstance(device, str) else device
+        net = supernet if isinstance(supernet, SupernetBench) else self.supernet(supernet)
+        return SupernetOnDevice(target, net, lambda: self.store, self.workspace, kind, self.on_status)
+
+
+def _checked(predictor: str) -> str:
+    from ..predictors.base import PREDICTORS
+
+    PREDICTORS.check(predictor)
+    return predictor

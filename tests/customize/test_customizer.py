@@ -18,11 +18,7 @@ from edgewright.devices.registry import Registry
 from edgewright.domains.numvqa import domain as numvqa
 from edgewright.errors import BudgetError, MeasurementError
 from edgewright.files import sha256_of
-from edgewright.predictors.cost_model import cost_model
-from edgewright.predictors.fitting import fit_predictors
-from edgewright.profiling.store.store import Store
-from edgewright.workbench.profiles import campaign_records
-from edgewright.workspace import Workspace
+from edgewright.workbench.workbench import Workbench
 
 STORED = Path(__file__).parents[1] / "delivery" / "stored" / "version1.tflite"
 TASK = numvqa.SPACE.parse("only two even")
@@ -30,9 +26,9 @@ TASK = numvqa.SPACE.parse("only two even")
 
 @pytest.fixture(scope="module")
 def customizer(trained, template, profiled, domain):
-    with Store.open(Workspace(profiled).store) as store:
-        predictors = fit_predictors(campaign_records(store, "local", template), trained.supernet.subnets)
-    return Customizer(trained, template, cost_model(predictors), domain, profiled / "artifacts")
+    with Workbench(profiled) as bench:
+        predict = bench.measured("local").cost_model()
+    return Customizer(trained, template, predict, domain, profiled / "artifacts")
 
 
 class Distorted:

@@ -11,25 +11,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgewright.device_agent.timing import TimingProtocol
-from edgewright.devices.connect import open_session
-from edgewright.devices.registry import Registry
+from edgewright.customize.templates import template_path
+from edgewright.files import make_dir, write_atomic
 from edgewright.predictors.fitting import fit_predictors
-from edgewright.profiling.plan import PlanOptions
 from edgewright.profiling.progress import Progress
 from edgewright.profiling.records import Record
-from edgewright.profiling.store.store import Store
-from edgewright.workbench.profiles import Profiled, profile_device
+from edgewright.workbench.campaigns import Profiled
+from edgewright.workbench.options import CampaignOptions
+from edgewright.workbench.workbench import Workbench
 
-OPTIONS = PlanOptions(n_subnets=110, sentinel_every=8)
-ON_ALL_CPUS = TimingProtocol(threads=len(os.sched_getaffinity(0)))
+OPTIONS = CampaignOptions(110, threads=len(os.sched_getaffinity(0)), sentinel_every=8)  # on all CPUs
 BUSY = [sys.executable, "-c", "while True: pass"]
 
 
-def campaign(folder: Path, trained: Any, template: Any, n_programs: int) -> tuple[Profiled, list[Record]]:
+def campaign(folder: Path, trained: Any, n_programs: int) -> tuple[Profiled, list[Record]]:
     with ExitStack() as stack:
-        store = stack.enter_context(Store.open(folder / f"{n_programs}.sqlite"))
-        session = stack.enter_context(open_session(Registry(folder).get("local"), folder))
+        bench = stack.enter_context(Workbench(folder))
         started: list[int] = []
 
         def watch(at: Progress) -> None:
@@ -39,10 +36,8 @@ def campaign(folder: Path, trained: Any, template: Any, n_programs: int) -> tupl
                 stack.callback(program.wait)
                 stack.callback(program.kill)
 
-        profiled = profile_device(
-            session, store, "local", trained, template, OPTIONS, ON_ALL_CPUS, on_progress=watch
-        )
-        return profiled, store.records(profiled.campaign)
+        profiled = bench.pair("local", trained).profile(OPTIONS, watch)
+        return profiled, bench.store.records(profiled.campaign)
 
 
 def slowed_by(records: list[Record]) -> float:
@@ -52,12 +47,14 @@ def slowed_by(records: list[Record]) -> float:
     return float(np.median(sentinel_ms[half + 1 :]) / np.median(sentinel_ms[:half]))
 
 
-@pytest.mark.skipif(ON_ALL_CPUS.threads < 2, reason="one CPU: a run shares it in turns, and its median stays the same")
+@pytest.mark.skipif(OPTIONS.threads < 2, reason="one CPU: a run shares it in turns, and its median stays the same")
 def test_a_competing_program_is_seen_and_put_right(trained: Any, template: Any, tmp_path: Path) -> None:
-    _, clean = campaign(tmp_path, trained, template, 0)
+    make_dir(tmp_path / "templates")
+    write_atomic(template_path(trained, tmp_path / "templates"), template.to_bytes())
+    _, clean = campaign(tmp_path, trained, 0)
     slower = 0.0
-    for n_programs in (1, 2 * ON_ALL_CPUS.threads):  # one is enough where CPUs are few and nothing else runs
-        profiled, disturbed = campaign(tmp_path, trained, template, n_programs)
+    for n_programs in (1, 2 * OPTIONS.threads):  # one is enough where CPUs are few and nothing else runs
+        profiled, disturbed = campaign(tmp_path, trained, n_programs)
         slower = slowed_by(disturbed)
         if slower >= 1.15:
             break

@@ -14,18 +14,13 @@ from edgewright.customize.customizer import Customizer
 from edgewright.customize.scenario import Scenario
 from edgewright.customize.templates import load_or_build, template_path
 from edgewright.delivery.quantization import Quantization, parse_precision
-from edgewright.device_agent.timing import TimingProtocol
 from edgewright.devices.connect import open_session
 from edgewright.devices.registry import Registry
 from edgewright.domains.numvqa import domain as numvqa
 from edgewright.errors import InputError, MeasurementError
-from edgewright.predictors.cost_model import cost_model
-from edgewright.predictors.fitting import fit_predictors
-from edgewright.profiling.plan import PlanOptions
-from edgewright.profiling.store.store import Store
 from edgewright.tasks.domain import calibration_images
-from edgewright.workbench.profiles import campaign_records, profile_device
-from edgewright.workspace import Workspace
+from edgewright.workbench.options import CampaignOptions
+from edgewright.workbench.workbench import Workbench
 
 TASK = numvqa.SPACE.parse("only two even")
 INT8, FLOAT16 = Precision.INT8, Precision.FLOAT16
@@ -50,13 +45,12 @@ def session(place):
 def customizer(trained, template, place, session, domain):
     """For int8, with predictors of a campaign of 30 slices of the int8 supernet."""
     quantised = load_or_build(trained, place / "templates", precision=INT8, domain=domain)
-    with Store.open(Workspace(place).store) as store:
-        summary = profile_device(
-            session, store, "local", trained, quantised, PlanOptions(30), TimingProtocol()
-        ).summary
-        assert summary.n_failed == 0
-        predict = cost_model(fit_predictors(campaign_records(store, "local", quantised), trained.supernet.subnets))
-        assert campaign_records(store, "local", template) == [], "campaigns of different precisions are told apart"
+    with Workbench(place) as bench:
+        pair = bench.pair("local", bench.supernet(trained, INT8, domain=domain))
+        assert pair.profile(CampaignOptions(30)).summary.n_failed == 0
+        predict = pair.cost_model()
+        plain = bench.measured("local", bench.supernet(trained))
+        assert plain.campaign() == (None, []), "campaigns of different precisions are told apart"
     quantization = Quantization(INT8, quantised, domain)
     return Customizer(trained, template, predict, domain, place / "artifacts", quantization=quantization)
 

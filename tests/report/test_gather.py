@@ -14,7 +14,7 @@ def test_a_real_campaign_gives_every_part(profiled: Any, trained: Any, template:
     with Workbench(profiled) as bench:
         pair = bench.pair("local")
         records = pair.records()
-        data = page_data(gather(bench.store, "local", pair.supernet), numvqa.TASKS[:8])
+        data = page_data(gather(pair), numvqa.TASKS[:8])
     subnets = [record for record in records if record.kind == "subnet"]
     assert [found.quantity for found in data.predictions] == ["latency", "memory"]
     # What was disturbed, by whatever else this machine does, is neither taught nor judged.

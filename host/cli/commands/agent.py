@@ -46,7 +46,7 @@ def deploy(
         started = time.monotonic()
         with target.reached() as transport:
             options = DeployOptions(own or python, runtime, bundle)
-            done = run(transport, device, bench.place.bundles, options, output.say)
+            done = run(transport, device, bench.workspace.bundles, options, output.say)
             folder = transport.agent_dir
     seconds = time.monotonic() - started
     sent = f"sent {', '.join(done.sent)} ({done.sent_bytes / 2**20:.1f} MiB)" if done.sent else "nothing had to be sent"

@@ -60,7 +60,7 @@ def customize(
 
 def _ensure_records(output: Output, pair: SupernetOnDevice) -> None:
     """A device that was never profiled gets a short campaign first."""
-    from ...workbench import profiles
+    from ...workbench import campaigns
     from ...workbench.options import CampaignOptions
 
     campaign, records = pair.campaign()
@@ -69,9 +69,9 @@ def _ensure_records(output: Output, pair: SupernetOnDevice) -> None:
         longer = profile_command(name, net.precision, net.named)
         output.say(
             f"{name!r} has no measurements with this supernet in {net.precision} yet: a short campaign of "
-            f"{profiles.SHORT_CAMPAIGN} subnets first; `{longer}` makes a longer one, once"
+            f"{campaigns.SHORT_CAMPAIGN} subnets first; `{longer}` makes a longer one, once"
         )
-        profile_with_bar(output, pair, CampaignOptions(profiles.SHORT_CAMPAIGN))
+        profile_with_bar(output, pair, CampaignOptions(campaigns.SHORT_CAMPAIGN))
         campaign, records = pair.campaign()
     if campaign is not None and net.precision != "float32":
         output.say(

@@ -9,7 +9,7 @@ import typer
 
 from ...errors import InputError
 from ..campaigns import suggesting_profile
-from ..options import Json, Numbers, SupernetDir, WorkspaceDir
+from ..options import Json, Numbers, PredictorName, SupernetDir, WorkspaceDir
 from ..output import Output
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ def pareto(
     task: Annotated[str, typer.Option(help='The task\'s attributes, such as "only two, even".')],
     device: Annotated[str, typer.Option(help="Name of the device.")] = "local",
     out: Annotated[Path | None, typer.Option(help="Write all points to a .csv file.")] = None,
+    predictor: PredictorName = "linear",
     precision: Numbers = "float32",
     supernet: SupernetDir = None,
     workspace: WorkspaceDir = None,
@@ -35,7 +36,7 @@ def pareto(
     with Workbench(workspace, output.say) as bench, suggesting_profile(device, precision, supernet):
         net = bench.supernet(supernet, precision)
         asked = net.task(task)
-        rows = [_row(point) for point in bench.pair(device, net).pareto(asked)]
+        rows = [_row(point) for point in bench.pair(device, net, predictor).pareto(asked)]
     if out is not None:
         import pandas as pd
 

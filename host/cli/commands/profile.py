@@ -13,9 +13,9 @@ from ..options import Json, Numbers, SupernetDir, WorkspaceDir
 from ..output import Output
 
 if TYPE_CHECKING:
+    from ...workbench.campaigns import Profiled
     from ...workbench.device import DeviceBench
     from ...workbench.options import CampaignOptions
-    from ...workbench.profiles import Profiled
     from ...workbench.supernet import SupernetBench
     from ...workbench.workbench import Workbench
 

@@ -37,7 +37,7 @@ def quickstart(
         output.say("3/4  predictors")
         report = pair.report()
         show_report(output, report)
-        full = pair.full_latency_ms()
+        full = pair.full_cost().latency_ms or 0.0
         budget = Budget(latency_ms=round(full / 2, 4))
         output.say(f"4/4  '{asked}' within {budget}, half of the full model's {full:.3f} ms")
         artifact = pair.customize(asked, budget, out, push=True)

@@ -48,18 +48,16 @@ def report(
         net = bench.supernet(supernet, precision)
         name = _profiled_device(bench, net, device)
         with suggesting_profile(name, precision, supernet):
-            found = gather(bench.store, name, net)
+            found = gather(bench.measured(name, net))
     data = page_data(found, DOMAINS.get(net.trained.domain_name).tasks(net.trained.tasks))
-    paths = _write(data, format_, out, bench.place, precision)
+    paths = _write(data, format_, out, bench.workspace, precision)
     output.say(f"written in {time.monotonic() - started:.1f} s: {', '.join(map(str, paths))}")
     output.done({"device": data.device, "campaign": data.verdict.word, "files": [str(path) for path in paths]})
 
 
 def _profiled_device(bench: Workbench, net: SupernetBench, device: str | None) -> str:
     """The device that is meant: it was profiled, and need not be in the registry any more."""
-    from ...workbench.profiles import template_sha256
-
-    campaigns = bench.store.campaigns(source=template_sha256(net.profiled))
+    campaigns = bench.store.campaigns(source=net.source)
     profiled = sorted({campaign.device for campaign in campaigns})
     if device is None and len(profiled) > 1:
         names = ", ".join(profiled)

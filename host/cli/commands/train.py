@@ -38,22 +38,21 @@ def train(
     asked = asked.without(tuple(ablate or ()))
     if out is None:
         raise InputError("train needs --out DIR, the folder to write the supernet to")
-    from ...assembler.joint.train import train as run
     from ...training.hooks import Progress
     from ...training.workers import is_first_process
-    from ...workbench.data import recipe_domain
-    from ...workspace import Workspace
+    from ...workbench.workbench import Workbench
 
     output = Output(json_, silent=not is_first_process())
-    domain = recipe_domain(asked, Workspace.find(workspace), output.say, data, mnist_dir)
     try:
-        with output.bar("starting") as bar:
+        with Workbench(workspace, output.say) as bench, output.bar("starting") as bar:
 
             def shown(at: Progress) -> None:
                 note = "" if at.loss is None or at.score is None else f"loss {at.loss:.3f}, score {at.score:.1%}"
                 bar.update(at.step, at.total, note, at.stage)
 
-            trained = run(asked, out, domain, resume=resume, on_progress=shown)
+            trained = bench.train(
+                asked, out, resume=resume, data=data, mnist=mnist_dir, on_progress=shown
+            )  # fmt: skip
     except KeyboardInterrupt as stop:
         raise Interrupted(f"stopped; `edgewright train {recipe} --out {out} --resume` goes on") from stop
     train_s = trained.facts["train_s"]

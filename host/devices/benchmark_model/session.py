@@ -89,6 +89,11 @@ class BenchmarkModelSession:
         self._folder = ""
         self._begin()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can be asked any more before `reopen`."""
+        return self._transport is None
+
     def __enter__(self) -> BenchmarkModelSession:
         return self
 

@@ -139,6 +139,11 @@ class AgentSession:
             self._link.abandon()
             raise
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can be asked any more before `reopen`: the agent was lost, or a request interrupted."""
+        return self._link.is_over
+
     def __enter__(self) -> AgentSession:
         return self
 

@@ -90,6 +90,10 @@ class AgentLink:
             raise
         yield frame
 
+    @property
+    def is_over(self) -> bool:
+        return self._broken is not None
+
     def start_heartbeats(self) -> None:
         self._heartbeats = threading.Thread(target=self._beat, name="edgewright-heartbeat", daemon=True)
         self._heartbeats.start()

@@ -3,42 +3,33 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from edgewright.converters.torch_to_tflite import convert
-from edgewright.device_agent.template import Template
-from edgewright.device_agent.timing import TimingProtocol
 from torch import nn
 
 from ...assembler.archive import TrainedSupernet
 from ...assembler.joint.recipe import JointRecipe
 from ...costs import Budget, Cost
 from ...customize.customizer import Customizer
-from ...customize.templates import load_or_build
 from ...delivery.manifest import manifest_path
-from ...delivery.verification import cost_of, measure_model
-from ...devices.connect import open_session
-from ...devices.registry import Registry
 from ...errors import InputError
 from ...files import write_atomic
 from ...gates import Gates
-from ...predictors.cost_model import cost_model
-from ...predictors.fitting import fit_predictors
-from ...predictors.judging.learning import MIN_SUBNETS, learning_curve
-from ...profiling.plan import PlanOptions
-from ...profiling.records import Record
-from ...profiling.store.store import Store
+from ...predictors.judging.learning import MIN_SUBNETS
 from ...tasks import Task
 from ...tasks.domain import TaskDomain
 from ...training.fit import Fitted
 from ...training.scoring import model_score
-from ...workbench.profiles import find_resumable, profile_device, template_sha256
+from ...workbench.on_device import SupernetOnDevice
+from ...workbench.options import CampaignOptions
+from ...workbench.workbench import Workbench
 from ..result_table import ResultTable, file_stem, number
 from .baselines import Baselines
 from .options import Options
@@ -68,12 +59,18 @@ class Bench:
 
     folder: Path
     options: Options
-    trained: TrainedSupernet
-    domain: TaskDomain
-    session: Any
+    pair: SupernetOnDevice
     customizer: Customizer
     baselines: Baselines
     full: Cost
+
+    @property
+    def trained(self) -> TrainedSupernet:
+        return self.pair.supernet.trained
+
+    @property
+    def domain(self) -> TaskDomain:
+        return self.pair.supernet.domain
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -81,8 +78,7 @@ class Bench:
 
     def measure(self, model: nn.Module) -> Cost:
         """What a torch model costs here: converted, pushed, measured."""
-        content = convert(model.eval(), torch.zeros(1, *self.trained.image_shape))
-        return cost_of(measure_model(self.session, content)[1], len(content))
+        return self.pair.device.cost(convert(model.eval(), torch.zeros(1, *self.trained.image_shape)))
 
     def budget(self, share: float) -> Budget:
         """The share of the full supernet's latency and memory."""
@@ -113,10 +109,9 @@ class Bench:
             table.add({"method": method, "what": what, "seconds": seconds})
 
 
-def open_bench(
-    stack: ExitStack, folder: Path, trained: TrainedSupernet, domain: TaskDomain, options: Options
-) -> Bench:
-    """Profile this machine where it was not yet, and fit predictors; `stack` closes what is opened.
+@contextmanager
+def open_bench(folder: Path, trained: TrainedSupernet, domain: TaskDomain, options: Options) -> Iterator[Bench]:
+    """Profile this machine where it was not yet, and fit predictors.
 
     Raises `InputError` for a folder with another supernet's scenarios, `MeasurementError` and `DeviceError` where this
     machine cannot be measured.
@@ -124,49 +119,40 @@ def open_bench(
     known = full_table(folder)
     if any(row["supernet"] != trained.digest for row in known.rows):
         raise InputError(f"{folder} holds the scenarios of another supernet; choose another folder")
-    place = folder / "workspace"
-    template = load_or_build(trained, place / "templates")
-    store = stack.enter_context(Store.open(place / "measurements.sqlite"))
-    session = stack.enter_context(open_session(Registry(place).get("local"), place))
-    records, campaign_s = _campaign(session, store, trained, template, options)
-    _learning(folder, records, trained, options.seed)
-    customizer = Customizer(
-        trained, template, cost_model(fit_predictors(records, trained.supernet.subnets)), domain, place / "artifacts",
-        seed=options.seed, n_test_images=options.n_images,
-    )  # fmt: skip
-    if not known.rows:
-        content = template.emit(trained.supernet.space.full().pack()).tobytes()
-        full = cost_of(measure_model(session, content)[1], len(content))
-        known.add({"supernet": trained.digest, **full.to_json()})
-    (row,) = known.rows
-    full = Cost(number(row["latency_ms"]), number(row["memory_mib"]), number(row["size_mib"]))
-    recipe = JointRecipe.from_json(trained.facts["recipe"])
-    objective = recipe.domain.kind.objective(domain, recipe.domain.settings)
-    baselines = Baselines(folder, recipe, objective, options.until, options.prune_tries, options.workers)
-    bench = Bench(folder, options, trained, domain, session, customizer, baselines, full)
-    bench.prepared("edgewright", "campaign", campaign_s)
-    bench.prepared("edgewright", "supernet", float(trained.facts.get("train_s", 0.0)))
-    return bench
+    with Workbench(folder / "workspace") as workbench:
+        pair = workbench.pair("local", workbench.supernet(trained, domain=domain))
+        campaign_s = _campaign_s(pair, options)
+        _learning(folder, pair, options.seed)
+        if not known.rows:
+            known.add({"supernet": trained.digest, **pair.full_cost().to_json()})
+        (row,) = known.rows
+        full = Cost(number(row["latency_ms"]), number(row["memory_mib"]), number(row["size_mib"]))
+        customizer = pair.customizer(seed=options.seed, test_images=options.n_images)
+        bench = Bench(folder, options, pair, customizer, _baselines(folder, pair, options), full)
+        bench.prepared("edgewright", "campaign", campaign_s)
+        bench.prepared("edgewright", "supernet", float(trained.facts.get("train_s", 0.0)))
+        yield bench
 
 
-def _campaign(
-    session: Any, store: Store, trained: TrainedSupernet, template: Template, options: Options
-) -> tuple[list[Record], float]:
-    """The campaign's records and the seconds that they took; one that was cut off goes on."""
-    plan = PlanOptions(options.subnets, seed=options.seed)
-    campaign = find_resumable(store, "local", template_sha256(template), plan.fleet)
-    profiled = profile_device(
-        session, store, "local", trained, template, plan, TimingProtocol(), resume=campaign is not None
-    )
-    records = store.records(profiled.campaign)
+def _baselines(folder: Path, pair: SupernetOnDevice, options: Options) -> Baselines:
+    recipe = JointRecipe.from_json(pair.supernet.trained.facts["recipe"])
+    objective = recipe.domain.kind.objective(pair.supernet.domain, recipe.domain.settings)
+    return Baselines(folder, recipe, objective, options.until, options.prune_tries, options.workers)
+
+
+def _campaign_s(pair: SupernetOnDevice, options: Options) -> float:
+    """The seconds that the campaign's measurements took; one that was cut off goes on."""
+    begun = pair.store.campaigns(pair.device_name, pair.source)
+    profiled = pair.profile(CampaignOptions(options.subnets, options.seed, resume=bool(begun)))
+    records = pair.store.records(profiled.campaign)
     spent_ms = sum((record.measurement.child_ms or 0.0) + (record.overhead_ms or 0.0) for record in records)
-    return records, spent_ms / 1000
+    return spent_ms / 1000
 
 
-def _learning(folder: Path, records: list[Record], trained: TrainedSupernet, seed: int) -> None:
+def _learning(folder: Path, pair: SupernetOnDevice, seed: int) -> None:
     """Fig. 13, of the campaign on this machine; all of its points or none."""
-    if learning_table(folder).rows or len({record.architecture.digest for record in records}) < 2 * MIN_SUBNETS:
+    if learning_table(folder).rows or len({each.architecture.digest for each in pair.records()}) < 2 * MIN_SUBNETS:
         return
-    curve = learning_curve(records, trained.supernet.subnets, np.random.default_rng(seed))
-    points = pd.DataFrame([vars(point) for point in curve.points], columns=list(LEARNING))
+    curve = pair.learning_curve(seed)
+    points = pd.DataFrame([vars(point) for point in curve.points] if curve else [], columns=list(LEARNING))
     write_atomic(folder / LEARNING_FILE, points.to_csv(index=False, float_format="%.6g").encode())

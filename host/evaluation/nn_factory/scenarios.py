@@ -7,7 +7,6 @@ while anything is being trained: a budget's models are first cut, then trained s
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -47,9 +46,8 @@ def run_scenarios(folder: Path, trained: TrainedSupernet, domain: TaskDomain, op
     Raises `InputError` for a folder with another supernet's scenarios, `MeasurementError` and `DeviceError` where this
     machine cannot be measured.
     """
-    with ExitStack() as stack:
-        say("profiling this machine", 0, len(options.shares))
-        bench = open_bench(stack, folder, trained, domain, options)
+    say("profiling this machine", 0, len(options.shares))
+    with open_bench(folder, trained, domain, options) as bench:
         table = scenario_table(folder)
         for done, share in enumerate(options.shares):
             _run_budget(bench, table, share, partial(_tell, say, done, len(options.shares)))
@@ -109,7 +107,7 @@ def _add_generated(bench: Bench, table: ResultTable, task: Task, share: float) -
     key = (str(task), share, "edgewright")
     scenario, out = Scenario(task, "local", bench.budget(share)), bench.generated_path(task, share)
     try:
-        artifact = bench.customizer.customize(scenario, out, bench.session)
+        artifact = bench.customizer.customize(scenario, out, bench.pair.device.session)
     except BudgetError as error:
         return _add(bench, table, key, note=str(error))
     # As the baselines' seconds: until there is a model. With several tries the device's verdicts are a part of that.

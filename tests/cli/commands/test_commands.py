@@ -44,9 +44,9 @@ def test_a_smaller_budget_gives_a_smaller_model(edgewright, profiled, tmp_path):
 
 
 def test_a_device_without_measurements_is_profiled_first(edgewright, template, trained, tmp_path, monkeypatch):
-    from edgewright.workbench import profiles as preparation
+    from edgewright.workbench import campaigns
 
-    monkeypatch.setattr(preparation, "SHORT_CAMPAIGN", 20)
+    monkeypatch.setattr(campaigns, "SHORT_CAMPAIGN", 20)
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates" / f"{trained.digest}.ewt").write_bytes(template.to_bytes())
     answer = edgewright(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from edgewright.customize.templates import template_path
 from edgewright.profiling.store.store import Store
-from edgewright.workbench import profiles as preparation
+from edgewright.workbench import campaigns
 from edgewright.workspace import Workspace
 
 
@@ -20,7 +20,7 @@ def place(trained, template, workspace, tmp_path_factory):
 
 
 def test_customize_in_int8_profiles_the_int8_supernet_first(edgewright, place, tmp_path, monkeypatch):
-    monkeypatch.setattr(preparation, "SHORT_CAMPAIGN", 20)
+    monkeypatch.setattr(campaigns, "SHORT_CAMPAIGN", 20)
     out = tmp_path / "model.tflite"
     words = ("--task", "has 3", "--latency-ms", 50, "--precision", "int8", "--test-images", 100, "--out", out)
     answer = edgewright("customize", *words, "--workspace", place, "--json")

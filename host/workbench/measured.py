@@ -1,0 +1,139 @@
+"""What the workspace knows of a supernet on a device, which need not be there for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..costs import CONFIDENCE
+from ..errors import InputError
+
+if TYPE_CHECKING:
+
+    from ..costs import CostModel
+    from ..customize.pareto import ParetoPoint
+    from ..predictors.fitting import CostPredictors
+    from ..predictors.judging.learning import LearningCurve
+    from ..predictors.judging.report import PredictorReport
+    from ..profiling.plan import Campaign
+    from ..profiling.records import Record
+    from ..profiling.store.store import Store
+    from ..profiling.verifications import VerificationRecord
+    from ..spaces.gates import SubnetSpace
+    from ..tasks import Task
+    from ..workspace import Workspace
+    from .supernet import SupernetBench
+
+
+class NotProfiled(InputError):
+    """A device without measurements of this supernet. The message says what is missing, not how to get it."""
+
+
+class MeasuredSupernet:
+    """Measurements of a supernet on a device, and what follows from them; `Workbench.measured` makes one.
+
+    Campaigns of the supernet in another precision are another's.
+    """
+
+    def __init__(
+        self,
+        device_name: str,
+        supernet: SupernetBench,
+        store: Callable[[], Store],
+        workspace: Workspace,
+        predictor: str = "linear",
+    ) -> None:
+        self.device_name, self.supernet, self.predictor = device_name, supernet, predictor
+        self._open_store, self._workspace = store, workspace
+
+    @property
+    def store(self) -> Store:
+        return self._open_store()
+
+    @property
+    def space(self) -> SubnetSpace:
+        """The subnets, as what is measured and predicted."""
+        return self.supernet.trained.supernet.subnets
+
+    @property
+    def source(self) -> str:
+        """What the measured models were made of, as campaigns name it: the template's sha256."""
+        return self.supernet.source
+
+    def campaign(self) -> tuple[Campaign | None, list[Record]]:
+        """The newest campaign that the agent measured, and its records; None and empty where there is none."""
+        from .campaigns import newest_campaign
+
+        return newest_campaign(self.store, self.device_name, self.source)
+
+    def records(self) -> list[Record]:
+        """What predictors learn from. Raises `NotProfiled` where there is nothing."""
+        records = self.campaign()[1]
+        if not records:
+            raise NotProfiled(
+                f"{self.device_name!r} has no records with this supernet in {self.supernet.precision} that the agent "
+                "measured, and predictors use no others"
+            )
+        return records
+
+    def verifications(self) -> list[VerificationRecord]:
+        """The models that were verified there before they were delivered, in the order of time."""
+        return self.store.verifications(self.device_name, self.source)
+
+    def watch_interval(self) -> int:
+        """Records between two sentinels in a new campaign, as the drift in the last one asks for."""
+        from ..predictors.drift.correction import drift_of
+        from ..predictors.drift.sentinels import USUAL, sentinel_interval
+
+        drifts = drift_of(self.campaign()[1], self.space).values()
+        return min((sentinel_interval(drift) for drift in drifts), default=USUAL)
+
+    @property
+    def predictors_path(self) -> Path:
+        """The file that fitted predictors are kept in."""
+        precision = str(self.supernet.precision)
+        words = [self.device_name, self.supernet.trained.digest]
+        words += [precision] * (precision != "float32") + [self.predictor] * (self.predictor != "linear")
+        return self._workspace.predictors / f"{'-'.join(words)}.json"
+
+    def predictors(self) -> CostPredictors:
+        """Fitted to the newest campaign and to all models verified on the device, again only when these have changed.
+
+        Raises `NotProfiled`, and `InputError` for too few measurements.
+        """
+        from ..predictors.saved import load_or_fit
+
+        return load_or_fit(self.predictors_path, self.records(), self.space, self.verifications(), self.predictor)
+
+    def cost_model(self, confidence: float = CONFIDENCE) -> CostModel:
+        """Predicted costs of many subnets in one call; raises what `predictors` raises."""
+        from ..predictors.cost_model import cost_model
+
+        return cost_model(self.predictors(), confidence)
+
+    def report(self) -> PredictorReport:
+        """How well predictors do on held-out subnets, beside the noise floor; raises what `predictors` raises."""
+        from ..predictors.judging.report import evaluate
+
+        return evaluate(self.records(), self.space, predictor=self.predictor)
+
+    def learning_curve(self, seed: int = 0) -> LearningCurve | None:
+        """Error by number of subnets; None for a campaign that is too short for one. Raises `NotProfiled`."""
+        import numpy as np
+
+        from ..predictors.judging.learning import MIN_SUBNETS, learning_curve
+
+        records = self.records()
+        if sum(record.kind == "subnet" and record.error is None for record in records) < MIN_SUBNETS:
+            return None
+        return learning_curve(records, self.space, np.random.default_rng(seed))
+
+    def pareto(self, task: Task | str) -> tuple[ParetoPoint, ...]:
+        """The answers to a task that no other beats in cost and score; raises what `predictors` raises."""
+        from ..customize.pareto import pareto_front, pareto_points
+
+        trained, predict = self.supernet.trained, self.cost_model()
+        return pareto_front(
+            pareto_points(trained.assembler, self.supernet.profiled, predict, self.supernet.task(task))
+        )
