@@ -15,6 +15,7 @@ from torch import nn
 from ..errors import InputError
 from ..files import make_dir, write_atomic
 from ..shipped import shipped_supernets
+from ..spaces.gates import SubnetSpace
 from ..supernet.backbones import build_backbone
 from ..supernet.plan import SupernetPlan
 from ..supernet.supernet import Supernet
@@ -103,6 +104,16 @@ def domain_of(folder: Path) -> str:
         return str(upgraded(data["facts"]["recipe"])["domain"]["name"])
     except (KeyError, TypeError) as error:
         raise damaged(folder / FACTS, error) from error
+
+
+def subnets_of(folder: Path) -> SubnetSpace:
+    """The subnets of the supernet in a folder; its weights are not read. Raises `InputError`."""
+    data = _read_facts(folder)
+    try:
+        plan = SupernetPlan.from_json(json.dumps(data["plan"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(folder / FACTS, error) from error
+    return SubnetSpace(plan.space, plan.layers)
 
 
 def _contiguous(module: nn.Module) -> dict[str, torch.Tensor]:

@@ -23,6 +23,7 @@ from .commands.predictor import predictor_app
 from .commands.profile import profile
 from .commands.push import push
 from .commands.quickstart import quickstart
+from .commands.records import records_app
 from .commands.report import report
 from .commands.supernet import supernet_app
 from .commands.train import train
@@ -43,6 +44,7 @@ for group, name in (
     (device_app, "device"),
     (agent_app, "agent"),
     (predictor_app, "predictor"),
+    (records_app, "records"),
     (supernet_app, "supernet"),
     (data_app, "data"),
 ):

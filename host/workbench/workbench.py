@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -15,12 +15,15 @@ from .data import Say
 from .options import BenchmarkModel
 
 if TYPE_CHECKING:
+    import pandas as pd
     from edgewright.converters.precision import Precision
 
     from ..assembler.archive import TrainedSupernet
     from ..assembler.joint.recipe import JointRecipe
     from ..devices.registry import Registry
     from ..domains.protocol import DataSources
+    from ..profiling.plan import Campaign
+    from ..profiling.records import Record
     from ..profiling.store.store import Store
     from ..tasks.domain import TaskDomain
     from ..training.hooks import Progress as TrainingProgress
@@ -133,6 +136,7 @@ class Workbench:
         resume: bool = False,
         data: str | Path | None = None,
         mnist: str | Path | None = None,
+        domain: TaskDomain | None = None,
         on_progress: Callable[[TrainingProgress], None] = lambda progress: None,
     ) -> TrainedSupernet:
         """A supernet and its assembler, trained and written to the folder `out`.
@@ -142,6 +146,7 @@ class Workbench:
             resume: go on with an interrupted run; its weights come out as if it had not been interrupted.
             data: the user's data; those that come along where None.
             mnist: torchvision's MNIST files, in place of the digits that come along.
+            domain: the tasks and their data, where they are open already.
             on_progress: is told after every step how far training is.
 
         Raises `InputError` for a recipe with a mistake, missing data, a folder that is taken, and nothing to resume.
@@ -149,11 +154,42 @@ class Workbench:
         from ..assembler.joint.recipe import JointRecipe
         from ..assembler.joint.recipe_files import load_recipe
         from ..assembler.joint.train import train
-        from .data import recipe_domain
 
         asked = recipe if isinstance(recipe, JointRecipe) else load_recipe(str(recipe))
-        domain = recipe_domain(asked, self.sources(data, mnist))
-        return train(asked, Path(out), domain, resume=resume, on_progress=on_progress)
+        opened = domain or self.domain(asked, data, mnist)
+        return train(asked, Path(out), opened, resume=resume, on_progress=on_progress)
+
+    def domain(
+        self, recipe: JointRecipe, data: str | Path | None = None, mnist: str | Path | None = None
+    ) -> TaskDomain:
+        """The tasks of a recipe over the user's data, or those that come along. Raises `InputError`."""
+        from .data import recipe_domain
+
+        return recipe_domain(recipe, self.sources(data, mnist))
+
+    def records(self, device_name: str | None = None, supernets: Sequence[str | Path] = ()) -> pd.DataFrame:
+        """All measurements of a device, or of all devices: one row each, failed ones included.
+
+        Args:
+            device_name: as campaigns name it; the device need not be in the registry any more.
+            supernets: folders of supernets whose sites become columns, beside those of the shipped ones.
+
+        Latencies are medians in ms as measured; `corrected_ms` is without the device's drift. What is not known is
+        missing, never 0.
+        """
+        from ..assembler.archive import subnets_of
+        from ..predictors.drift.correction import corrected_ms
+        from ..profiling.table import records_table
+        from ..shipped import find_supernet, shipped_supernets
+
+        folders = [*(find_supernet(Path(each)) for each in supernets), *shipped_supernets().values()]
+        spaces = {space.digest: space for space in map(subnets_of, folders)}
+
+        def corrected(campaign: Campaign, records: Sequence[Record]) -> dict[int, float]:
+            space = spaces.get(campaign.space_digest)
+            return {} if space is None else corrected_ms(records, space)
+
+        return records_table(self.store, device_name, spaces=spaces.values(), corrected=corrected)
 
     def measured(
         self, device_name: str, supernet: SupernetBench | None = None, predictor: str = "linear"

@@ -75,10 +75,10 @@ def test_an_impossible_budget_ends_with_the_fastest_and_smallest_seen(edgewright
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["coco"], "unknown task space 'coco'; there are: numvqa, attrod"),
+        (["coco"], "unknown task domain 'coco'; there are: numvqa, attrod"),
         (["numvqa", "--method", "luck"], "unknown method 'luck'; there are: edgewright, retrain, retrain-equal, prune"),
         (["attrod", "--supernet", "numvqa-resnet"], "numvqa-resnet was trained for numvqa: edgewright evaluate numvqa"),
-        (["numvqa", "--data", "coco"], "--data is for detection; NumVQA's images are made of digits"),
+        (["numvqa", "--data", "coco"], "NumVQA takes no --data folder, got coco: its images are made of digits"),
     ],
 )
 def test_an_evaluation_that_cannot_be(edgewright, tmp_path, words, sentence):

@@ -44,15 +44,15 @@ def train(
 
     output = Output(json_, silent=not is_first_process())
     try:
-        with Workbench(workspace, output.say) as bench, output.bar("starting") as bar:
+        with Workbench(workspace, output.say) as bench:
+            domain = bench.domain(asked, data, mnist_dir)
+            with output.bar("starting") as bar:
 
-            def shown(at: Progress) -> None:
-                note = "" if at.loss is None or at.score is None else f"loss {at.loss:.3f}, score {at.score:.1%}"
-                bar.update(at.step, at.total, note, at.stage)
+                def shown(at: Progress) -> None:
+                    note = "" if at.loss is None or at.score is None else f"loss {at.loss:.3f}, score {at.score:.1%}"
+                    bar.update(at.step, at.total, note, at.stage)
 
-            trained = bench.train(
-                asked, out, resume=resume, data=data, mnist=mnist_dir, on_progress=shown
-            )  # fmt: skip
+                trained = bench.train(asked, out, resume=resume, domain=domain, on_progress=shown)
     except KeyboardInterrupt as stop:
         raise Interrupted(f"stopped; `edgewright train {recipe} --out {out} --resume` goes on") from stop
     train_s = trained.facts["train_s"]

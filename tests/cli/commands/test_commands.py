@@ -80,7 +80,10 @@ def test_a_device_that_drifted_is_watched_more_closely(edgewright, profiled, tmp
         rows = store.execute(ask, [told.json["campaign"]])
         for number, (identity, samples) in enumerate(rows.fetchall()):
             slower = json.dumps([sample * (1 + number / 100) for sample in json.loads(samples)])
-            store.execute("UPDATE records SET samples_ms = ? WHERE rowid = ?", [slower, identity])
+            store.execute(
+                "UPDATE records SET samples_ms = ?, latency_ms = latency_ms * ? WHERE rowid = ?",
+                [slower, 1 + number / 100, identity],
+            )
     after = edgewright("profile", "local", "--subnets", 4, *place)
     assert after.json["profile"]["sentinel_every"] < 20 and "as the last campaign's drift asks for" in after.err
 

@@ -83,4 +83,4 @@ def test_from_a_folder_of_photographs_to_boxes(edgewright, coco, tmp_path):
 
 def test_another_folder_than_the_supernets_categories_is_refused(edgewright, tmp_path):
     answer = edgewright("train", "numvqa-resnet", "--out", tmp_path / "x", "--data", tmp_path, "--workspace", tmp_path)
-    assert answer.exit_code == 2 and "--data is for detection" in answer.err
+    assert answer.exit_code == 2 and answer.err.startswith(f"edgewright: NumVQA takes no --data folder, got {tmp_path}")
