@@ -126,6 +126,28 @@ def test_what_cannot_be_built_is_a_record_with_an_error(store_path: Path) -> Non
     assert all("no such kernel here" in str(record.error) for record in failed)
 
 
+def test_a_disturbed_measurement_is_made_again_with_the_same_model(store_path: Path) -> None:
+    built_for: list[str] = []
+    plan = make_plan(SPACE, OPTIONS)
+    repeated = {item.architecture for item in plan if item.kind == "repeat"}
+    disturbed = next(i for i in plan if i.kind == "subnet" and i.architecture not in repeated)
+
+    class Busy(Board):
+        def measure(self, job: MeasureJob, protocol: TimingProtocol) -> dict[str, Any]:
+            reply = super().measure(job, protocol)
+            first = self.measured.count(self.measured[-1]) == 1
+            if self.measured[-1] == disturbed.architecture.encoding and first:
+                return {**reply, "samples_ms": [50.0, 90.0], "steady": False, "marks": ["stolen"]}
+            return reply
+
+    with Store.open(store_path) as store:
+        campaign = begin(store)
+        summary = run_campaign(Busy(), store, campaign, SPACE, built(built_for), cooldown_s=0.0)
+        again = store.records(campaign)[disturbed.position]
+    assert summary.n_unsteady == 0 and again.attempts == 2 and (again.latency_ms or 99) < 50
+    assert built_for.count(disturbed.architecture.digest) == 1
+
+
 def test_models_of_another_source_are_another_campaign(store_path: Path) -> None:
     with Store.open(store_path) as store, pytest.raises(InputError, match="measured models made from .*start a new"):
         run_campaign(Board(), store, begin(store), SPACE, BuiltModels("other weights", tflite_of))
