@@ -20,28 +20,40 @@ class EdgewrightError(Exception):
 
 
 class InputError(EdgewrightError, ValueError):
+    """Bad usage or input: an unknown task, a budget of NaN, a corrupt file."""
+
     exit_code = 2
 
 
 class StorageError(EdgewrightError, OSError):
+    """A file or folder that cannot be written: a full disk, no permission."""
+
     exit_code = 2
 
 
 class BudgetError(EdgewrightError):
+    """No model meets the budget."""
+
     exit_code = 3
 
 
 class DeviceError(EdgewrightError):
+    """The device is unreachable, or it refused."""
+
     exit_code = 4
 
 
 class DeviceRefused(DeviceError):
-    pass
+    """The device was reached and said no: trying again brings the same."""
 
 
 class MeasurementError(EdgewrightError):
+    """A measurement or a verification failed."""
+
     exit_code = 5
 
 
 class Interrupted(EdgewrightError):
+    """Ctrl-C; what is finished is kept."""
+
     exit_code = 130
