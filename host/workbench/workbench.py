@@ -191,12 +191,6 @@ class Workbench:
 
         return records_table(self.store, device_name, spaces=spaces.values(), corrected=corrected)
 
-    def records(self, device: str | None = None) -> pd.DataFrame:
-        """All measurements as a table, one row each: of one device, or of all that the workspace holds."""
-        from ..profiling.table import records_table
-
-        return records_table(self.store, device)
-
     def measured(
         self, device_name: str, supernet: SupernetBench | None = None, predictor: str = "linear"
     ) -> MeasuredSupernet:
