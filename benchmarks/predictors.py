@@ -107,7 +107,7 @@ class Bench:
             "noise_floor": floor,
             "steps_over_floor": found["steps"] / floor,
             "coverage_90": float(((low <= true) & (true <= high)).mean()),
-            "map": fitted["steps"].feature_map_.name,
+            "tile": fitted["steps"].feature_map_.tile,
         }
 
 

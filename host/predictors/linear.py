@@ -91,9 +91,9 @@ class LinearPredictor(ConformalIntervals, RegressorMixin, BaseEstimator):  # typ
         return costs
 
     def describe(self) -> dict[str, Any]:
-        """The feature set and its map. Raises `NotFittedError`."""
+        """The feature set, and the tile that was found in it, in channels. Raises `NotFittedError`."""
         check_is_fitted(self, "coef_")
-        return {"features": self.features_, "map": self.feature_map_.name}
+        return {"features": self.features_, "tile": self.feature_map_.tile or None}
 
     def to_json(self) -> dict[str, Any]:
         """All of a fitted predictor. Raises `NotFittedError`."""

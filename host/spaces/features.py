@@ -28,6 +28,11 @@ class FeatureMap(Protocol):
     @property
     def names(self) -> tuple[str, ...]: ...
 
+    @property
+    def tile(self) -> int:
+        """Output channels that a kernel computes at once, where widths are rounded up to it; else 0."""
+        ...
+
     def __call__(self, recorded: ArrayLike, /) -> FloatArray:
         """`(n, L)` -> `(n, F)`. Raises `InputError` for features that no architecture of the space has."""
 
@@ -38,6 +43,7 @@ class PlainMap:
 
     names: tuple[str, ...]
     name: str = PLAIN
+    tile: int = 0
 
     def __call__(self, recorded: ArrayLike) -> FloatArray:
         array = np.asarray(recorded, float)

@@ -36,7 +36,8 @@ def fit(
     with Workbench(workspace, output.say) as bench, suggesting_profile(device, precision, supernet):
         pair = bench.pair(device, bench.supernet(supernet, precision), predictor)
         predictors, path = pair.predictors(), pair.predictors_path
-    found = ", ".join(f"{name} {value}" for name, value in predictors.latency.describe().items())
+    told = predictors.latency.describe()
+    found = ", ".join(f"{name} {value}" for name, value in told.items() if value is not None)
     output.say(f"fitted to {predictors.latency.n_records_} records: {path}; {found}")
     output.done(
         {
@@ -44,7 +45,7 @@ def fit(
             "predictors": str(path),
             "n_records": predictors.latency.n_records_,
             "predictor": predictors.name,
-            **predictors.latency.describe(),
+            **told,
         }
     )
 
