@@ -14,19 +14,19 @@ from .isolation import Wait
 _RETRY_S = 0.02
 
 
-class TurnTaken(RuntimeError):
+class LockTaken(RuntimeError):
     """Another agent has been measuring for too long."""
 
 
-class Turns:
-    """The lock is a file in the agent's home; agents of one home take turns."""
+class MeasuringLock:
+    """A file in the agent's home: agents of one home measure one after the other."""
 
     def __init__(self, home: Path) -> None:
         self._path = home / "measuring.lock"
 
     @contextmanager
-    def one(self, wait: Wait, timeout_s: float) -> Iterator[None]:
-        """Hold the lock. Waits with `wait`, so that heartbeats go on. Raises `TurnTaken` after `timeout_s`."""
+    def held(self, wait: Wait, timeout_s: float) -> Iterator[None]:
+        """Hold the lock. Waits with `wait`, so that heartbeats go on. Raises `LockTaken` after `timeout_s`."""
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             _lock(descriptor, wait, timeout_s)
@@ -43,7 +43,7 @@ def _lock(descriptor: int, wait: Wait, timeout_s: float) -> None:
             return fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             if time.monotonic() >= deadline:
-                raise TurnTaken(
+                raise LockTaken(
                     f"another agent on this device has been measuring for {timeout_s:g} s; wait for it, or stop it"
                 ) from None
         wait([], _RETRY_S)

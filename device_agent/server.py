@@ -53,7 +53,7 @@ from .fields import (
 from .frames import Frame, FrameError, LinkClosed
 from .isolation import Wait, plain_wait
 from .link import HostLink, request_id
-from .lock import Turns, TurnTaken
+from .lock import MeasuringLock, LockTaken
 from .measure import measure, run_batch
 from .runtimes.base import Runtime, RuntimeMissing
 from .runtimes.choice import Runtimes
@@ -80,7 +80,7 @@ class Agent:
         self._link = link
         self._store = BlobStore(home, quota_bytes)
         self._spool = Spool(home)
-        self._turns = Turns(home)
+        self._measuring = MeasuringLock(home)
         self._templates: OrderedDict[str, Any] = OrderedDict()
         self._greeted = False
         self._runtimes = Runtimes(tflite_runtime)
@@ -138,7 +138,7 @@ class Agent:
             self._refuse(identity, "blob", str(error))
         except SpoolError as error:
             self._refuse(identity, "bad_request", str(error))
-        except TurnTaken as error:
+        except LockTaken as error:
             self._refuse(identity, "busy", str(error))
         except MemoryError:
             self._refuse(identity, "out_of_memory", "the device has no memory left for this request")
@@ -193,7 +193,7 @@ class Agent:
         start = time.perf_counter()
         emitted = self._model(frame, gates)
         runtime = self._need_runtime(emitted.model, wait)
-        with self._turns.one(wait, protocol.timeout_s):
+        with self._measuring.held(wait, protocol.timeout_s):
             result = measure(emitted.model, runtime, protocol, wait)
         result["emit_ms"] = emitted.emit_ms
         result["agent_ms"] = (time.perf_counter() - start) * 1e3
@@ -246,7 +246,7 @@ class Agent:
         inputs = arrays_field(frame, frame.payload[gates_bytes:])
         emitted = self._model(frame, frame.payload[:gates_bytes])
         runtime = self._need_runtime(emitted.model, self._link.wait)
-        with self._turns.one(self._link.wait, protocol.timeout_s):  # it would disturb another agent's measurement
+        with self._measuring.held(self._link.wait, protocol.timeout_s):  # it would disturb another agent's measurement
             outcome = run_batch(emitted.model, runtime, inputs, protocol, self._link.wait)
         if outcome.error is not None:
             raise RequestError(outcome.error["kind"], outcome.error["message"])
