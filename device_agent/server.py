@@ -53,7 +53,7 @@ from .fields import (
 from .frames import Frame, FrameError, LinkClosed
 from .isolation import Wait, plain_wait
 from .link import HostLink, request_id
-from .lock import MeasuringLock, LockTaken
+from .lock import LockTaken, MeasuringLock
 from .measure import measure, run_batch
 from .runtimes.base import Runtime, RuntimeMissing
 from .runtimes.choice import Runtimes
