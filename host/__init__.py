@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .supernet.supernet import modularize
     from .tasks import AttributeGroup, AttributeSpace, Task
     from .workbench.functions import deliver, measure, train
+    from .workbench.measured import NotProfiled
     from .workbench.options import BenchmarkModel, CampaignOptions
     from .workbench.workbench import Workbench
 
@@ -62,6 +63,7 @@ __all__ = [
     "Interrupted",
     "JointRecipe",
     "MeasurementError",
+    "NotProfiled",
     "PREDICTORS",
     "Scenario",
     "StorageError",
@@ -87,6 +89,7 @@ _WHERE = {
     **dict.fromkeys(("deliver", "measure", "train"), "workbench.functions"),
     "DOMAINS": "domains.registry",
     "JointRecipe": "assembler.joint.recipe",
+    "NotProfiled": "workbench.measured",
     "PREDICTORS": "predictors.base",
     "Scenario": "customize.scenario",
     "Workbench": "workbench.workbench",

@@ -32,17 +32,20 @@ class Guests(Generic[Guest]):
     def __init__(self, group: str, kind: str, own: Mapping[str, str] | None = None) -> None:
         self.group, self.kind = group, kind
         self._own = dict(own or {})
+        self._added: dict[str, Guest] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
         """Those that come along first, then those of installed packages by name."""
-        return tuple(self._found())
+        return tuple(dict.fromkeys([*self._found(), *self._added]))
 
     def get(self, name: str) -> Guest:
         """The guest of that name.
 
         Raises `InputError` for an unknown name, one that two packages bring, and one that cannot be imported.
         """
+        if name in self._added:
+            return self._added[name]
         where = self._where(name)
         module, _, attribute = where.partition(":")
         try:
@@ -50,16 +53,26 @@ class Guests(Generic[Guest]):
         except (ImportError, AttributeError) as error:
             raise InputError(f"{self.kind} {name!r} cannot be imported from {where}: {error}") from error
 
+    def add(self, name: str, guest: Guest) -> None:
+        """Bring a guest along for this process, in place of one that was added before under the same name.
+
+        Raises `InputError` for a name of one that comes along or that an installed package brings.
+        """
+        if name in (found := self._found()):
+            raise InputError(f"{self.kind} {name!r} is there already, from {found[name][0]}; choose another name")
+        self._added[name] = guest
+
     def check(self, name: str) -> None:
         """Raises `InputError` for an unknown name, and one that two packages bring. Nothing is imported."""
-        self._where(name)
+        if name not in self._added:
+            self._where(name)
 
     def _where(self, name: str) -> str:
         found = self._found()
         if name not in found:
-            near = difflib.get_close_matches(name, found, 1)
+            near = difflib.get_close_matches(name, self.names, 1)
             hint = f"did you mean {near[0]!r}? " if near else ""
-            raise InputError(f"unknown {self.kind} {name!r}; {hint}there are: {', '.join(found) or 'none'}")
+            raise InputError(f"unknown {self.kind} {name!r}; {hint}there are: {', '.join(self.names) or 'none'}")
         if len(found[name]) > 1:
             raise InputError(f"{self.kind} {name!r} is in {' and in '.join(found[name])}; remove one")
         return found[name][0]

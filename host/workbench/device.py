@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..delivery.handover import Delivery
     from ..devices.registry import Device
     from ..devices.transport import Transport
+    from ..domains.protocol import Prediction
     from ..profiling.records import Measurement
     from ..tasks.domain import Examples
     from .data import Say
@@ -72,17 +73,21 @@ class DeviceBench:
         facts: dict[str, Any] = self.session.facts()
         return facts
 
-    def measure(self, model: Path, threads: int = 1) -> tuple[Measurement, Mapping[str, Any]]:
-        """Latency and memory of a model file, and the agent's whole answer.
+    def measure(self, model: str | Path, threads: int = 1) -> Measurement:
+        """Latency and memory of a model file.
 
         Raises:
             InputError: the file cannot be read or is empty, or `threads` is no number of threads.
             MeasurementError: the device could not measure it.
         """
+        return self.measure_and_tell(model, threads)[0]
+
+    def measure_and_tell(self, model: str | Path, threads: int = 1) -> tuple[Measurement, Mapping[str, Any]]:
+        """`measure`, and the agent's whole answer."""
         from ..devices.session.agent_session import MeasureJob
         from ..profiling.records import Measurement
 
-        content, protocol = read_model(model), measuring_protocol(threads)
+        content, protocol = read_model(Path(model)), measuring_protocol(threads)
         reply = self.session.measure(MeasureJob(model_sha=self.session.put_blob(content)), protocol)
         measurement = Measurement.from_reply(reply)
         if measurement.error is not None:
@@ -101,7 +106,7 @@ class DeviceBench:
         self,
         module: nn.Module,
         example_inputs: object,
-        out: Path,
+        out: str | Path,
         *,
         purpose: str = "",
         precision: Precision | str = "float32",
@@ -111,7 +116,7 @@ class DeviceBench:
         outputs: Mapping[str, Any] | None = None,
         push: bool = False,
         seed: int = 0,
-        say: Say = lambda sentence: None,
+        on_status: Say = lambda sentence: None,
     ) -> Delivery:
         """Any torch module to a verdict here; arguments and errors are those of `delivery.deliver.deliver`.
 
@@ -123,19 +128,35 @@ class DeviceBench:
 
         converted = convert_for_delivery(
             module, example_inputs, parse_precision(str(precision)), calibration=calibration, score=score, seed=seed,
-            on_status=say,
+            on_status=on_status,
         )  # fmt: skip
         return deliver_converted(
-            converted, self.session, out, purpose=purpose, budget=budget, score=score, outputs=outputs, push=push,
-            on_status=say,
+            converted, self.session, Path(out), purpose=purpose, budget=budget, score=score, outputs=outputs, push=push,
+            on_status=on_status,
         )  # fmt: skip
 
-    def push(self, model: Path) -> dict[str, Any]:
+    def push(self, model: str | Path) -> dict[str, Any]:
         """Leave a model file on the device; its hash is checked there. Returns its `path` and `sha256` there."""
-        content = read_model(model)
-        check_delivered_name(model)
-        delivered: dict[str, Any] = self.session.deliver(self.session.put_blob(content), model.name)
+        path = Path(model)
+        content = read_model(path)
+        check_delivered_name(path)
+        delivered: dict[str, Any] = self.session.deliver(self.session.put_blob(content), path.name)
         return delivered
+
+    def predict(
+        self, model: str | Path, images: Sequence[str | Path], min_score: float = 0.3
+    ) -> list[Prediction]:
+        """What a delivered model, its manifest beside it, says about image files; computed on the device.
+
+        Boxes with a lower score than `min_score` do not count. Raises `InputError` for files that cannot be read or do
+        not belong together, and `MeasurementError` where the device cannot run the model.
+        """
+        from ..delivery.prediction import DeliveredModel, check_images, predict_each
+
+        paths = [Path(image) for image in images]
+        delivered = DeliveredModel.read(Path(model))
+        check_images(paths)
+        return list(predict_each(delivered, paths, self.session, min_score))
 
     def close(self) -> None:
         """End the session; the next use opens another."""

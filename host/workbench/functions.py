@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from .data import Say
 from .workbench import Workbench
 
 if TYPE_CHECKING:
@@ -14,11 +15,15 @@ if TYPE_CHECKING:
 
     from ..assembler.archive import TrainedSupernet
     from ..assembler.joint.recipe import JointRecipe
-    from ..costs import Cost
+    from ..costs import Budget, Cost
     from ..delivery.handover import Delivery
     from ..training.hooks import Progress
 
 Folder = str | os.PathLike[str]
+
+
+def _silent(sentence: str) -> None:
+    pass
 
 
 def train(
@@ -30,13 +35,21 @@ def train(
     mnist: str | Path | None = None,
     workspace: Folder | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_status: Say = _silent,
 ) -> TrainedSupernet:
     """A supernet and its assembler, trained and written to the folder `out`; see `Workbench.train`."""
-    with Workbench(workspace) as bench:
+    with Workbench(workspace, on_status) as bench:
         return bench.train(recipe, Path(out), resume=resume, data=data, mnist=mnist, on_progress=on_progress)
 
 
-def measure(model: Folder, device: str = "local", *, threads: int = 1, workspace: Folder | None = None) -> Cost:
+def measure(
+    model: Folder,
+    device: str = "local",
+    *,
+    threads: int = 1,
+    workspace: Folder | None = None,
+    on_status: Say = _silent,
+) -> Cost:
     """Latency, memory and size of any model file on a device; `DeviceBench.measure` gives the raw samples too.
 
     Raises:
@@ -47,8 +60,8 @@ def measure(model: Folder, device: str = "local", *, threads: int = 1, workspace
     from ..costs import Cost
 
     path = Path(model)
-    with Workbench(workspace) as bench:
-        measurement, _ = bench.device(device).measure(path, threads)
+    with Workbench(workspace, on_status) as bench:
+        measurement = bench.device(device).measure(path, threads)
     return Cost(measurement.latency_ms, measurement.memory_mib, path.stat().st_size / 2**20)
 
 
@@ -58,12 +71,31 @@ def deliver(
     out: Folder,
     device: str = "local",
     *,
+    precision: str = "float32",
+    calibration: Sequence[object] | None = None,
+    budget: Budget | None = None,
+    push: bool = False,
     workspace: Folder | None = None,
-    **options: Any,
+    on_status: Say = _silent,
 ) -> Delivery:
     """Any torch module to a verdict on a device: converted, pushed, measured, compared with torch, written to `out`.
 
-    `options` and errors are those of `DeviceBench.deliver`: `precision`, `budget`, `push`, `calibration` and others.
+    Args:
+        module: in eval mode, on the CPU.
+        example_inputs: a tuple of tensors, one for each input; the model keeps their shapes.
+        precision: "float32", "float16" or "int8".
+        calibration: sets of inputs that int8 is calibrated on; the example inputs alone where None.
+        budget: what the model may cost on the device; nothing is written where it costs more.
+        push: leave the model on the device, too.
+
+    Raises:
+        InputError: a module or inputs of which no model can be made, or an unknown device.
+        DeviceError: the device cannot be reached.
+        MeasurementError: it cannot be converted, the device cannot run it, or computes something else than torch.
+        BudgetError: it misses the budget on the device.
     """
-    with Workbench(workspace) as bench:
-        return bench.device(device).deliver(module, example_inputs, Path(out), **options)
+    with Workbench(workspace, on_status) as bench:
+        return bench.device(device).deliver(
+            module, example_inputs, Path(out), precision=precision, calibration=calibration, budget=budget, push=push,
+            on_status=on_status,
+        )  # fmt: skip

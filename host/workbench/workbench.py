@@ -167,7 +167,9 @@ class Workbench:
 
         return recipe_domain(recipe, self.sources(data, mnist))
 
-    def records(self, device_name: str | None = None, supernets: Sequence[str | Path] = ()) -> pd.DataFrame:
+    def records_table(
+        self, device_name: str | None = None, supernets: Sequence[str | Path] = ()
+    ) -> pd.DataFrame:
         """All measurements of a device, or of all devices: one row each, failed ones included.
 
         Args:

@@ -47,7 +47,7 @@ def deliver(
         target, made = bench.device(device), make_module(module)
         delivery = target.deliver(
             made.module, made.example_inputs, out, precision=numbers, calibration=made.calibration, budget=budget,
-            push=push, say=output.say,
+            push=push, on_status=output.say,
         )  # fmt: skip
     output.table("Delivered", _rows(delivery))
     output.done(delivery.to_json())

@@ -32,7 +32,7 @@ def measure(
 
     output, who = Output(json_), measurer(backend, binary, delegate)
     with Workbench(workspace, output.say) as bench:
-        measurement, reply = bench.device(device, who).measure(model, threads)
+        measurement, reply = bench.device(device, who).measure_and_tell(model, threads)
     memory = "unknown"
     if measurement.memory_mib is not None:
         memory = f"{measurement.memory_mib:.2f} MiB ({measurement.memory_method})"

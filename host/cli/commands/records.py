@@ -44,7 +44,7 @@ def export(
     if out.suffix not in (CSV, PARQUET):
         raise InputError(f"--out must end in {CSV} or {PARQUET}, got {out}")
     with Workbench(workspace, output.say) as bench:
-        table = bench.records(device, supernet or ())
+        table = bench.records_table(device, supernet or ())
         if table.empty:
             command = f"edgewright profile {device}"
             raise InputError(f"{bench.store.path} has no records of {device!r}; run `{command}` first")
