@@ -3,8 +3,8 @@ campaign.
 
     python -m benchmarks.devices [--rigs ssh,phone,board] [--rounds 5]
 
-The rigs are those of the tests: a real sshd on loopback, an arm64 board behind one, a real adbd. Under emulation only
-the transport's own figures mean anything; latencies of models are never shown.
+The rigs are those of the tests (`tests/rigs`, which serves both): a real sshd on loopback, an arm64 board behind one, a
+real adbd. Under emulation only the transport's own figures mean anything; latencies of models are never shown.
 """
 
 from __future__ import annotations
@@ -21,14 +21,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from edgewright.customize.templates import load_or_build
-from edgewright.device_agent.timing import TimingProtocol
-from edgewright.devices import Device, connect, open_session
 from edgewright.devices.deployment.deploy import deploy, remove_agent
-from edgewright.profiling.campaign import begin_campaign, run_campaign
-from edgewright.profiling.models import TemplateModels
-from edgewright.profiling.plan import PlanOptions
-from edgewright.profiling.store.store import Store
+from edgewright.workbench.device import DeviceBench
+from edgewright.workbench.options import CampaignOptions
+from edgewright.workbench.workbench import Workbench
 
 from tests.rigs.client import ClientHome, RigUnavailable
 
@@ -42,12 +38,11 @@ def main() -> None:
     parser.add_argument("--rigs", default="ssh,phone,board")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
-        client = stack.enter_context(_client())
+    with tempfile.TemporaryDirectory() as scratch, _client() as client:
         for name in options.rigs.split(","):
             try:
-                with _rig(name, client) as rig:
-                    _measure(name, rig, client, Path(scratch) / name, options.rounds)
+                with _rig(name, client) as rig, Workbench(scratch) as bench:
+                    _measure(bench, name, rig, client, options.rounds)
             except RigUnavailable as reason:
                 print(f"\n{name}: not measured, {reason}")
 
@@ -86,39 +81,38 @@ def _wanted(name: str, holds: bool, sentence: str) -> str:
     return f"; wanted: {sentence}, {'met' if holds else 'MISSED'}" if name == "ssh" else ""
 
 
-def _measure(name: str, rig: Any, client: Any, workspace: Path, rounds: int) -> None:
-    device = Device("bench", rig.uri)
+def _measure(bench: Workbench, name: str, rig: Any, client: Any, rounds: int) -> None:
+    bench.registry.add(name, rig.uri)
+    device = bench.device(name)
     print(f"\n{name}: {rig.uri}")
-    first, second = _deployments(device, workspace)
+    first, second = _deployments(device)
     wanted = _wanted(name, second < _MOST_SECOND_DEPLOY_S, f"the second below {_MOST_SECOND_DEPLOY_S:g} s")
     print(f"  deploy: first {first:.2f} s, second {second:.2f} s (canary included){wanted}")
-    trips = _round_trips(device, workspace)
+    trips = _round_trips(device)
     middle, p90 = statistics.median(trips), trips[int(0.9 * len(trips))]
     wanted = _wanted(name, middle <= _MOST_ROUND_TRIP_MS, f"at most {_MOST_ROUND_TRIP_MS:g} ms")
     print(f"  request round trip, 64 B: median {middle:.3f} ms, p90 {p90:.3f} ms of {len(trips)}{wanted}")
-    _pushes(name, rig, client, device, workspace, rounds)
-    _campaign_overhead(name, device, workspace)
+    _pushes(name, rig, client, device, rounds)
+    _campaign_overhead(bench, name)
 
 
-def _deployments(device: Device, workspace: Path) -> tuple[float, float]:
+def _deployments(device: DeviceBench) -> tuple[float, float]:
     """Seconds of a first and a second deployment; the bundle, where one is needed, was built before."""
     seconds = []
     for attempt in range(3):
-        transport = connect(device, workspace)
         if attempt == 1:
-            remove_agent(transport, device.name)
-        transport.close()
+            with device.reached() as transport:
+                remove_agent(transport, device.name)
         started = time.monotonic()
-        transport = connect(device, workspace)
-        deploy(transport, device.name, Path("edgewright-workspace/bundles").absolute())
-        transport.close()
+        with device.reached() as transport:
+            deploy(transport, device.name, Path("edgewright-workspace/bundles").absolute())
         seconds.append(time.monotonic() - started)
     return seconds[1], seconds[2]
 
 
-def _round_trips(device: Device, workspace: Path) -> list[float]:
-    with open_session(device, workspace) as session:
-        trips = []
+def _round_trips(device: DeviceBench) -> list[float]:
+    trips = []
+    with device.open_session() as session:
         for _ in range(500):
             start = time.perf_counter()
             session.ping(bytes(64))
@@ -126,20 +120,17 @@ def _round_trips(device: Device, workspace: Path) -> list[float]:
     return sorted(trips[20:])
 
 
-def _pushes(name: str, rig: Any, client: Any, device: Device, workspace: Path, rounds: int) -> None:
+def _pushes(name: str, rig: Any, client: Any, device: DeviceBench, rounds: int) -> None:
     """Our push and the plain tool's, alternating."""
-    workspace.mkdir(parents=True, exist_ok=True)
-    source = workspace / "push.bin"
-    source.write_bytes(os.urandom(_PUSH_BYTES))
-    transport = connect(device, workspace)
-    target = f"{transport.agent_dir}/push.bin"
-    plain = _sftp(rig, client, source, target) if name != "phone" else _adb_push(rig, client, source, target)
     ours_s, plain_s = [], []
-    for _ in range(rounds):
-        ours_s.append(_seconds(lambda: transport.push(source, target)))
-        plain_s.append(_seconds(plain))
-    transport.run(["rm", "-f", target], 30)
-    transport.close()
+    with tempfile.TemporaryDirectory() as scratch, device.reached() as transport:
+        source, target = Path(scratch) / "push.bin", f"{transport.agent_dir}/push.bin"
+        source.write_bytes(os.urandom(_PUSH_BYTES))
+        plain = _sftp(rig, client, source, target) if name != "phone" else _adb_push(rig, client, source, target)
+        for _ in range(rounds):
+            ours_s.append(_seconds(lambda: transport.push(source, target)))
+            plain_s.append(_seconds(plain))
+        transport.run(["rm", "-f", target], 30)
     ours, theirs = (_PUSH_BYTES / 2**20 / statistics.median(seconds) for seconds in (ours_s, plain_s))
     tool = "adb push" if name == "phone" else "sftp"
     wanted = _wanted(name, ours / theirs >= _LEAST_SHARE, f"at least {_LEAST_SHARE:g}")
@@ -168,25 +159,16 @@ def _seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def _campaign_overhead(name: str, device: Device, workspace: Path) -> None:
+def _campaign_overhead(bench: Workbench, name: str) -> None:
     """Added per subnet on the rig and on this machine itself, one after the other: the difference is the link's."""
-    from edgewright.assembler.archive import TrainedSupernet
-    from edgewright.shipped import shipped_supernet
-
-    trained = TrainedSupernet.load(shipped_supernet())
-    content = load_or_build(trained, Path("edgewright-workspace/templates").absolute()).to_bytes()
-    added = {}
-    for target in (Device("local", "local:"), device):
-        with Store.open(workspace / f"{target.name}.sqlite") as store, open_session(target, workspace) as session:
-            campaign = begin_campaign(
-                store, device=target.name, space=trained.supernet.subnets, source=session.put_blob(content),
-                protocol=TimingProtocol(timeout_s=120), options=PlanOptions(100 if name == "ssh" else 20),
-            )  # fmt: skip
-            summary = run_campaign(session, store, campaign, trained.supernet.subnets, TemplateModels(content))
-        added[target.name] = summary.overhead_ms or float("nan")
-    link = added[device.name] - added["local"]
+    options, net, added = CampaignOptions(100 if name == "ssh" else 20, timeout_s=120), bench.supernet(), {}
+    for target in ("local", name):
+        summary = bench.pair(target, net).profile(options).summary
+        added[target] = summary.overhead_ms or float("nan")
+        bench.device(target).close()
+    link = added[name] - added["local"]
     print(
-        f"  added per subnet by host, link and agent: {added[device.name]:.1f} ms, without the link (local) "
+        f"  added per subnet by host, link and agent: {added[name]:.1f} ms, without the link (local) "
         f"{added['local']:.1f} ms: {'the link adds' if name == 'ssh' else 'link and emulator add'} {link:.1f} ms"
         + _wanted(name, link <= _MOST_LINK_MS, f"at most {_MOST_LINK_MS:g} ms")
     )

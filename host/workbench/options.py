@@ -23,7 +23,7 @@ class CampaignOptions:
 
     `repeat_share` of the subnets are measured twice, which tells the noise. `resume` goes on with the newest campaign.
     A lost device is retried for `patience_s`. `sentinel_every` is the number of records between two sentinels; None: as
-    the drift in the device's last campaign asks for.
+    the drift in the device's last campaign asks for. `timeout_s` bounds each measurement.
     """
 
     subnets: int = 200
@@ -33,6 +33,7 @@ class CampaignOptions:
     patience_s: float = 120.0
     sentinel_every: int | None = None
     repeat_share: float = 0.1
+    timeout_s: float = 60.0
 
     def __post_init__(self) -> None:
         if self.sentinel_every is not None and self.sentinel_every < 1:
@@ -54,7 +55,7 @@ class CampaignOptions:
         from edgewright.device_agent.timing import TimingProtocol
 
         try:
-            return TimingProtocol(threads=self.threads)
+            return TimingProtocol(threads=self.threads, timeout_s=self.timeout_s)
         except ValueError as error:
             raise InputError(str(error)) from error
 

@@ -1,4 +1,7 @@
-"""Where rigs keep their things, and the one private home that the host side of every rig of a session uses."""
+"""Where rigs keep their things, and the one private home that the host side of every rig of a session uses.
+
+The rigs serve the tests and `benchmarks/devices.py`.
+"""
 
 from __future__ import annotations
 
