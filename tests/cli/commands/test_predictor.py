@@ -1,4 +1,4 @@
-"""`edgewright predictor evaluate`: other people's measurements, as they lie in a CSV file."""
+"""`edgewright predictor evaluate`: other people's measurements in a CSV file. Fitting is in `test_profile.py`."""
 
 import json
 

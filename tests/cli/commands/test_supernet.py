@@ -1,4 +1,4 @@
-"""`edgewright supernet inspect`: what of a backbone can be gated, before anything is trained."""
+"""`edgewright supernet`: what of a backbone can be gated, before anything is trained, and how good a trained one is."""
 
 import pytest
 import timm
@@ -92,3 +92,9 @@ def test_a_refusal_is_one_sentence(edgewright, own, words, sentence):
 def test_the_policy_that_would_help_is_named(edgewright):
     answer = edgewright("supernet", "inspect", "repvgg_a0", "--image-size", 64)
     assert answer.exit_code == 2 and answer.err.endswith("; --policy coupled would give it sites\n")
+
+
+def test_evaluate_covers_all_sixty_tasks(edgewright, trained):
+    answer = edgewright("supernet", "evaluate", "--images", 4, "--json")
+    assert len({row["task"] for row in answer.json["tasks"]}) == 60
+    assert all(row["ratio"] <= row["limit"] for row in answer.json["tasks"])
