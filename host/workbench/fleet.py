@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import EdgewrightError, InputError, Interrupted
 from ..profiling.store.store import Store
-from .on_device import SupernetOnDevice, Tell
+from .on_device import SupernetOnDevice, Tell, watched
 from .options import CampaignOptions
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def profile_fleet(
     check_names(names, spread)
     fleet = tuple(names) if spread else ()
     pairs = {device.name: bench.pair(device, supernet) for device in devices}
-    asked = _resumed(bench, pairs, fleet, options)
+    asked = _resumed(bench, pairs, fleet, watched(options, list(pairs.values()), bench.on_status))
     if spread:
         _check_identical(devices)
     stop = threading.Event()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,18 @@ Tell = Callable[["Progress"], None]
 """Is told after every measurement where a campaign stands."""
 
 
+def watched(options: CampaignOptions, measured: Sequence[MeasuredSupernet], say: Say) -> CampaignOptions:
+    """With a number of records between two sentinels where none is given: what the one that drifted most asks for."""
+    from ..predictors.drift.sentinels import USUAL
+
+    if options.sentinel_every is not None or options.resume:
+        return options
+    every = min(each.watch_interval() for each in measured)
+    if every != USUAL:
+        say(f"a sentinel every {every} records, as the last campaign's drift asks for")
+    return replace(options, sentinel_every=every)
+
+
 class SupernetOnDevice(MeasuredSupernet):
     """What is known of a supernet on a device, and what can be made of it there; `Workbench.pair` makes one."""
 
@@ -63,7 +76,8 @@ class SupernetOnDevice(MeasuredSupernet):
             InputError: there is nothing to resume, or the supernet has too few different subnets.
             DeviceError, MeasurementError: as `profiling.campaign.run_campaign` says.
         """
-        return self.run_campaign(self.device.session, self.store, options or CampaignOptions(), on_progress, stop)
+        asked = watched(options or CampaignOptions(), [self], self._say)
+        return self.run_campaign(self.device.session, self.store, asked, on_progress, stop)
 
     def run_campaign(
         self,

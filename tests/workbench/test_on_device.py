@@ -89,3 +89,12 @@ def test_the_whole_supernet_costs_more_than_any_of_its_subnets_weighs(profiled: 
         cost = pair.full_cost()
         smallest = pair.supernet.template.emit(pair.space.gates.smallest().pack()).tobytes()
         assert (cost.size_mib or 0) > len(smallest) / 2**20 and (cost.latency_ms or 0) > 0
+
+
+def test_a_device_that_drifted_is_watched_more_closely(fresh: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, told = fresh
+    pair = bench.pair("local")
+    monkeypatch.setattr(type(pair), "watch_interval", lambda self: 7)
+    assert pair.profile(CampaignOptions(4, repeat_share=0)).campaign.options.sentinel_every == 7
+    assert told == ["a sentinel every 7 records, as the last campaign's drift asks for"]
+    assert pair.profile(CampaignOptions(4, repeat_share=0, sentinel_every=3)).campaign.options.sentinel_every == 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -50,7 +49,6 @@ def profile(
     with Workbench(workspace, output.say) as bench:
         targets = [bench.device(name, who) for name in devices]
         net = bench.supernet(supernet, precision)
-        options = _watched(output, bench, targets, net, options)
         if len(targets) == 1:
             profiled = profile_with_bar(output, bench.pair(targets[0], net), options)
             output.done({**_profiled_json(devices[0], profiled), "precision": precision})
@@ -58,20 +56,6 @@ def profile(
         results = _profile_several(output, bench, targets, net, options, spread)
     told = [_profiled_json(name, profiled) for name, profiled in results.items()]
     output.done({"devices": told, "precision": precision})
-
-
-def _watched(
-    output: Output, bench: Workbench, targets: list[DeviceBench], net: SupernetBench, options: CampaignOptions
-) -> CampaignOptions:
-    """With a distance between sentinels, where the user named none: of the device that drifted most."""
-    from ...predictors.drift.sentinels import USUAL
-
-    if options.sentinel_every is not None or options.resume:
-        return options
-    every = min(bench.pair(target, net).watch_interval() for target in targets)
-    if every != USUAL:
-        output.say(f"a sentinel every {every} records, as the last campaign's drift asks for")
-    return replace(options, sentinel_every=every)
 
 
 def _profile_several(
