@@ -62,7 +62,7 @@ def evaluate_tasks(
 ) -> list[TaskAccuracy]:
     """The score of every task at every limit, on at most `n_images` per task, the same for all limits.
 
-    Tasks that the split does not pose are left out.
+    Tasks that the split does not cover are left out.
     """
     rows, unseen = [], set(domain.held_out)
     for index, task in enumerate(tasks):
@@ -80,7 +80,7 @@ def evaluate_tasks(
 def validation_score(
     trained: TrainedSupernet, objective: Objective, limit: float, seed: int, n_images: int = 64
 ) -> float:
-    """The mean score over the watched tasks that the validation images pose; 0 when they pose none."""
+    """The mean score over the watched tasks that the validation images cover; 0 when they cover none."""
     rows = evaluate_tasks(
         trained, objective.domain, objective.watched, [limit], n_images, seed, measure=gated_accuracy,
         split="validation",

@@ -1,4 +1,4 @@
-"""What a model is for: attribute spaces, tasks, and the data sets that pose them."""
+"""What a model is for: attribute spaces, tasks, and the domain that asks them."""
 
 from .attributes import AttributeGroup, AttributeSpace, Task
 

@@ -1,4 +1,4 @@
-"""A task domain: a space of tasks, the data that poses them, and how well a model's outputs do. One file per domain.
+"""A task domain: a space of tasks, data that cover them, and scores of a model's outputs.
 
 Shapes: `B` images of `(C, H, W)`.
 """
@@ -50,7 +50,7 @@ class Examples(Protocol):
 class TaskDomain(Protocol):
     @property
     def name(self) -> str:
-        """What a recipe says."""
+        """What recipes, supernets and manifests call it."""
         ...
 
     @property
@@ -73,11 +73,11 @@ class TaskDomain(Protocol):
         ...
 
     def covers(self, task: Task, split: Split) -> bool:
-        """Whether the split's images hold what the task is about."""
+        """Whether the split's images hold what the task asks for, so that a model for it can be taught or judged."""
         ...
 
     def describe(self, task: Task) -> dict[str, Any]:
-        """What who uses a task's model must know to read its outputs, as JSON; `name` is the domain's."""
+        """How to read the outputs of a model for the task, as JSON; `name` is the domain's."""
         ...
 
     def count(self, task: Task) -> int | None:
@@ -87,7 +87,7 @@ class TaskDomain(Protocol):
     def examples(self, task: Task, split: Split, n: int, rng: np.random.Generator) -> Examples:
         """At most `n` examples of a task; no two splits share an object.
 
-        Raises `InputError` where the split does not pose the task.
+        Raises `InputError` where the split does not cover the task.
         """
         ...
 
@@ -101,7 +101,7 @@ def trained_tasks(domain: TaskDomain) -> tuple[Task, ...]:
 def calibration_images(
     domain: TaskDomain, tasks: Sequence[Task], n: int, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """About `n` training images of all tasks alike, `(n, C, H, W)`; at least one of each task that they pose."""
-    posed = [task for task in tasks if domain.covers(task, "train")]
-    each = -(-n // max(1, len(posed)))
-    return np.concatenate([domain.examples(task, "train", each, rng).images for task in posed or tasks])
+    """About `n` training images of all tasks alike, `(n, C, H, W)`; at least one of each task that they cover."""
+    covered = [task for task in tasks if domain.covers(task, "train")]
+    each = -(-n // max(1, len(covered)))
+    return np.concatenate([domain.examples(task, "train", each, rng).images for task in covered or tasks])

@@ -85,7 +85,7 @@ class Fit:
 def fit_task(model: nn.Module, task: Task, objective: Objective, fit: Fit) -> Fitted:
     """Teach `model` (in place) one task, on batches of that task alone.
 
-    Raises `InputError` where the images do not pose it, and where `fit.folder` holds another unfinished training.
+    Raises `InputError` where the images do not cover it, and where `fit.folder` holds another unfinished training.
     """
     fit = replace(fit, sampling=replace(fit.sampling, augmented_share=0.0))
     held = objective.validation(fit.sampling, fit.until.n_images, task)

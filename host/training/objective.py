@@ -97,14 +97,14 @@ class Objective(Protocol):
     def source(self, sampling: Sampling, tasks: Sequence[Task] | None = None) -> BatchSource:
         """Training batches of the trained tasks, or of the given ones.
 
-        Raises `InputError` where the training images pose none of them.
+        Raises `InputError` where the training images cover none of them.
         """
         ...
 
     def validation(self, sampling: Sampling, n: int, task: Task | None = None) -> Batch:
         """`n` samples of validation images as they are, of one task, or for what pre-training teaches.
 
-        Raises `InputError` where they do not pose the task.
+        Raises `InputError` where they do not cover the task.
         """
         ...
 

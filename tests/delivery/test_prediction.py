@@ -141,7 +141,7 @@ def test_a_model_that_takes_other_inputs_than_its_manifest_says_fails_in_a_sente
     with pytest.raises(MeasurementError, match="does not run on device 'local'"):
         next(predict_each(smaller, [image], session))
     finer = DeliveredModel.read(deliver(tmp_path / "m.tflite", detector_file(), ATTROD | {"strides": [4]}))
-    with pytest.raises(InputError, match="are not those of a detector with 256 places"):
+    with pytest.raises(InputError, match="are not those of a detector with 256 anchor points"):
         next(predict_each(finer, [image], session))
     three = DeliveredModel.read(deliver(tmp_path / "m.tflite", judge_file(), NUMVQA | {"answers": ["a", "b", "c"]}))
     with pytest.raises(InputError, match=r"outputs of shape \(1, 2\) are not the answers a, b, c"):

@@ -70,24 +70,24 @@ class DetectionSource:
         self,
         sampling: Sampling,
         settings: DetectionSettings,
-        squares: LetterboxedImages,
+        images: LetterboxedImages,
         space: AttributeSpace,
         asked: Sequence[Task],
     ) -> None:
-        self.sampling, self.settings, self.squares, self.space = sampling, settings, squares, space
+        self.sampling, self.settings, self.images, self.space = sampling, settings, images, space
         extra = augmented_tasks(space) if sampling.augmented_share else []
         names = [*(task.attributes for task in asked), *extra[: sampling.n_augmented_tasks]]
         self.n_tasks = len(asked)
         self.encoding = np.stack([space.encode(each) for each in names])  # (Q, T)
         self.queries = [Query.of(Task(tuple(each))) for each in names]
-        self.holding = [np.flatnonzero(squares.wanted(query).any(axis=1)) for query in self.queries]  # Q times images
+        self.holding = [np.flatnonzero(images.wanted(query).any(axis=1)) for query in self.queries]  # Q times images
 
     def draw(self, stage: str, step: int, part: slice = slice(None)) -> DetectionBatch:
         """The batch of a step, or the part of it that one process works on."""
         n, sampling, settings = self.sampling.batch_size, self.sampling, self.settings
         rng, generator = step_rng(sampling.seed, stage, step)
         question = draw_questions(rng, n, self.n_tasks, len(self.queries), sampling.augmented_share)  # (B,)
-        image = rng.integers(len(self.squares), size=n)  # (B,)
+        image = rng.integers(len(self.images), size=n)  # (B,)
         for sample in np.flatnonzero(rng.random(n) < WANTED_SHARE):
             holding = self.holding[question[sample]]
             if len(holding):
@@ -102,10 +102,10 @@ class DetectionSource:
     def _batch(
         self, question: NDArray[np.int64], image: NDArray[np.int64], limits: NDArray[np.float32]
     ) -> DetectionBatch:
-        found = self.squares.of(image)
+        found = self.images.of(image)
         wanted = np.stack([found.wanted(self.queries[q])[row] for row, q in enumerate(question)])
         ignored = np.stack([found.ignored(self.queries[q])[row] for row, q in enumerate(question)])
-        asked = [np.isin(self.squares.categories, list(self.queries[q].categories)) for q in question]
+        asked = [np.isin(self.images.categories, list(self.queries[q].categories)) for q in question]
         return DetectionBatch(
             images=torch.from_numpy(found.pixels).float() / 255,
             tasks=torch.from_numpy(self.encoding[question]),

@@ -1,6 +1,6 @@
 """From a detector's raw numbers to boxes: decoding and non-maximum suppression, always on the host.
 
-Shapes: `B` images, `L` places over all levels, `K` categories, `n` boxes; a box is x0, y0, x1, y1 in pixels.
+Shapes: `B` images, `L` anchor points over all levels, `K` categories, `n` boxes; a box is x0, y0, x1, y1 in pixels.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_BOXES = 100  # an image, as COCO counts
 
 @dataclass(frozen=True)
 class Grid:
-    """Where a detector's places are: the middles of cells of `strides` pixels, over a square image of `side`."""
+    """A detector's anchor points: the middles of cells of `strides` pixels, over a square image of `side`."""
 
     side: int
     strides: tuple[int, ...]
@@ -46,13 +46,13 @@ class Grid:
 
     @cached_property
     def stride_of(self) -> Tensor:
-        """The stride of each place's level, `(L,)`."""
+        """The stride of each anchor point's level, `(L,)`."""
         counts = torch.tensor([(self.side // stride) ** 2 for stride in self.strides])
         return torch.tensor(self.strides, dtype=torch.float32).repeat_interleave(counts)
 
     def boxes(self, raw: Tensor) -> Tensor:
-        """Raw numbers `(B, L, 4)` -> boxes `(B, L, 4)`: how far the middle is from the place, and the logarithms of
-        width and height, all in strides."""
+        """Raw numbers `(B, L, 4)` -> boxes `(B, L, 4)`: the offset of the middle from the anchor point,
+        and the logarithms of width and height, all in strides."""
         stride, centres = self.stride_of.to(raw)[:, None], self.centres.to(raw)
         middles = centres + raw[..., :2] * stride  # (B, L, 2)
         halves = raw[..., 2:].clamp(max=_LARGEST).exp() * stride / 2
@@ -81,7 +81,7 @@ def decode(
     raw = torch.from_numpy(np.ascontiguousarray(outputs, np.float32))
     if raw.ndim != 3 or raw.shape[1] != len(grid.centres) or raw.shape[2] <= 4 + max(categories, default=-1):
         raise InputError(
-            f"outputs of shape {tuple(raw.shape)} are not those of a detector with {len(grid.centres)} places "
+            f"outputs of shape {tuple(raw.shape)} are not those of a detector with {len(grid.centres)} anchor points "
             f"(side {grid.side}, strides {list(grid.strides)})"
         )
     boxes = clip_boxes_to_image(grid.boxes(raw[..., :4]), (grid.side, grid.side))  # (B, L, 4)
@@ -91,8 +91,8 @@ def decode(
 
 def _suppressed(boxes: Tensor, scores: Tensor, categories: Sequence[int], min_score: float) -> Detections:
     """Boxes `(L, 4)` and scores `(L, k)` of one image."""
-    place, column = (scores > min_score).nonzero(as_tuple=True)  # (n,) each
-    found, sure = boxes[place], scores[place, column]
+    point, column = (scores > min_score).nonzero(as_tuple=True)  # (n,) each
+    found, sure = boxes[point], scores[point, column]
     kept = batched_nms(found, sure, column, MAX_OVERLAP)[:MAX_BOXES]
     names = torch.tensor(list(categories), dtype=torch.int64)[column[kept]]
     return Detections(found[kept].numpy(), sure[kept].numpy(), names.numpy())

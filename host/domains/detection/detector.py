@@ -1,9 +1,9 @@
 """A detector in the manner of EfficientDet: a timm backbone's feature maps, a light pyramid, one head for all levels.
 
-Anchor-free: every place of every level predicts one box (FCOS, Tian et al. 2019). The output is raw; what its numbers
-mean is decoded in `boxes`, outside of any exported graph.
+Anchor-free: every anchor point of every level predicts one box (FCOS, Tian et al. 2019). The output is raw:
+`boxes` decodes it, outside of any exported graph.
 
-Shapes: `B` images, `C` features, `L` places over all levels, `K` scores a place.
+Shapes: `B` images, `C` features, `L` anchor points over all levels, `K` scores an anchor point.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ...errors import InputError
 
 BOX_NUMBERS = 4
 STRIDES = (8, 16, 32)  # of the levels
-_RARE = 0.02  # how likely a place is to hold an object before anything is learnt
+_RARE = 0.02  # how likely an anchor point is to hold an object before anything is learnt
 
 
 class Detector(nn.Module):
@@ -89,7 +89,7 @@ class Head(nn.Module):
 
 
 def new_score(width: int, n_scores: int) -> nn.Conv2d:
-    """The layer that scores; untrained it takes every place to be empty."""
+    """The layer that scores; untrained it takes every anchor point to be empty."""
     layer = nn.Conv2d(width, n_scores, 3, padding=1)
     nn.init.constant_(layer.bias, -math.log(1 / _RARE - 1))  # type: ignore[arg-type]
     return layer
@@ -115,7 +115,7 @@ def build_detector(
     depth: int = 2,
     arguments: Mapping[str, Any] | None = None,
 ) -> Detector:
-    """A detector on the timm model `features`, made with `arguments`; `num_classes` scores a place.
+    """A detector on the timm model `features`, made with `arguments`; `num_classes` scores an anchor point.
 
     Raises `InputError` for a model without feature maps of these strides, each twice the one before.
     """

@@ -1,6 +1,6 @@
 """Attributed object detection as a task domain: find the objects of some categories and colours.
 
-Shapes: `B` images of `(3, S, S)`, `L` places, `K` categories, `M` objects an image.
+Shapes: `B` images of `(3, S, S)`, `L` anchor points, `K` categories, `M` objects an image.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ MIN_SCORE = 0.01  # of boxes that count for the precision at low scores
 
 
 def grid_of(backbone: Backbone) -> Grid:
-    """Where the places of a recipe's detector are. Raises `InputError` for another backbone, and for sides and strides
-    that do not go together."""
+    """The anchor points of a recipe's detector. Raises `InputError` for another backbone, and for a side that is no
+    multiple of the strides."""
     if backbone.name != "detector":
         raise InputError('attributed detection needs a detector as backbone: name = "detector" in the recipe')
     return Grid(backbone.image_shape[-1], tuple(backbone.arguments.get("strides", STRIDES)))
@@ -53,7 +53,7 @@ class DetectionExamples:
         return mean_ap(self.truths, self.detections(outputs), self.asked)
 
     def agreement(self, one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-        """The share of boxes of a score over one half that both found, in the same place and category."""
+        """The share of boxes with a score above one half that both found, overlapping and of the same category."""
         pairs = zip(*(decode(each, self.grid, self.asked, 0.5) for each in (one, other)), strict=True)
         found = [(_matches(first, second), len(first), len(second)) for first, second in pairs]
         matched, ones, others = (sum(column) for column in zip(*found, strict=True))
@@ -101,7 +101,7 @@ class AttrOd:
         return bool(self.images(split).wanted(Query.of(task)).any())
 
     def describe(self, task: Task) -> dict[str, Any]:
-        """The scores' categories, which of them the task asks for, and the grid of places."""
+        """The scores' categories, which of them the task asks for, and the grid of anchor points."""
         return {
             "name": self.name, "categories": list(self.categories), "asked": list(self.asked(task)),
             "side": self.grid.side, "strides": list(self.grid.strides),
@@ -117,20 +117,20 @@ class AttrOd:
                 f"no {split} image of {self.data} holds what '{task}' asks for, so that no model for it can be judged; "
                 "use more images, or a task with more of its objects"
             )
-        squares, query = self.images(split), Query.of(task)
-        wanted, ignored = squares.wanted(query), squares.ignored(query)  # (N, M)
+        images, query = self.images(split), Query.of(task)
+        wanted, ignored = images.wanted(query), images.ignored(query)  # (N, M)
         holds = wanted.any(axis=1)  # (N,)
         holding = rng.permutation(np.flatnonzero(holds))[: n // 2 + n % 2]
         others = rng.permutation(np.flatnonzero(~holds))[: n - len(holding)]
         chosen = np.sort(np.concatenate([holding, others]))
         counted = (wanted | ignored)[chosen]  # (B, M)
-        found = squares.of(chosen)
+        found = images.of(chosen)
         truths = [
             Truth(found.boxes[row][use], found.category[row][use], ignored[chosen[row]][use])
             for row, use in enumerate(counted)
         ]
-        images = found.pixels.astype(np.float32) / np.float32(255)
-        return DetectionExamples(images, tuple(truths), self.grid, self.asked(task))
+        pixels = found.pixels.astype(np.float32) / np.float32(255)  # (B, 3, S, S)
+        return DetectionExamples(pixels, tuple(truths), self.grid, self.asked(task))
 
 
 def _matches(one: Detections, other: Detections) -> int:

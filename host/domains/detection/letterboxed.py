@@ -1,6 +1,6 @@
-"""A detection data set as arrays: square images of one size in a file of their own, boxes and attributes beside them.
+"""A detection data set as arrays: letterboxed images of one size in a mapped file, boxes and attributes beside them.
 
-Shapes: `N` images of `(3, S, S)`, at most `M` objects each; what is not there has category -1.
+Shapes: `N` images of `(3, S, S)`, at most `M` objects each; unused rows have category -1.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ VERSION = 2
 @dataclass(frozen=True)
 class LetterboxedImages:
     """Images `(N, 3, S, S)` uint8: the rows `rows` `(N,)` of `pixels`, a mapped file, so that a set may be larger than
-    memory. `boxes` are `(N, M, 4)`, in pixels of the square; `category` `(N, M)` indexes `categories`, `colour`
-    `(N, M)` the colours of `attrod` and one more for none of them; `crowd` `(N, M)` marks regions to ignore."""
+    memory. `boxes` are `(N, M, 4)`, in letterboxed pixels; `category` `(N, M)` indexes `categories`, `colour`
+    `(N, M)` the colours of `attrod`, the number after them meaning none; `crowd` `(N, M)` marks regions to ignore."""
 
     categories: tuple[str, ...]
     pixels: NDArray[np.uint8]
@@ -77,7 +77,7 @@ def load_images(
 ) -> LetterboxedImages:
     """The set at `side` pixels; images are decoded once, into a file of the folder `cache`.
 
-    Images that cannot be read are left out. Raises `InputError` when they are too many or there is none, and
+    Images that cannot be read are left out. Raises `InputError` when too many are, or there is none, and
     `StorageError` where the file cannot be written.
     """
     if not found.images:

@@ -1,6 +1,6 @@
 """Detection's losses: all objects by category and colour (pre-training), and what a task asks for.
 
-Shapes: `B` samples, `L` places, `M` objects an image, `K` categories, 6 colours with that of none.
+Shapes: `B` samples, `L` anchor points, `M` objects an image, `K` categories, 6 colours with that of none.
 """
 
 from __future__ import annotations
@@ -59,13 +59,13 @@ class DetectionObjective:
     def _source(
         self, sampling: Sampling, settings: DetectionSettings, split: Split, tasks: Sequence[Task]
     ) -> DetectionSource:
-        posed = [task for task in tasks if self.domain.covers(task, split)]
-        if not posed:
+        covered = [task for task in tasks if self.domain.covers(task, split)]
+        if not covered:
             raise InputError(
                 f"no {split} image of {self.domain.data} holds what {_some(tasks)} asks for; use more images, or tasks "
                 "with more of their objects"
             )
-        return DetectionSource(sampling, settings, self.domain.images(split), self.domain.space, posed)
+        return DetectionSource(sampling, settings, self.domain.images(split), self.domain.space, covered)
 
     def pretrain_loss(self, outputs: Tensor, batch: DetectionBatch) -> Scored:
         """Each object has two labels, its category and its colour. Crowds of any category are ignored."""

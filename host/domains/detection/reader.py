@@ -72,7 +72,7 @@ class Detected:
 
 @dataclass(frozen=True)
 class BoxReader:
-    """Reads a detector: of scores for `categories` those `asked` for, at the places of `grid`."""
+    """Reads a detector: its scores for the categories `asked`, at the anchor points of `grid`."""
 
     categories: tuple[str, ...]
     asked: tuple[int, ...]
@@ -89,18 +89,18 @@ class BoxReader:
 
     def predict(self, images: Sequence[Path], run: RunModel, min_score: float) -> list[Detected]:
         pictures = [read_picture(path) for path in images]
-        squares = [letterbox(picture, self.grid.side) for picture in pictures]
-        outputs = run(np.stack([each.pixels for each in squares]).astype(np.float32) / np.float32(255))  # (B, L, 4 + K)
-        found = zip(images, pictures, squares, decode(outputs, self.grid, self.asked, min_score), strict=True)
+        inputs = [letterbox(picture, self.grid.side) for picture in pictures]
+        outputs = run(np.stack([each.pixels for each in inputs]).astype(np.float32) / np.float32(255))  # (B, L, 4 + K)
+        found = zip(images, pictures, inputs, decode(outputs, self.grid, self.asked, min_score), strict=True)
         return [
-            Detected(path, picture, tuple(self._boxes(picture, square, each)), min_score)
-            for path, picture, square, each in found
+            Detected(path, picture, tuple(self._boxes(picture, letterboxed, each)), min_score)
+            for path, picture, letterboxed, each in found
         ]
 
-    def _boxes(self, picture: NDArray[np.uint8], square: Letterboxed, found: Detections) -> Iterator[FoundBox]:
-        """In the picture; what lies in the grey beside it is no object."""
+    def _boxes(self, picture: NDArray[np.uint8], letterboxed: Letterboxed, found: Detections) -> Iterator[FoundBox]:
+        """In the picture; what lies in the grey beside it is not an object."""
         height, width = picture.shape[:2]
-        boxes = square.to_file(found.boxes).clip(0, [width, height, width, height])  # (n, 4)
+        boxes = letterboxed.to_file(found.boxes).clip(0, [width, height, width, height])  # (n, 4)
         for (x0, y0, x1, y1), score, index in zip(boxes.tolist(), found.scores, found.categories, strict=True):
             if x1 > x0 and y1 > y0:
                 yield FoundBox(self.categories[index], float(score), (x0, y0, x1, y1), int(index))

@@ -1,4 +1,4 @@
-"""NumVQA's training batches: questions are drawn and posed on the fly.
+"""NumVQA's training batches: questions are drawn, and images composed for them, on the fly.
 
 Each batch is a function of (seed, stage, step) alone, so a killed run resumes with exactly the batches it would have
 seen.
@@ -124,14 +124,14 @@ class NumVqaSource:
 
 def example_batch(task: Task, digits: Digits, n: int, rng: np.random.Generator) -> NumVqaBatch:
     """A batch of one task, half yes and half no, drawn as test examples are; limits are one."""
-    posed, answers = numvqa.pose(task, n, rng)  # (B, 4), (B,)
-    chosen = numvqa.pick_examples(posed, digits, rng)  # (B, 4)
+    shown, answers = numvqa.draw_contents(task, n, rng)  # (B, 4), (B,)
+    chosen = numvqa.pick_examples(shown, digits, rng)  # (B, 4)
     return NumVqaBatch(
         images=torch.from_numpy(numvqa.tile(digits.images[chosen])),
         tasks=torch.from_numpy(numvqa.SPACE.encode(task.attributes)).repeat(n, 1),
         limits=torch.ones(n),
         answers=torch.from_numpy(answers),
-        digit_counts=_digit_counts(posed),
+        digit_counts=_digit_counts(shown),
     )
 
 

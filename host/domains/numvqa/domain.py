@@ -100,7 +100,7 @@ def draw_digits(
     members: NDArray[np.bool_], counts: NDArray[np.int64], rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """Digits `(B, 4)` with exactly `counts` `(B,)` of them among `members` `(B, 10)`, uniform over all such digits."""
-    slot = rng.random((len(counts), N_DIGITS)).argsort(1)  # (B, 4): a random order of the four places
+    slot = rng.random((len(counts), N_DIGITS)).argsort(1)  # (B, 4): a random order of the four positions
     inside = slot < counts[:, None]  # (B, 4)
     allowed = np.where(inside[:, :, None], members[:, None, :], ~members[:, None, :])  # (B, 4, 10)
     return (rng.random(allowed.shape) * allowed).argmax(2).astype(np.int64)  # (B, 4)
@@ -121,7 +121,7 @@ def tile(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return grid.reshape(-1, 1, IMAGE_SIZE, IMAGE_SIZE).astype(np.float32) / 255.0  # (B, 1, 56, 56)
 
 
-def pose(task: Task, n: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def draw_contents(task: Task, n: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """What `n` images of one task show, digits `(B, 4)`, and its answers `(B,)`, half yes and half no."""
     question = Question.of(task.attributes)
     answers = rng.permutation(np.arange(n) % 2)  # (B,)
@@ -135,7 +135,7 @@ def pose(task: Task, n: int, rng: np.random.Generator) -> tuple[NDArray[np.int64
 
 def examples(task: Task, source: Digits, n: int, rng: np.random.Generator) -> AnswerExamples:
     """`n` examples of one task, half yes and half no, from the digits in `source`."""
-    digits, answers = pose(task, n, rng)
+    digits, answers = draw_contents(task, n, rng)
     images = source.images[pick_examples(digits, source, rng)]  # (B, 4, 28, 28)
     return AnswerExamples(tile(images), answers)
 

@@ -104,8 +104,8 @@ def _rare(scenarios: pd.DataFrame, domain: TaskDomain) -> Claim:
 def _rarest(scenarios: pd.DataFrame, domain: TaskDomain) -> dict[str, int]:
     """How many objects there are to learn from, of the half of the tasks that have the fewest; empty where images are
     made at will."""
-    supply = {str(task): domain.count(domain.space.parse(str(task))) for task in scenarios["task"].unique()}
-    known = {task: count for task, count in supply.items() if count is not None}
+    counts = {str(task): domain.count(domain.space.parse(str(task))) for task in scenarios["task"].unique()}
+    known = {task: count for task, count in counts.items() if count is not None}
     return dict(sorted(known.items(), key=lambda item: item[1])[: len(known) // 2])
 
 

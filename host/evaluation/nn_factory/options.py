@@ -59,14 +59,14 @@ class Options:
 
 def default_tasks(domain: TaskDomain) -> tuple[str, ...]:
     """The scenarios' tasks where a user names none: NumVQA's of the paper, else from that with the fewest objects to
-    learn from to that with the most, in equal steps. Raises `InputError` where the data pose none."""
-    posed = [task for task in domain.tasks if all(domain.covers(task, split) for split in get_args(Split))]
-    supplies = {str(task): domain.count(task) for task in posed}
-    known = {task: count for task, count in supplies.items() if count is not None}
-    if not known and set(TASKS) <= set(supplies):
+    learn from to that with the most, in equal steps. Raises `InputError` where the data cover none."""
+    covered = [task for task in domain.tasks if all(domain.covers(task, split) for split in get_args(Split))]
+    counts = {str(task): domain.count(task) for task in covered}
+    known = {task: count for task, count in counts.items() if count is not None}
+    if not known and set(TASKS) <= set(counts):
         return TASKS
     if not known:
         raise InputError(f"{domain.data} has no task with objects in training, validation and test images")
     ranked = sorted(known, key=lambda task: known[task])
-    places = np.linspace(0, len(ranked) - 1, min(_N_TASKS, len(ranked))).round().astype(int)
-    return tuple(ranked[place] for place in places)
+    steps = np.linspace(0, len(ranked) - 1, min(_N_TASKS, len(ranked))).round().astype(int)
+    return tuple(ranked[step] for step in steps)

@@ -42,19 +42,19 @@ def write_small_coco(root: Path) -> CocoFolder:
         ],
         "annotations": rows,
     }
-    place = CocoFolder(images, annotations / f"instances_{SPLIT}.json")
-    place.annotations.write_text(json.dumps(data))
-    return place
+    coco_folder = CocoFolder(images, annotations / f"instances_{SPLIT}.json")
+    coco_folder.annotations.write_text(json.dumps(data))
+    return coco_folder
 
 
 def name(number: int) -> str:
     return f"more/{number:012d}.png" if number == 7 else f"{number:012d}.jpg"
 
 
-def change(place: CocoFolder, **changes: Any) -> None:
+def change(coco_folder: CocoFolder, **changes: Any) -> None:
     """Replace lists of the annotation file."""
-    data = json.loads(place.annotations.read_bytes())
-    place.annotations.write_text(json.dumps(data | changes))
+    data = json.loads(coco_folder.annotations.read_bytes())
+    coco_folder.annotations.write_text(json.dumps(data | changes))
 
 
 def _objects(number: int, picture: np.ndarray) -> list[dict[str, Any]]:

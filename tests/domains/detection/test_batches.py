@@ -22,7 +22,7 @@ SAMPLING = Sampling(batch_size=16, min_limit=0.1, n_augmented_tasks=50, augmente
 VARIED, AS_IT_IS = DetectionSettings(), DetectionSettings(augmentation=False)
 
 
-def invented_squares():
+def invented_images():
     """Image i is grey with a white rectangle, which is a white object of category i mod 3; the last has none."""
     rng = np.random.default_rng(0)
     low, size = rng.integers(8, 28, (N_IMAGES, 2)), rng.integers(12, 26, (N_IMAGES, 2))
@@ -38,31 +38,31 @@ def invented_squares():
 
 
 @pytest.fixture
-def squares():
-    return invented_squares()
+def letterboxed():
+    return invented_images()
 
 
-def source(squares, settings=VARIED, asked=None, sampling=SAMPLING):
-    return DetectionSource(sampling, settings, squares, SPACE, tasks(SPACE) if asked is None else asked)
+def source(letterboxed, settings=VARIED, asked=None, sampling=SAMPLING):
+    return DetectionSource(sampling, settings, letterboxed, SPACE, tasks(SPACE) if asked is None else asked)
 
 
 def equal(one, other):
     return all(torch.equal(getattr(one, each.name), getattr(other, each.name)) for each in fields(one))
 
 
-def test_a_step_is_the_same_batch_whenever_it_is_drawn(squares):
-    whole = source(squares).draw("joint", 3)
-    assert equal(whole, source(squares).draw("joint", 3))
+def test_a_step_is_the_same_batch_whenever_it_is_drawn(letterboxed):
+    whole = source(letterboxed).draw("joint", 3)
+    assert equal(whole, source(letterboxed).draw("joint", 3))
     for other in (
-        source(squares).draw("joint", 4), source(squares).draw("pretrain", 3),
-        source(squares, sampling=replace(SAMPLING, seed=1)).draw("joint", 3),
+        source(letterboxed).draw("joint", 4), source(letterboxed).draw("pretrain", 3),
+        source(letterboxed, sampling=replace(SAMPLING, seed=1)).draw("joint", 3),
     ):  # fmt: skip
         assert not torch.equal(whole.images, other.images)
 
 
 @pytest.mark.parametrize("mirror", [False, True])
-def test_a_part_of_a_batch_is_that_part_of_the_whole(squares, mirror):
-    drawn = source(squares, DetectionSettings(mirror=mirror))
+def test_a_part_of_a_batch_is_that_part_of_the_whole(letterboxed, mirror):
+    drawn = source(letterboxed, DetectionSettings(mirror=mirror))
     whole = drawn.draw("joint", 0)
     for part in (slice(0, 8), slice(8, 16), slice(5, 6)):
         found = drawn.draw("joint", 0, part)
@@ -70,8 +70,8 @@ def test_a_part_of_a_batch_is_that_part_of_the_whole(squares, mirror):
             assert torch.equal(getattr(found, each.name), getattr(whole, each.name)[part]), each.name
 
 
-def test_shapes_and_ranges(squares):
-    batch = source(squares).draw("joint", 0)
+def test_shapes_and_ranges(letterboxed):
+    batch = source(letterboxed).draw("joint", 0)
     assert batch.images.shape == (16, 3, SIDE, SIDE) and 0 <= batch.images.min() and batch.images.max() <= 1
     assert batch.tasks.shape == (16, 8) and batch.asked.shape == (16, 3) and batch.boxes.shape == (16, 2, 4)
     assert ((batch.limits >= SAMPLING.min_limit) & (batch.limits <= 1)).all()
@@ -87,10 +87,10 @@ def bright_box(image):
 
 
 @pytest.mark.parametrize("mirror", [False, True])
-def test_boxes_go_with_the_picture(squares, mirror):
+def test_boxes_go_with_the_picture(letterboxed, mirror):
     moved = 0
     for step in range(4):
-        batch = source(squares, DetectionSettings(mirror=mirror)).draw("joint", step)
+        batch = source(letterboxed, DetectionSettings(mirror=mirror)).draw("joint", step)
         for image, boxes, there in zip(batch.images, batch.boxes, batch.there, strict=True):
             if not there[0]:
                 continue
@@ -99,24 +99,24 @@ def test_boxes_go_with_the_picture(squares, mirror):
     assert moved > 30
 
 
-def which_images(squares, step):
+def which_images(letterboxed, step):
     """The images of a step's batch, as they were before any variation."""
-    originals = torch.from_numpy(squares.pixels).float() / 255
-    plain = source(squares, AS_IT_IS).draw("joint", step).images
+    originals = torch.from_numpy(letterboxed.pixels).float() / 255
+    plain = source(letterboxed, AS_IT_IS).draw("joint", step).images
     return [next(row for row in range(N_IMAGES) if torch.equal(image, originals[row])) for image in plain]
 
 
-def test_without_augmentation_pictures_are_as_they_were(squares):
-    batch = source(squares, AS_IT_IS).draw("joint", 0)
-    rows = which_images(squares, 0)
-    assert (batch.boxes.numpy() == squares.boxes[rows]).all()
+def test_without_augmentation_pictures_are_as_they_were(letterboxed):
+    batch = source(letterboxed, AS_IT_IS).draw("joint", 0)
+    rows = which_images(letterboxed, 0)
+    assert (batch.boxes.numpy() == letterboxed.boxes[rows]).all()
 
 
-def test_half_of_the_pictures_are_mirrored_without_augmentation_too(squares):
+def test_half_of_the_pictures_are_mirrored_without_augmentation_too(letterboxed):
     mirrored = plain = 0
     for step in range(4):
-        straight = source(squares, AS_IT_IS).draw("joint", step)
-        batch = source(squares, replace(AS_IT_IS, mirror=True)).draw("joint", step)
+        straight = source(letterboxed, AS_IT_IS).draw("joint", step)
+        batch = source(letterboxed, replace(AS_IT_IS, mirror=True)).draw("joint", step)
         for image, before in zip(batch.images, straight.images, strict=True):
             mirrored += bool(torch.allclose(image, before.flip(2), atol=1e-4))
             plain += bool(torch.allclose(image, before, atol=1e-4))
@@ -125,27 +125,27 @@ def test_half_of_the_pictures_are_mirrored_without_augmentation_too(squares):
     assert mirrored > 20 and plain > 20 and mirrored + plain >= 64
 
 
-def test_an_object_that_is_mostly_out_of_the_picture_is_no_longer_there(squares):
-    boxes, pixels = squares.boxes.copy(), squares.pixels.copy()
+def test_an_object_that_is_mostly_out_of_the_picture_is_no_longer_there(letterboxed):
+    boxes, pixels = letterboxed.boxes.copy(), letterboxed.pixels.copy()
     boxes[:, 0] = [0, 20, 5, 40]  # at the edge: shifted by up to a tenth of the side it is gone
-    batch = source(replace(squares, boxes=boxes, pixels=pixels)).draw("joint", 0)
+    batch = source(replace(letterboxed, boxes=boxes, pixels=pixels)).draw("joint", 0)
     left = (batch.boxes[:, 0, 2] - batch.boxes[:, 0, 0]) / 5
-    real = torch.tensor([row != N_IMAGES - 1 for row in which_images(squares, 0)])
+    real = torch.tensor([row != N_IMAGES - 1 for row in which_images(letterboxed, 0)])
     assert not batch.there[left < 0.3, 0].any() and batch.there[real & (left > 0.6), 0].all()
     assert (left < 0.3).any() and (batch.boxes >= 0).all() and not batch.wanted[left < 0.3].any()
 
 
-def test_an_ignored_region_stays_one_however_little_is_left_of_it(squares):
-    crowd, boxes = squares.crowd.copy(), squares.boxes.copy()
+def test_an_ignored_region_stays_one_however_little_is_left_of_it(letterboxed):
+    crowd, boxes = letterboxed.crowd.copy(), letterboxed.boxes.copy()
     boxes[:, 0], crowd[:-1, 0] = [0, 20, 5, 40], True
-    batch = source(replace(squares, boxes=boxes, crowd=crowd), asked=[SPACE.task(("car",))]).draw("joint", 0)
-    plain = source(replace(squares, boxes=boxes, crowd=crowd), AS_IT_IS, [SPACE.task(("car",))])
+    batch = source(replace(letterboxed, boxes=boxes, crowd=crowd), asked=[SPACE.task(("car",))]).draw("joint", 0)
+    plain = source(replace(letterboxed, boxes=boxes, crowd=crowd), AS_IT_IS, [SPACE.task(("car",))])
     assert torch.equal(batch.ignored, plain.draw("joint", 0).ignored) and batch.ignored.any()
     assert not batch.there.any() and not batch.wanted.any()
 
 
-def test_wanted_is_what_the_sample_s_own_task_asks_for(squares):
-    batch = source(squares).draw("joint", 1)
+def test_wanted_is_what_the_sample_s_own_task_asks_for(letterboxed):
+    batch = source(letterboxed).draw("joint", 1)
     categories, colours = (group.attributes for group in SPACE.groups)
     for row, names in enumerate(batch.tasks):
         asked = [name for name, on in zip((*categories, *colours), names.tolist(), strict=True) if on]
@@ -156,33 +156,33 @@ def test_wanted_is_what_the_sample_s_own_task_asks_for(squares):
         assert bool(batch.wanted[row, 0]) == (fits and bool(batch.there[row, 0]))
 
 
-def test_most_pictures_hold_what_is_asked_for_where_there_are_any(squares):
+def test_most_pictures_hold_what_is_asked_for_where_there_are_any(letterboxed):
     tasks_only = replace(SAMPLING, augmented_share=0.0)
-    drawn = source(squares, AS_IT_IS, [SPACE.task(("car", "white"))], tasks_only)
+    drawn = source(letterboxed, AS_IT_IS, [SPACE.task(("car", "white"))], tasks_only)
     share = np.mean([drawn.draw("joint", step).wanted.any(1).float().mean() for step in range(10)])
     assert 0.6 < share < 0.9
-    nothing = source(squares, AS_IT_IS, [SPACE.task(("car", "lime"))], tasks_only)
+    nothing = source(letterboxed, AS_IT_IS, [SPACE.task(("car", "lime"))], tasks_only)
     assert not nothing.draw("joint", 0).wanted.any()
 
 
-def test_augmented_tasks_are_new_combinations(squares):
+def test_augmented_tasks_are_new_combinations(letterboxed):
     known = {frozenset(task.attributes) for task in tasks(SPACE)}
     found = [frozenset(names) for names in augmented_tasks(SPACE)]
     assert len(set(found)) == len(found) and not set(found) & known
     assert {frozenset({"bicycle", "car", "white"}), frozenset({"bicycle", "car", "person", "lime"})} <= set(found)
-    without = source(squares, sampling=replace(SAMPLING, augmented_share=0.0))
-    assert len(without.queries) == len(known) and len(source(squares).queries) == len(known) + 50
+    without = source(letterboxed, sampling=replace(SAMPLING, augmented_share=0.0))
+    assert len(without.queries) == len(known) and len(source(letterboxed).queries) == len(known) + 50
 
 
-def objective(squares):
-    return DetectionObjective(AttrOd(CATEGORIES, Grid(SIDE, (8, 16)), lambda split: squares, "invented images"))
+def objective(letterboxed):
+    return DetectionObjective(AttrOd(CATEGORIES, Grid(SIDE, (8, 16)), lambda split: letterboxed, "invented images"))
 
 
-def test_pretraining_ignores_crowds_of_every_category(squares):
+def test_pretraining_ignores_crowds_of_every_category(letterboxed):
     """And a task's training those of its own: the others are mistakes."""
-    crowd, boxes = np.zeros_like(squares.crowd), squares.boxes.copy()
+    crowd, boxes = np.zeros_like(letterboxed.crowd), letterboxed.boxes.copy()
     crowd[:-1, 0], boxes[:, 0] = True, [0, 0, SIDE, SIDE]
-    judged = objective(replace(squares, crowd=crowd, boxes=boxes))
+    judged = objective(replace(letterboxed, crowd=crowd, boxes=boxes))
     drawn = source(judged.domain.images("train"), AS_IT_IS, [SPACE.task(("car",))])
     batch = drawn.draw("pretrain", 0)
     outputs = torch.zeros(16, 80, 4 + judged.n_pretrain_outputs)
@@ -193,8 +193,8 @@ def test_pretraining_ignores_crowds_of_every_category(squares):
     assert judged.task_loss(outputs[crowded][..., :7], only).loss > 0
 
 
-def test_pretraining_has_a_score_for_each_category_and_colour(squares):
-    judged = objective(squares)
+def test_pretraining_has_a_score_for_each_category_and_colour(letterboxed):
+    judged = objective(letterboxed)
     assert judged.n_outputs == 3 and judged.n_pretrain_outputs == 3 + 6
     batch = judged.source(SAMPLING).draw("pretrain", 0)
     outputs = torch.randn(16, 80, 4 + 9, requires_grad=True)

@@ -1,4 +1,4 @@
-"""What a detector's raw numbers mean: where its places are, and which boxes its outputs are."""
+"""What a detector's raw numbers mean: where its anchor points are, and which boxes its outputs are."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from edgewright.domains.detection.boxes import Grid, decode
 from edgewright.errors import InputError
 
-GRID = Grid(16, (4, 8))  # 4 x 4 places, then 2 x 2
+GRID = Grid(16, (4, 8))  # 4 x 4 anchor points, then 2 x 2
 SURE, EMPTY = 5.0, -9.0
 
 
@@ -26,8 +26,8 @@ def test_places_are_the_middles_of_cells_level_by_level_and_row_by_row():
 
 def test_numbers_are_offsets_and_logarithms_in_strides():
     raw = torch.zeros(1, 20, 4)
-    raw[0, 5] = torch.tensor([0.5, -0.25, np.log(2), np.log(0.5)])  # place (6, 6) of stride 4
-    raw[0, 18] = torch.tensor([0.0, 0.0, np.log(0.5), 0.0])  # place (4, 12) of stride 8
+    raw[0, 5] = torch.tensor([0.5, -0.25, np.log(2), np.log(0.5)])  # anchor point (6, 6) of stride 4
+    raw[0, 18] = torch.tensor([0.0, 0.0, np.log(0.5), 0.0])  # anchor point (4, 12) of stride 8
     boxes = GRID.boxes(raw)[0]
     assert boxes[5].tolist() == pytest.approx([8 - 4, 5 - 1, 8 + 4, 5 + 1])
     assert boxes[18].tolist() == pytest.approx([2, 8, 6, 16])
@@ -36,7 +36,7 @@ def test_numbers_are_offsets_and_logarithms_in_strides():
 
 def test_an_output_that_means_one_box_is_that_box():
     outputs = silent(n_images=2)
-    outputs[1, 17] = [0.25, 0.5, np.log(0.5), np.log(0.75), EMPTY, SURE]  # place (12, 4) of stride 8
+    outputs[1, 17] = [0.25, 0.5, np.log(0.5), np.log(0.75), EMPTY, SURE]  # anchor point (12, 4) of stride 8
     nothing, one = decode(outputs, GRID, (0, 1))
     assert len(nothing) == 0 and nothing.boxes.shape == (0, 4)
     assert one.boxes[0] == pytest.approx([14 - 2, 8 - 3, 14 + 2, 8 + 3])
@@ -70,7 +70,8 @@ def test_of_boxes_on_each_other_the_surest_of_each_category_stays():
 
 @pytest.mark.parametrize("shape", [(20, 6), (1, 16, 6), (1, 20, 5)])
 def test_outputs_of_another_detector_are_refused(shape):
-    with pytest.raises(InputError, match=r"are not those of a detector with 20 places \(side 16, strides \[4, 8\]\)"):
+    sentence = r"are not those of a detector with 20 anchor points \(side 16, strides \[4, 8\]\)"
+    with pytest.raises(InputError, match=sentence):
         decode(np.zeros(shape, np.float32), GRID, (0, 1))
 
 

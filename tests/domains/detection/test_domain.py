@@ -9,17 +9,17 @@ from edgewright.domains.detection.letterboxed import LetterboxedImages
 from edgewright.errors import InputError
 
 CATEGORIES = ("bicycle", "car", "person")
-GRID = Grid(32, (8,))  # 4 x 4 places
+GRID = Grid(32, (8,))  # 4 x 4 anchor points
 N_IMAGES, N_HOLDING = 20, 6
 WHITE, NONE = COLOURS.index("white"), len(COLOURS)
 
 
-def invented_squares():
+def invented_images():
     """Image i is all of level i. The first six have a white car, with a grey one beside, image 7 a crowd of cars."""
     category, colour = np.full((N_IMAGES, 2), -1), np.full((N_IMAGES, 2), NONE)
     boxes, crowd = np.zeros((N_IMAGES, 2, 4), np.float32), np.zeros((N_IMAGES, 2), bool)
     category[:N_HOLDING], colour[:N_HOLDING, 0] = 1, WHITE
-    boxes[:N_HOLDING] = [[8, 8, 16, 16], [16, 24, 24, 32]]  # the middles of two places
+    boxes[:N_HOLDING] = [[8, 8, 16, 16], [16, 24, 24, 32]]  # the middles of two anchor points
     category[7, 0], boxes[7, 0], crowd[7, 0] = 1, [0, 0, 32, 16], True
     pixels = np.repeat(np.arange(N_IMAGES, dtype=np.uint8), 3 * 32 * 32).reshape(N_IMAGES, 3, 32, 32)
     return LetterboxedImages(CATEGORIES, pixels, np.arange(N_IMAGES), boxes, category, colour, crowd)
@@ -27,8 +27,8 @@ def invented_squares():
 
 @pytest.fixture
 def domain():
-    squares = {"train": invented_squares(), "test": invented_squares()}
-    return AttrOd(CATEGORIES, GRID, squares.pop, "invented images")  # a split that is loaded twice is an error
+    letterboxed = {"train": invented_images(), "test": invented_images()}
+    return AttrOd(CATEGORIES, GRID, letterboxed.pop, "invented images")  # a split that is loaded twice is an error
 
 
 def numbers(examples):
@@ -37,13 +37,13 @@ def numbers(examples):
 
 
 def outputs_of(examples, sure=9.0):
-    """A perfect detector's outputs for the examples: the places in the middles of objects say so."""
+    """A perfect detector's outputs for the examples: the anchor points in the middles of objects say so."""
     outputs = np.zeros((len(examples.images), 16, 4 + len(CATEGORIES)), np.float32)
     outputs[..., 4:] = -9.0
     for row, truth in enumerate(examples.truths):
         for box, category in zip(truth.boxes[~truth.ignored], truth.categories[~truth.ignored], strict=True):
-            place = int(box[1] // 8 * 4 + box[0] // 8)
-            outputs[row, place, 4 + category] = sure
+            point = int(box[1] // 8 * 4 + box[0] // 8)
+            outputs[row, point, 4 + category] = sure
     return outputs
 
 
@@ -112,14 +112,14 @@ def test_a_task_asks_for_the_scores_of_its_categories(domain):
     }  # fmt: skip
 
 
-def test_a_task_that_no_image_poses_cannot_be_judged(domain):
+def test_a_task_that_no_image_covers_cannot_be_judged(domain):
     task = domain.space.parse("white person")
     assert domain.covers(domain.space.parse("car"), "test") and not domain.covers(task, "test")
     with pytest.raises(InputError, match="no test image of invented images holds what 'person, white' asks for"):
         domain.examples(task, "test", 4, np.random.default_rng(0))
 
 
-def test_supply_counts_the_objects_of_the_training_images(domain):
+def test_count_is_that_of_the_objects_of_the_training_images(domain):
     assert domain.count(domain.space.parse("white cars")) == N_HOLDING
     assert domain.count(domain.space.parse("car")) == 2 * N_HOLDING  # the crowd is none
     assert domain.count(domain.space.parse("white person")) == 0

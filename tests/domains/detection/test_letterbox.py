@@ -17,19 +17,19 @@ def wide(tmp_path):
 
 @pytest.mark.parametrize("side", [20, 80, 100])
 def test_boxes_go_with_the_picture(wide, side):
-    square = load_letterboxed(wide, side)
-    assert square.pixels.shape == (3, side, side) and square.pixels.dtype == np.uint8
-    x0, y0, x1, y1 = square.boxes[0].round().astype(int)
-    inside = square.pixels[:, y0 + 1 : y1 - 1, x0 + 1 : x1 - 1]
+    boxed = load_letterboxed(wide, side)
+    assert boxed.pixels.shape == (3, side, side) and boxed.pixels.dtype == np.uint8
+    x0, y0, x1, y1 = boxed.boxes[0].round().astype(int)
+    inside = boxed.pixels[:, y0 + 1 : y1 - 1, x0 + 1 : x1 - 1]
     assert inside.min() == 255 and inside.size > 0
-    assert square.pixels[:, : side // 2, : x0 - 1].max() == 0
-    assert (square.pixels[:, side // 2 :] == PADDING).all()  # twice as wide as high: the lower half is empty
-    assert square.to_file(square.boxes) == pytest.approx(np.array([wide.objects[0].box]))
+    assert boxed.pixels[:, : side // 2, : x0 - 1].max() == 0
+    assert (boxed.pixels[:, side // 2 :] == PADDING).all()  # twice as wide as high: the lower half is empty
+    assert boxed.to_file(boxed.boxes) == pytest.approx(np.array([wide.objects[0].box]))
 
 
 def test_an_image_without_objects_has_no_boxes(wide):
-    square = load_letterboxed(DetectionImage(wide.path, 80, 40, ()), 32)
-    assert square.boxes.shape == (0, 4) and square.boxes.dtype == np.float32
+    boxed = load_letterboxed(DetectionImage(wide.path, 80, 40, ()), 32)
+    assert boxed.boxes.shape == (0, 4) and boxed.boxes.dtype == np.float32
 
 
 def test_a_square_needs_a_side(wide):

@@ -1,4 +1,4 @@
-"""What a detector is taught: which place is to find which object, and what counts for nothing."""
+"""What a detector is taught: which anchor point is to find which object, and what counts for nothing."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from edgewright.domains.detection.boxes import Grid
 from edgewright.domains.detection.loss import assign, detection_loss
 
-GRID = Grid(64, (8, 16))  # 8 x 8 places at 4, 12, ..., then 4 x 4 at 8, 24, ...
+GRID = Grid(64, (8, 16))  # 8 x 8 anchor points at 4, 12, ..., then 4 x 4 at 8, 24, ...
 N_PLACES, COARSE = 80, 64
 SURE = 20.0
 
@@ -25,15 +25,15 @@ def none(boxes):
 
 
 def finding(boxes, index, categories, n_scores):
-    """Outputs `(B, L, 4 + K)` that say at each place exactly what `index` `(B, L)` assigns to it."""
+    """Outputs `(B, L, 4 + K)` that say at each anchor point exactly what `index` `(B, L)` assigns to it."""
     outputs = torch.zeros(*index.shape, 4 + n_scores, dtype=torch.float64)
     outputs[..., 4:] = -SURE
-    for image, place in (index >= 0).nonzero().tolist():
-        found = int(index[image, place])
-        low, high, stride = boxes[image, found, :2], boxes[image, found, 2:], float(GRID.stride_of[place])
-        outputs[image, place, :2] = ((low + high) / 2 - GRID.centres[place]) / stride
-        outputs[image, place, 2:4] = ((high - low) / stride).log()
-        outputs[image, place, 4 + categories[image][found]] = SURE
+    for image, point in (index >= 0).nonzero().tolist():
+        found = int(index[image, point])
+        low, high, stride = boxes[image, found, :2], boxes[image, found, 2:], float(GRID.stride_of[point])
+        outputs[image, point, :2] = ((low + high) / 2 - GRID.centres[point]) / stride
+        outputs[image, point, 2:4] = ((high - low) / stride).log()
+        outputs[image, point, 4 + categories[image][found]] = SURE
     return outputs
 
 
@@ -54,7 +54,7 @@ def loss_of(outputs, boxes, categories, **changes):
 
 
 def places_of(box, *others, eligible=None):
-    """Which places find each object: lists of indices."""
+    """Which anchor points find each object: lists of indices."""
     boxes = boxes_of(box, *others)
     index = assign(GRID, boxes, every(boxes) if eligible is None else torch.tensor([eligible]))[0]
     return [(index == number).nonzero()[:, 0].tolist() for number in range(1 + len(others))]
@@ -67,7 +67,7 @@ def test_four_places_around_its_middle_find_an_object():
 def test_a_thin_object_is_found_by_places_outside_of_it():
     (found,) = places_of((15.5, 4, 16.5, 28))
     assert found == [9, 10, 17, 18]
-    assert all(not 15.5 <= float(GRID.centres[place, 0]) <= 16.5 for place in found)
+    assert all(not 15.5 <= float(GRID.centres[point, 0]) <= 16.5 for point in found)
 
 
 def test_an_object_on_a_place_is_found_by_that_place_alone():
@@ -77,13 +77,13 @@ def test_an_object_on_a_place_is_found_by_that_place_alone():
 @pytest.mark.parametrize(("length", "coarse"), [(8, False), (32, False), (32.5, True), (60, True)])
 def test_larger_objects_go_to_the_coarser_level(length, coarse):
     (found,) = places_of((32 - length / 2, 28, 32 + length / 2, 36))
-    assert len(found) == 4 and all((place >= COARSE) == coarse for place in found)
+    assert len(found) == 4 and all((point >= COARSE) == coarse for point in found)
 
 
 def test_levels_leave_no_object_out_and_share_none():
     for length in np.linspace(1, 64, 40):
         (found,) = places_of((30 - length / 2, 29, 30 + length / 2, 35))
-        assert found and len({place >= COARSE for place in found}) == 1
+        assert found and len({point >= COARSE for point in found}) == 1
 
 
 def test_of_two_objects_in_one_place_the_smaller_is_found():

@@ -27,7 +27,7 @@ from edgewright.evaluation.nn_factory.tables import frame
 from edgewright.shipped import shipped_supernets
 from edgewright.training.fit import UntilFlat
 
-from tests.domains.detection.test_domain import CATEGORIES, GRID, invented_squares
+from tests.domains.detection.test_domain import CATEGORIES, GRID, invented_images
 from tests.report.browser import needs_chromium, open_page
 
 pytestmark = pytest.mark.timeout(600)
@@ -185,7 +185,7 @@ def test_pruning_stops_within_every_bound(tmp_path, domain):
 
 def test_tasks_are_the_papers_or_spread_from_little_to_much_data(domain):
     assert default_tasks(domain) == TASKS
-    invented = AttrOd(CATEGORIES, GRID, lambda split: invented_squares(), "invented")
+    invented = AttrOd(CATEGORIES, GRID, lambda split: invented_images(), "invented")
     chosen = [invented.space.parse(text) for text in default_tasks(invented)]
     supplies = [invented.count(task) for task in chosen]
     assert len(set(chosen)) == 8 and supplies == sorted(supplies) and 0 < supplies[0] < supplies[-1]

@@ -14,11 +14,11 @@ def colourless(coco):
     return {row.id: None for rows in coco.objects.values() for row in rows}
 
 
-def test_a_split_is_read(place):
-    coco = CocoFile.read(CocoFolder.of(place.images.parent, SPLIT))
+def test_a_split_is_read(coco_folder):
+    coco = CocoFile.read(CocoFolder.of(coco_folder.images.parent, SPLIT))
     found = detection_set(coco, colourless(coco))
     assert coco.categories == ("person", "bicycle", "car", "motorcycle")  # the file has a dog too
-    by_name = {str(image.path.relative_to(place.images)): image for image in found.images}
+    by_name = {str(image.path.relative_to(coco_folder.images)): image for image in found.images}
     assert by_name[name(1)].objects == (
         DetectionObject("car", (4, 8, 24, 20), None),
         DetectionObject("person", (40, 24, 50, 44), None),
@@ -26,50 +26,50 @@ def test_a_split_is_read(place):
     assert by_name[name(2)].objects[0] == DetectionObject("person", (32, 2, 62, 22), None, crowd=True)
     assert by_name[name(3)].objects == () == by_name[name(7)].objects
     assert (by_name[name(1)].width, by_name[name(1)].height) == (64, 48)
-    assert splits(place.images.parent) == [SPLIT]
+    assert splits(coco_folder.images.parent) == [SPLIT]
 
 
-def test_what_is_not_there_or_has_no_area_is_left_out_and_told(place):
-    coco = CocoFile.read(place)
+def test_what_is_not_there_or_has_no_area_is_left_out_and_told(coco_folder):
+    coco = CocoFile.read(coco_folder)
     found = detection_set(coco, colourless(coco), unreadable={4})
     assert len(found.images) == N_IMAGES - 2 and found.n_degenerate == 2
     assert found.left_out.sentence() == (
-        f"2 of 24 images of {place.images} are left out: {name(4)} (cannot be read), {name(5)} (not there)"
+        f"2 of 24 images of {coco_folder.images} are left out: {name(4)} (cannot be read), {name(5)} (not there)"
     )
     assert found.counts()["car", None] == 2 and found.counts()["person", None] == 1
 
 
-def test_too_many_missing_images_are_an_error(place):
+def test_too_many_missing_images_are_an_error(coco_folder):
     for number in (8, 9):
-        (place.images / name(number)).unlink()
-    coco = CocoFile.read(place)
+        (coco_folder.images / name(number)).unlink()
+    coco = CocoFile.read(coco_folder)
     with pytest.raises(InputError, match=r"3 of 24 images .* more than 10%: complete the folder first"):
         detection_set(coco, colourless(coco))
 
 
-def test_objects_without_colours_name_the_command_that_finds_them(place):
+def test_objects_without_colours_name_the_command_that_finds_them(coco_folder):
     with pytest.raises(InputError, match="have no colours yet; run: edgewright data annotate .*coco"):
-        detection_set(CocoFile.read(place))
+        detection_set(CocoFile.read(coco_folder))
 
 
-def test_colours_written_in_the_file_are_taken(place):
-    rows = json.loads(place.annotations.read_bytes())["annotations"]
-    change(place, annotations=[{**row, "colour": "lime"} for row in rows])
-    coco = CocoFile.read(place, ["car"])
+def test_colours_written_in_the_file_are_taken(coco_folder):
+    rows = json.loads(coco_folder.annotations.read_bytes())["annotations"]
+    change(coco_folder, annotations=[{**row, "colour": "lime"} for row in rows])
+    coco = CocoFile.read(coco_folder, ["car"])
     assert coco.has_colours and set(detection_set(coco).counts()) == {("car", "lime")}
 
 
-def test_a_category_it_has_not(place):
+def test_a_category_it_has_not(coco_folder):
     with pytest.raises(InputError, match="has no category 'cra'; did you mean 'car'"):
-        CocoFile.read(place, ["cra"])
-    assert CocoFile.read(place, ["dog"]).objects[7][0].category == "dog"
+        CocoFile.read(coco_folder, ["cra"])
+    assert CocoFile.read(coco_folder, ["dog"]).objects[7][0].category == "dog"
 
 
-def test_a_split_it_has_not(place):
-    root = place.images.parent
+def test_a_split_it_has_not(coco_folder):
+    root = coco_folder.images.parent
     with pytest.raises(InputError, match=rf"no annotation file .*instances_val.json; splits of .* are: {SPLIT}"):
         CocoFolder.of(root, "val")
-    place.images.rename(root / "moved")
+    coco_folder.images.rename(root / "moved")
     with pytest.raises(InputError, match=f"no folder of images .*{SPLIT}"):
         CocoFolder.of(root, SPLIT)
 
@@ -78,10 +78,10 @@ OUTSIDE = ["../secret.jpg", "/etc/passwd", "more/../../x.jpg", "..\\x.jpg", "C:\
 
 
 @pytest.mark.parametrize("path", OUTSIDE)
-def test_a_file_name_does_not_lead_out_of_the_folder(place, path):
-    change(place, images=[{"id": 1, "file_name": path, "width": 64, "height": 48}], annotations=[])
+def test_a_file_name_does_not_lead_out_of_the_folder(coco_folder, path):
+    change(coco_folder, images=[{"id": 1, "file_name": path, "width": 64, "height": 48}], annotations=[])
     with pytest.raises(InputError, match="of image 1 leads out of the folder of images"):
-        CocoFile.read(place)
+        CocoFile.read(coco_folder)
 
 
 IMAGE = {"id": 1, "file_name": "a.jpg", "width": 64, "height": 48}
@@ -105,22 +105,22 @@ OBJECT = {"id": 1, "image_id": 1, "category_id": 3, "bbox": [0, 0, 9, 9]}
         ({"images": [IMAGE], "annotations": [{**OBJECT, "colour": "blue"}]}, "unknown colour 'blue'; known are: white"),
     ],
 )
-def test_a_file_that_is_not_as_coco_has_it_is_one_sentence(place, changes, sentence):
-    change(place, **changes)
+def test_a_file_that_is_not_as_coco_has_it_is_one_sentence(coco_folder, changes, sentence):
+    change(coco_folder, **changes)
     with pytest.raises(InputError, match=sentence) as error:
-        CocoFile.read(place)
-    assert str(place.annotations) in str(error.value) and "\n" not in str(error.value)
+        CocoFile.read(coco_folder)
+    assert str(coco_folder.annotations) in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1, 2]", b"\xff\xfe", b"[" * 100_000])
-def test_a_file_that_is_no_json(place, content):
-    place.annotations.write_bytes(content)
+def test_a_file_that_is_no_json(coco_folder, content):
+    coco_folder.annotations.write_bytes(content)
     with pytest.raises(InputError, match="is not a JSON file|is not in COCO's format"):
-        CocoFile.read(place)
+        CocoFile.read(coco_folder)
 
 
-def masks(place):
-    coco = CocoFile.read(place)
+def masks(coco_folder):
+    coco = CocoFile.read(coco_folder)
     images = {row.id: row for row in coco.images}
     return {row.id: object_mask(row, images[key]) for key, rows in coco.objects.items() for row in rows}
 
@@ -131,8 +131,8 @@ def filled(x0, y0, x1, y1):
     return mask
 
 
-def test_every_kind_of_segmentation_becomes_a_mask(place):
-    got = masks(place)
+def test_every_kind_of_segmentation_becomes_a_mask(coco_folder):
+    got = masks(coco_folder)
     assert np.array_equal(got[10], filled(4, 8, 24, 20))  # a polygon
     assert np.array_equal(got[11], filled(40, 24, 50, 44))  # run lengths
     assert np.array_equal(got[80], filled(5, 5, 45, 25))  # compressed run lengths
@@ -162,10 +162,10 @@ def test_every_kind_of_segmentation_becomes_a_mask(place):
         {"counts": [3072]},
     ],
 )
-def test_a_segmentation_that_makes_no_sense_falls_back_to_the_box(place, segmentation):
+def test_a_segmentation_that_makes_no_sense_falls_back_to_the_box(coco_folder, segmentation):
     image = {"id": 1, "file_name": name(1), "width": 64, "height": 48}
-    change(place, images=[image], annotations=[{**OBJECT, "segmentation": segmentation}])
-    assert np.array_equal(masks(place)[1], filled(0, 0, 9, 9))
+    change(coco_folder, images=[image], annotations=[{**OBJECT, "segmentation": segmentation}])
+    assert np.array_equal(masks(coco_folder)[1], filled(0, 0, 9, 9))
 
 
 def test_compressed_run_lengths_are_pycocotools_own():

@@ -39,8 +39,8 @@ def test_it_is_read_like_coco(written):
     assert len(found.images) == 24 and coco.has_colours and not len(found.left_out) and found.n_degenerate == 0
     assert coco.categories == ("digit-1", "digit-3", "digit-6", "digit-8")
     for image in found.images:
-        square = load_letterboxed(image, 64)
-        assert square.scale == (1.0, 1.0) and square.boxes.shape == (len(image.objects), 4)
+        boxed = load_letterboxed(image, 64)
+        assert boxed.scale == (1.0, 1.0) and boxed.boxes.shape == (len(image.objects), 4)
 
 
 def test_pycocotools_reads_it_and_its_masks_fill_their_boxes(written):
