@@ -7,7 +7,8 @@
         kind = PARCELS
         backbone = Backbone("resnet10t", {"in_chans": 3}, (3, 32, 32))
 
-Override the fixture `sources` where the data lie in a folder, and `opened` to open fewer of them than usual.
+Override the fixture `sources` where the data lie in a folder, `opened` to open fewer of them than usual, and `perfect`
+to have it tested that right outputs score 1.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from ..domains.protocol import DataSources, DomainKind, RunModel
 from ..errors import InputError
 from ..supernet.backbones import Backbone, build_backbone
 from ..tasks import Task
-from ..tasks.domain import Split, TaskDomain, trained_tasks
+from ..tasks.domain import Examples, Split, TaskDomain, trained_tasks
 from ..training.objective import Batch, Objective, Sampling
 from ..training.rng import JOINT, PRETRAIN
 
@@ -75,8 +76,15 @@ class DomainContract:
 
         return run
 
+    def perfect(self, examples: Any) -> NDArray[np.float32] | None:
+        """The outputs `(B, ...)` of a model that makes no mistake on `examples`; None where nobody can say."""
+        return None
+
     def some_task(self, domain: TaskDomain) -> Task:
         return next(task for task in trained_tasks(domain) if domain.covers(task, "test"))
+
+    def _examples(self, domain: TaskDomain, split: Split) -> Examples:
+        return domain.examples(self.some_task(domain), split, N_EXAMPLES, np.random.default_rng(0))
 
     def test_settings_are_read_and_unknown_ones_named(self) -> None:
         settings = self.kind.settings(self.table)
@@ -96,6 +104,13 @@ class DomainContract:
             assert opened.space.parse(str(task)) == task
         assert set(opened.held_out) <= set(opened.tasks) and trained_tasks(opened)
 
+    def test_tasks_have_encodings_of_their_own(self, opened: TaskDomain) -> None:
+        encodings = [opened.space.encode(task.attributes) for task in opened.tasks]  # (T,) each
+        assert {each.shape for each in encodings} == {(len(opened.space.attributes),)}
+        assert len({each.tobytes() for each in encodings}) == len(opened.tasks)
+        with pytest.raises(InputError, match="no-such-attribute"):
+            opened.space.parse("no-such-attribute")
+
     def test_a_trained_supernets_space_opens_the_same_tasks(self, opened: TaskDomain, sources: DataSources) -> None:
         again = self.kind.open(self.kind.settings(self.table), self.backbone, sources, opened.space)
         assert again.tasks == opened.tasks and again.space == opened.space
@@ -108,6 +123,26 @@ class DomainContract:
         outputs = self.run(objective.n_outputs)(examples.images)
         assert 0 <= examples.score(outputs) <= 1 and examples.agreement(outputs, outputs) == 1
         assert examples.score_name == opened.score_name
+
+    def test_right_outputs_score_one(self, opened: TaskDomain) -> None:
+        examples = self._examples(opened, "test")
+        outputs = self.perfect(examples)
+        if outputs is None:
+            pytest.skip("`perfect` does not say which outputs are right")
+        assert len(outputs) == len(examples.images)
+        assert examples.score(outputs) == pytest.approx(1.0)
+
+    def test_tasks_without_objects_are_not_covered(self, opened: TaskDomain) -> None:
+        for task in opened.tasks:
+            count = opened.count(task)
+            assert count is None or count >= 0
+            assert opened.covers(task, "train") == (count is None or count > 0), f"{task}: {count} objects"
+
+    def test_a_task_that_a_split_does_not_cover_has_no_examples(self, opened: TaskDomain) -> None:
+        for split in get_args(Split):
+            for task in [each for each in opened.tasks if not opened.covers(each, split)][:3]:
+                with pytest.raises(InputError):
+                    opened.examples(task, split, N_EXAMPLES, np.random.default_rng(0))
 
     def test_the_same_generator_gives_the_same_examples(self, opened: TaskDomain) -> None:
         task = self.some_task(opened)
