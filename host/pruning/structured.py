@@ -3,14 +3,14 @@
 The baseline that NN-Factory compares with (section 5.1). The pruning is torch-pruning's (Fang et al., CVPR 2023): whole
 groups of dependent channels, the least important by their L2 norm first, the same share of every group.
 
-What a model puts out keeps its width. A timm model says by `get_classifier` which layer that is; any other model by
-methods of its own, `output_layers()` and `renew_outputs(num_classes)`.
+Output layers keep their width. A timm model names its one by `get_classifier`; a model with heads of its own
+implements `OwnOutputs`.
 """
 
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +18,21 @@ from torch import Tensor, nn
 from ..errors import InputError
 
 
+@runtime_checkable
+class OwnOutputs(Protocol):
+    """A model that knows which of its layers are outputs."""
+
+    def output_layers(self) -> list[nn.Module]:
+        """The layers whose width is the output's."""
+        ...
+
+    def renew_outputs(self, num_classes: int) -> None:
+        """Put out `num_classes` answers from now on (in place); the new layer is untrained."""
+        ...
+
+
 def pruned(model: nn.Module, example: Tensor, share: float) -> nn.Module:
-    """A copy of `model` with `share` of its channels removed, in [0, 1); what it puts out keeps its width.
+    """A copy of `model` with `share` of its channels removed, in [0, 1); its outputs keep their width.
 
     Raises `InputError` for a share outside, and where torch-pruning is not installed.
     """
@@ -48,9 +61,8 @@ def pruned(model: nn.Module, example: Tensor, share: float) -> nn.Module:
 
 def with_new_head(model: nn.Module, num_classes: int) -> nn.Module:
     """The model with another number of answers (in place); its head starts at random, from torch's generator."""
-    renew = getattr(model, "renew_outputs", None)
-    if renew is not None:
-        renew(num_classes)
+    if isinstance(model, OwnOutputs):
+        model.renew_outputs(num_classes)
         return model
     head = model.get_classifier()  # type: ignore[operator]
     # Not timm's own reset: that one makes a head for the width there was before pruning.
@@ -68,10 +80,8 @@ def macs_of(model: nn.Module, example: Tensor) -> float:
 
 
 def _outputs(model: nn.Module) -> list[nn.Module]:
-    own = getattr(model, "output_layers", None)
-    if own is not None:
-        layers: list[nn.Module] = own()
-        return layers
+    if isinstance(model, OwnOutputs):
+        return model.output_layers()
     head = model.get_classifier()  # type: ignore[operator]
     return [head]
 

@@ -3,7 +3,6 @@ import pytest
 from edgewright.data.digits import Digits, load_digits
 from edgewright.domains.numvqa import domain as numvqa
 from edgewright.domains.numvqa.domain import Question
-from edgewright.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +31,6 @@ def test_what_a_question_means(task, digits, answer):
     assert Question.of(numvqa.SPACE.parse(task).attributes).answer(np.array([digits])).tolist() == [answer]
 
 
-def test_no_digit_of_one_split_is_in_another(splits):
-    seen = [{image.tobytes() for image in part.images} for part in (splits.train, splits.validation, splits.test)]
-    assert not seen[0] & seen[2] and not seen[0] & seen[1] and not seen[1] & seen[2]
-    assert [len(part.labels) for part in (splits.train, splits.validation, splits.test)] == [3800, 200, 1000]
-
-
 def test_images_show_what_the_answer_says(splits):
     """One recognisable picture per digit class makes the drawn digits readable from the pixels."""
     marked = Digits(np.repeat(np.arange(10, dtype=np.uint8), 784).reshape(10, 28, 28), np.arange(10))
@@ -58,8 +51,3 @@ def test_the_same_seed_gives_the_same_examples(splits):
     task = numvqa.SPACE.parse("only two even")
     a, b, c = (numvqa.examples(task, splits.test, 8, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert np.array_equal(a.images, b.images) and not np.array_equal(a.images, c.images)
-
-
-def test_missing_mnist_files_are_named(tmp_path):
-    with pytest.raises(InputError, match="no MNIST files in .* or leave the option out"):
-        load_digits(tmp_path)
