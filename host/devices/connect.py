@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import DeviceError
 from .deployment.zipapp import cached_agent
 from .registry import Device
-from .session.agent_session import AgentSession
+from .session.agent import AgentSession
 from .session.link import SessionLimits
 
 if TYPE_CHECKING:

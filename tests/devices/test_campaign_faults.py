@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from edgewright.device_agent.timing import TimingProtocol
 from edgewright.devices import MeasureJob, Registry
-from edgewright.devices.session import agent_session as session_module
+from edgewright.devices.session import agent as session_module
 from edgewright.errors import DeviceError
 from edgewright.profiling.plan import Campaign
 from edgewright.profiling.store.store import Store

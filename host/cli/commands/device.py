@@ -53,7 +53,7 @@ def check(
     from ...devices.connect import own_python
     from ...devices.deployment.deploy import agent_status
     from ...devices.probe.needs import missing
-    from ...devices.probe.probe import probe_device
+    from ...devices.probe.parsing import probe_device
     from ...devices.probe.pythons import find_pythons
     from ...workbench.workbench import Workbench
 

@@ -13,7 +13,7 @@ from edgewright.device_agent import AGENT_VERSION, PROTOCOL_VERSION
 from ...errors import DeviceError, InputError
 from ...files import sha256_of, write_atomic
 from ..probe.pythons import TFLITE_RUNTIMES
-from ..session.agent_session import AgentSession
+from ..session.agent import AgentSession
 from .canary import send_canary
 from .record import Deployment, read_deployment, write_deployment
 from .runtime_choice import BUNDLED_RUNTIME, Choice, choose_runtime

@@ -11,7 +11,7 @@ from ...errors import DeviceError, InputError
 from ..probe.pythons import DevicePython, find_pythons
 
 if TYPE_CHECKING:
-    from ..bundle.bundle import Bundle
+    from ..bundle.build import Bundle
     from ..transport import Transport
 
 _COMMAND_S = 60.0
@@ -51,7 +51,7 @@ def choose_runtime(
 
 
 def _named_bundle(transport: Transport, device_name: str, path: Path) -> Choice:
-    from ..bundle.bundle import load_bundle
+    from ..bundle.build import load_bundle
 
     bundle, machine = load_bundle(path), _machine(transport)
     if machine != bundle.manifest.get("machine"):
@@ -84,7 +84,7 @@ def _found(
                 return _own(found, wanted)
     machine = _machine(transport)
     if machine == "aarch64" and runtime in (None, BUNDLED_RUNTIME):
-        from ..bundle.bundle import build_bundle
+        from ..bundle.build import build_bundle
 
         for found in pythons:
             say(f"{found.path}: {found.why_not()}{_unused_torch(found)}")

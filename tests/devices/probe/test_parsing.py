@@ -13,7 +13,7 @@ from edgewright.device_agent.facts import facts, health
 from edgewright.devices.connect import connect
 from edgewright.devices.local import LocalTransport
 from edgewright.devices.probe.needs import Need, missing
-from edgewright.devices.probe.probe import parse_health, parse_report, probe_device, probe_health
+from edgewright.devices.probe.parsing import parse_health, parse_report, probe_device, probe_health
 from edgewright.devices.probe.pythons import DevicePython
 from edgewright.devices.probe.report import Battery, Cluster, DeviceReport, cpu_list, glibc_version
 from edgewright.devices.probe.script import HEALTH, PROBE

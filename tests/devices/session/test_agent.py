@@ -35,7 +35,7 @@ def test_this_machine_end_to_end(tmp_path: Path, small_model: bytes) -> None:
 def test_runs_of_many_inputs_are_joined(
     session: AgentSession, small_model: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgewright.devices.session.agent_session._BATCH_BYTES", 150_000)  # two inputs a request
+    monkeypatch.setattr("edgewright.devices.session.agent._BATCH_BYTES", 150_000)  # two inputs a request
     inputs = np.random.default_rng(0).random((5, 32, 32, 16), dtype=np.float32)
     job = MeasureJob(model_sha=session.put_blob(small_model))
     outputs = session.run(job, inputs)
@@ -47,7 +47,7 @@ def test_runs_of_many_inputs_are_joined(
 def test_several_inputs_and_outputs_keep_their_order_types_and_shapes(
     session: AgentSession, three_ends: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgewright.devices.session.agent_session._BATCH_INPUTS", 2)  # five sets in three requests
+    monkeypatch.setattr("edgewright.devices.session.agent._BATCH_INPUTS", 2)  # five sets in three requests
     rng = np.random.default_rng(0)
     floats, numbers = rng.standard_normal((5, 2, 3)).astype(np.float32), rng.integers(-9, 9, (5, 4), dtype=np.int32)
     single = rng.standard_normal(5).astype(np.float32)
@@ -103,7 +103,7 @@ def test_a_crashing_child_is_a_value(
 
 
 def test_blobs_travel_once_and_resume(start_agent: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgewright.devices.session.agent_session._CHUNK_BYTES", 1000)
+    monkeypatch.setattr("edgewright.devices.session.agent._CHUNK_BYTES", 1000)
     session, _ = start_agent()
     sent: list[int] = []
     put_chunk = AgentSession._put_chunk

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 from edgewright.devices import Registry, connect
-from edgewright.devices.bundle import bundle as runtime_bundle
+from edgewright.devices.bundle import build as runtime_bundle
 from edgewright.devices.bundle import debian_arm64
-from edgewright.devices.bundle.bundle import Bundle, build_bundle, load_bundle
+from edgewright.devices.bundle.build import Bundle, build_bundle, load_bundle
 from edgewright.devices.bundle.debian_arm64 import SOURCES_VARIABLE, fetch_packages, unpack_packages
 from edgewright.devices.deployment import runtime_choice
 from edgewright.devices.deployment.deploy import DeployOptions, deploy, remove_agent
