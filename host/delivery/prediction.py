@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.pictures import check_picture
-from ..devices.session.agent import MeasureJob
+from ..devices.session.jobs import MeasureJob
 from ..domains.protocol import Prediction, Reader
 from ..domains.registry import DOMAINS
 from ..errors import InputError, MeasurementError

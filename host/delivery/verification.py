@@ -18,7 +18,7 @@ from edgewright.device_agent.timing import TimingProtocol
 from numpy.typing import NDArray
 
 from ..costs import Cost
-from ..devices.session.agent import MeasureJob
+from ..devices.session.jobs import MeasureJob
 from ..errors import MeasurementError
 from ..profiling.records import Measurement
 from ..tasks.domain import Examples, ScoreName

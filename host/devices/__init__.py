@@ -3,7 +3,8 @@
 from .address import Address
 from .connect import connect, open_session
 from .registry import LOCAL, Device, Registry, parse_uri
-from .session.agent import AgentSession, CampaignJob, CampaignReply, MeasureJob
+from .session.agent import AgentSession
+from .session.jobs import CampaignJob, CampaignReply, MeasureJob
 from .session.link import SessionLimits
 
 __all__ = [

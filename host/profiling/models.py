@@ -10,7 +10,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from edgewright.device_agent.timing import TimingProtocol
 
 from ..architecture import Architecture
-from ..devices.session.agent import CampaignJob, CampaignReply, MeasureJob
+from ..devices.session.jobs import CampaignJob, CampaignReply, MeasureJob
 from ..errors import InputError, MeasurementError
 from ..files import sha256_of
 from ..spaces.base import A, A_co

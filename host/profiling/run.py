@@ -17,7 +17,7 @@ from statistics import median
 from typing import Any, Generic
 
 from ..architecture import EncodedArchitecture
-from ..devices.session.agent import CampaignReply
+from ..devices.session.jobs import CampaignReply
 from ..errors import DeviceError, DeviceRefused, InputError, MeasurementError
 from ..spaces.base import A
 from .models import Attempt, CampaignSession, Job, Models

@@ -84,7 +84,7 @@ class DeviceBench:
 
     def measure_and_tell(self, model: str | Path, threads: int = 1) -> tuple[Measurement, Mapping[str, Any]]:
         """`measure`, and the agent's whole answer."""
-        from ..devices.session.agent import MeasureJob
+        from ..devices.session.jobs import MeasureJob
         from ..profiling.records import Measurement
 
         content, protocol = read_model(Path(model)), measuring_protocol(threads)

@@ -17,7 +17,7 @@ from edgewright.delivery.verification import (
     median_latency_ms,
     verify,
 )
-from edgewright.devices.session.agent import MeasureJob
+from edgewright.devices.session.jobs import MeasureJob
 from edgewright.errors import MeasurementError
 from edgewright.profiling.records import Measurement
 from edgewright.tasks.domain import MAP50

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from edgewright.device_agent.timing import TimingProtocol
-from edgewright.devices.session.agent import CampaignJob, CampaignReply
+from edgewright.devices.session.jobs import CampaignJob, CampaignReply
 from edgewright.files import sha256_of
 from edgewright.gates import GateSpace, Site
 from edgewright.profiling.campaign import begin_campaign

@@ -14,7 +14,7 @@ from edgewright.architecture import EncodedArchitecture
 from edgewright.device_agent.timing import TimingProtocol
 from edgewright.devices.connect import open_session
 from edgewright.devices.registry import LOCAL
-from edgewright.devices.session.agent import CampaignJob, CampaignReply, MeasureJob
+from edgewright.devices.session.jobs import CampaignJob, CampaignReply, MeasureJob
 from edgewright.errors import DeviceError, InputError
 from edgewright.files import sha256_of
 from edgewright.predictors.cost_model import cost_model

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgewright.devices.session.agent import CampaignReply
+from edgewright.devices.session.jobs import CampaignReply
 from edgewright.errors import DeviceError, DeviceRefused, InputError, MeasurementError
 from edgewright.profiling import run as run_module
 from edgewright.profiling.campaign import run_campaign
@@ -207,7 +207,7 @@ def test_reconnecting_does_not_falsify_the_rate(
 
 
 def _jobs(campaign: Campaign, space: SubnetSpace) -> list[Any]:
-    from edgewright.devices.session.agent import CampaignJob
+    from edgewright.devices.session.jobs import CampaignJob
 
     return [CampaignJob(item.position, 1, item.architecture.encoding) for item in make_plan(space, campaign.options)]
 

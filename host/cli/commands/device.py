@@ -52,8 +52,8 @@ def check(
     """What a device is, what state it is in, and what is missing with the command that mends it."""
     from ...devices.connect import own_python
     from ...devices.deployment.deploy import agent_status
+    from ...devices.probe.device import probe_device
     from ...devices.probe.needs import missing
-    from ...devices.probe.parsing import probe_device
     from ...devices.probe.pythons import find_pythons
     from ...workbench.workbench import Workbench
 

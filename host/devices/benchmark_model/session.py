@@ -19,10 +19,11 @@ from edgewright.device_agent.timing import TimingProtocol
 
 from ...errors import DeviceError, InputError
 from ...files import sha256_of
-from ..probe.parsing import parse_health, probe_device, probe_health
+from ..probe.device import probe_device, probe_health
+from ..probe.parsing import parse_health
 from ..probe.report import DeviceReport
 from ..probe.script import HEALTH_FUNCTION
-from ..session.agent import CampaignJob, CampaignReply, MeasureJob
+from ..session.jobs import CampaignJob, CampaignReply, MeasureJob
 from .output import MEMORY_METHOD, BenchmarkOutput, Stats, check_delegate, parse_output
 from .program_file import check_program, read_program
 

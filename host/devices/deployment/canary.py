@@ -9,7 +9,7 @@ from edgewright.device_agent.timing import TimingProtocol
 from numpy.typing import NDArray
 
 from ...errors import DeviceError, EdgewrightError
-from ..session.agent import MeasureJob
+from ..session.jobs import MeasureJob
 
 _PROTOCOL = TimingProtocol(n_warmup_min=1, warmup_max_ms=50.0, n_runs=5, min_time_ms=1.0, timeout_s=60.0)
 _INPUTS, _OUTPUTS = 8, 4

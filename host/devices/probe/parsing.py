@@ -1,4 +1,4 @@
-"""Look at a device through nothing but a POSIX shell: the lines of a fixed script, made a `DeviceReport`."""
+"""Reads what the scripts of `script.py` print. A line that makes no sense counts as missing."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..transport import Transport
 from .report import Battery, Cluster, DeviceReport
-from .script import HEALTH, PROBE, run_script
 
 _CPU_PARTS = {
     (0x41, 0xC07): "Cortex-A7", (0x41, 0xC08): "Cortex-A8", (0x41, 0xC09): "Cortex-A9",
@@ -31,16 +29,6 @@ _BATTERY_STATUS = {"1": "Unknown", "2": "Charging", "3": "Discharging", "4": "No
 _TICKS_PER_S = 100  # what the kernel's ABI counts /proc/stat in
 
 Values = Mapping[str, list[str]]
-
-
-def probe_device(transport: Transport, timeout_s: float = 20.0) -> DeviceReport:
-    """One look at the device. Raises `DeviceError` when it cannot be reached or has no POSIX shell."""
-    return parse_report(run_script(transport, PROBE, timeout_s))
-
-
-def probe_health(transport: Transport, timeout_s: float = 20.0) -> dict[str, Any]:
-    """The state that can disturb a measurement, with the keys the agent's `health` has. Raises as `probe_device`."""
-    return parse_health(run_script(transport, HEALTH, timeout_s))
 
 
 def values_of(text: str) -> dict[str, list[str]]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from ...errors import DeviceError
-from ..transport import Transport
-
-_END = "edgewright_probe=done"
+END = "edgewright_probe=done"
+"""What they print last."""
 
 # `one KEY FILE` prints a file's first line, `all KEY FILE` every line; `health` prints what changes from minute to
 # minute.
@@ -95,16 +93,3 @@ echo edgewright_probe=done
 """
 )
 HEALTH = HEALTH_FUNCTION + "health\necho edgewright_probe=done\n"
-
-
-def run_script(transport: Transport, script: str, timeout_s: float) -> str:
-    """What one of the scripts printed. Raises `DeviceError` when there is no device or no POSIX shell."""
-    done = transport.run(["sh", "-c", script, "sh", transport.agent_dir], timeout_s)
-    text = done.stdout.decode(errors="replace")
-    if _END not in text.split():
-        said = (done.stderr.decode(errors="replace").strip() or text.strip())[-300:]
-        raise DeviceError(
-            f"the device's shell did not run the probe to its end (exit code {done.returncode}, it said: {said!r}); "
-            "a POSIX sh with sed and uname is needed there"
-        )
-    return text

@@ -28,7 +28,7 @@ from edgewright.devices.connect import connect
 from edgewright.devices.local import LocalTransport
 from edgewright.devices.probe.report import DeviceReport
 from edgewright.devices.registry import Device
-from edgewright.devices.session.agent import CampaignJob, MeasureJob
+from edgewright.devices.session.jobs import CampaignJob, MeasureJob
 from edgewright.errors import DeviceError, InputError
 from edgewright.profiling.records import Measurement
 
