@@ -15,7 +15,7 @@ lint: setup
 	rm -rf .links && mkdir -p .links/edgewright
 	for part in host/* converters device_agent; do ln -s ../../$$part .links/edgewright/; done
 	$(BIN)/ruff check .
-	$(BIN)/mypy -p edgewright -p edgewright.converters -p edgewright.device_agent
+	$(BIN)/mypy -p edgewright
 
 # About an hour each on two cores.
 reproduce: setup
