@@ -146,21 +146,21 @@ class AxisClasses:
             offset += self.size[leaf]
 
     def _cut_leaf(self, leaf: int, at: int) -> None:
-        found, size = self._class[leaf], self.size[leaf]
-        if found.scaled is not None:
-            units, block = found.scaled
+        members, size = self._class[leaf], self.size[leaf]
+        if members.scaled is not None:
+            units, block = members.scaled
             if at % block == 0:
                 bounds = ((0, at // block), (at // block, size // block))
-                found.parts = [self.scale(self.part(units, *bound), block) for bound in bounds]
-                found.scaled = None
+                members.parts = [self.scale(self.part(units, *bound), block) for bound in bounds]
+                members.scaled = None
                 return
             reason = f"cut across units of {block} channels"
             self.refuse([(leaf,)], reason)
-            found.scaled = None
-            found.reasons.add(reason)
-        found.parts = [self.new(at), self.new(size - at)]
-        for part in found.parts:
-            self._class[part] = found.copy()
+            members.scaled = None
+            members.reasons.add(reason)
+        members.parts = [self.new(at), self.new(size - at)]
+        for part in members.parts:
+            self._class[part] = members.copy()
 
     def union(self, a: int, b: int, scaling: bool = False) -> None:
         """Two factors of equal size are one. `scaling`: by a product, the later producer is a secondary one."""

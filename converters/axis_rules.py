@@ -180,15 +180,15 @@ def _strided_slice(axes: TensorAxes, operator: Operator) -> Axes:
 def _split(axes: TensorAxes, operator: Operator) -> Axes:
     """Into parts of one size, which are sliced alike."""
     where, x = operator.inputs
-    found = axes.of(x)
-    (joined,) = (axis % len(found) for axis in axes.integers(where))
+    factors = axes.of(x)
+    (joined,) = (axis % len(factors) for axis in axes.integers(where))
     length, parts = axes.length(operator.outputs[0], joined), []
     for i in range(len(operator.outputs)):
-        parts.append(axes.part(found[joined], i * length, length))
+        parts.append(axes.part(factors[joined], i * length, length))
         axes.join(operator, parts[0], parts[-1])
     for tensor, part in zip(operator.outputs[1:], parts[1:], strict=True):
-        axes.make(tensor, _with(found, joined, part))
-    return _with(found, joined, parts[0])
+        axes.make(tensor, _with(factors, joined, part))
+    return _with(factors, joined, parts[0])
 
 
 def _batch_matmul(axes: TensorAxes, operator: Operator) -> Axes:

@@ -37,7 +37,7 @@ def find_producers(graph: Graph, module: nn.Module, sites: Sequence[TemplateSite
     """
     names = {site.name: place_of(site.name)[0] for site in sites}
     held = {name: _holders(graph, module, name) for name in names.values()}
-    crowded = {name for name, found in held.items() if len(found) > 1}
+    crowded = {name for name, operators in held.items() if len(operators) > 1}
     paths = call_paths(module, torch.zeros(graph.shape(graph.boundary[0]))) if crowded else {}
     for name in crowded:
         held[name] = _named(graph, name, held[name], paths.get(name, []))
@@ -46,33 +46,33 @@ def find_producers(graph: Graph, module: nn.Module, sites: Sequence[TemplateSite
 
 def _holders(graph: Graph, module: nn.Module, name: str) -> list[Operator]:
     rows = _module_rows(module, name)
-    found = [operator for operator in graph.operators if _holds(graph, operator, rows)]
-    if not found:
-        found = [operator for operator in graph.operators if _holds(graph, operator, rows, scaled_inputs=True)]
-    if not found:
+    holders = [operator for operator in graph.operators if _holds(graph, operator, rows)]
+    if not holders:
+        holders = [operator for operator in graph.operators if _holds(graph, operator, rows, scaled_inputs=True)]
+    if not holders:
         raise ConversionError(
             f"site {name!r}: no operator of the converted model holds its weights; a branch that ends in a "
             f"normalisation of weight zero is dropped by the converter, so train or randomise the model first"
         )
-    return found
+    return holders
 
 
 def _named(graph: Graph, name: str, held: Sequence[Operator], paths: Sequence[str]) -> list[Operator]:
     """Those holders of a layer's weights that are its calls. Calls with equal inputs are one operator."""
-    found = [operator for operator in held if not _paths(graph, operator).isdisjoint(paths)]
-    if not 0 < len(found) <= len(paths):
+    holders = [operator for operator in held if not _paths(graph, operator).isdisjoint(paths)]
+    if not 0 < len(holders) <= len(paths):
         raise ConversionError(
-            f"site {name!r}: {len(held)} operators hold its weights, {len(found)} of them by its name, and it is "
+            f"site {name!r}: {len(held)} operators hold its weights, {len(holders)} of them by its name, and it is "
             f"called {len(paths)} times; do other layers have the same filters?"
         )
-    return found
+    return holders
 
 
 def place_of(name: str) -> tuple[str, int]:
     """A site's name as its producer's, and the first of the producer's channels that are its: `conv[16:48]` makes
     those of other sites too."""
-    found = _PART.fullmatch(name)
-    return (name, 0) if found is None else (found[1], int(found[2]))
+    match = _PART.fullmatch(name)
+    return (name, 0) if match is None else (match[1], int(match[2]))
 
 
 def call_paths(module: nn.Module, example: Tensor) -> Mapping[str, Sequence[str]]:

@@ -76,24 +76,24 @@ def require_agreement(
     every = ({site.name: site.width for site in sites}, *counts)
     for kind in ("axes", "extents", "options"):
         planned: Mapping[Any, Runs] = getattr(plan, kind)
-        found: Mapping[Any, tuple[int, ...]] = getattr(seen, kind)
-        for place in sorted(planned.keys() | found.keys()):
+        observed: Mapping[Any, tuple[int, ...]] = getattr(seen, kind)
+        for place in sorted(planned.keys() | observed.keys()):
             runs = planned.get(place)
             expected = None if runs is None else tuple(length_of(runs, each) for each in every)
-            if expected != found.get(place):
-                raise _disagreement(_describe(graph, kind, place), runs, expected, found.get(place))
+            if expected != observed.get(place):
+                raise _disagreement(_describe(graph, kind, place), runs, expected, observed.get(place))
 
 
 def _disagreement(
-    place: str, runs: Runs | None, expected: tuple[int, ...] | None, found: tuple[int, ...] | None
+    place: str, runs: Runs | None, expected: tuple[int, ...] | None, observed: tuple[int, ...] | None
 ) -> ConversionError:
     if runs is None or expected is None:
-        full, *pruned = found or ()
+        full, *pruned = observed or ()
         return ConversionError(
             f"{place} went from {full} to {' and '.join(map(str, pruned))} in a pruned subnet, which is no site's; "
             f"is a site missing, or does `extract` prune something else?"
         )
-    said = "does not change" if found is None else f"goes {' -> '.join(map(str, found))}"
+    said = "does not change" if observed is None else f"goes {' -> '.join(map(str, observed))}"
     names = ", ".join(repr(name) for name in sites_of(runs))
     return ConversionError(
         f"site {names}: the two slice plans disagree at {place}: by the operators it goes "

@@ -55,8 +55,8 @@ class TensorAxes:
 
     def integers(self, tensor: int) -> list[int]:
         """A constant's elements."""
-        found: list[int] = self.graph.value(tensor).ravel().tolist()
-        return found
+        values: list[int] = self.graph.value(tensor).ravel().tolist()
+        return values
 
     @property
     def named(self) -> Iterable[tuple[tuple[int, int], Axis]]:
@@ -92,10 +92,10 @@ class TensorAxes:
 
     def runs(self, axis: Axis, owners: Owners) -> Runs:
         """An axis as runs of modules and of channels that stay. Raises `ConversionError` where two sites cross."""
-        found: Runs = (Run(None, 1),)
+        runs: Runs = (Run(None, 1),)
         for factor in axis:
-            found = _crossed(found, self._factor_runs(factor, owners))
-        return found
+            runs = _crossed(runs, self._factor_runs(factor, owners))
+        return runs
 
     def _factor_runs(self, factor: int, owners: Owners) -> Runs:
         runs: list[Run] = []

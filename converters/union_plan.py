@@ -56,7 +56,7 @@ def _made(axes: TensorAxes, producer: int) -> Axis:
 
 def _followed(axes: TensorAxes, owners: Owners, places: Mapping[Place, Axis]) -> dict[Place, Runs]:
     runs = {place: axes.runs(axis, owners) for place, axis in places.items()}
-    return {place: found for place, found in runs.items() if sites_of(found)}
+    return {place: each for place, each in runs.items() if sites_of(each)}
 
 
 def _owners(axes: TensorAxes, sites: Sequence[TemplateSite], producers: Mapping[str, Sequence[int]]) -> Owners:
@@ -80,13 +80,13 @@ def _segment(axes: TensorAxes, site: TemplateSite, producer: int) -> Segment:
     """Where the site's channels lie in its producer's output, all of them in one leaf that may be sliced."""
     start = place_of(site.name)[1]
     segments = [segment for factor in _made(axes, producer) for segment in axes.relations.segments(factor)]
-    found = next((segment for segment in segments if segment.offset == start), None)
-    reasons = [] if found is None else sorted(axes.relations.get(found.leaf).reasons)
+    segment = next((segment for segment in segments if segment.offset == start), None)
+    reasons = [] if segment is None else sorted(axes.relations.get(segment.leaf).reasons)
     if reasons:
         raise ConversionError(f"site {site.name!r} cannot be sliced: {reasons[0]}; leave this site ungated")
-    length = 0 if found is None else axes.relations.size[found.leaf] * found.block
-    if found is None or length != site.width * site.block:
+    length = 0 if segment is None else axes.relations.size[segment.leaf] * segment.block
+    if segment is None or length != site.width * site.block:
         raise ConversionError(
             f"site {site.name!r}: its producer has {length} channels, not {site.width} modules of {site.block}"
         )
-    return found
+    return segment

@@ -125,15 +125,15 @@ class Timing:
     def marks(self, ci_share: float) -> list[str]:
         """What is wrong with the samples: unsettled (warm-up did not end by itself), wide (the median's interval is
         above 5 % of it and above what was asked for), drifting (first and last third differ by more than 10 %)."""
-        found = [] if self.settled else ["unsettled"]
+        marks = [] if self.settled else ["unsettled"]
         centre, third = median(self.samples_ms), len(self.samples_ms) // 3
         if not _is_known(self.samples_ms, max(_WIDE, ci_share)):
-            found.append("wide")
+            marks.append("wide")
         if third >= _WINDOW:
             drift = median(self.samples_ms[-third:]) - median(self.samples_ms[:third])
             if abs(drift) > _DRIFTING * centre:
-                found.append("drifting")
-        return found
+                marks.append("drifting")
+        return marks
 
 
 def median_interval(samples: Sequence[float]) -> tuple[float, float]:

@@ -58,8 +58,8 @@ class Guests(Generic[Guest]):
 
         Raises `InputError` for a name of one that comes along or that an installed package brings.
         """
-        if name in (found := self._found()):
-            raise InputError(f"{self.kind} {name!r} is there already, from {found[name][0]}; choose another name")
+        if name in (known := self._found()):
+            raise InputError(f"{self.kind} {name!r} is there already, from {known[name][0]}; choose another name")
         self._added[name] = guest
 
     def check(self, name: str) -> None:
@@ -68,20 +68,20 @@ class Guests(Generic[Guest]):
             self._where(name)
 
     def _where(self, name: str) -> str:
-        found = self._found()
-        if name not in found:
+        known = self._found()
+        if name not in known:
             near = difflib.get_close_matches(name, self.names, 1)
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise InputError(f"unknown {self.kind} {name!r}; {hint}there are: {', '.join(self.names) or 'none'}")
-        if len(found[name]) > 1:
-            raise InputError(f"{self.kind} {name!r} is in {' and in '.join(found[name])}; remove one")
-        return found[name][0]
+        if len(known[name]) > 1:
+            raise InputError(f"{self.kind} {name!r} is in {' and in '.join(known[name])}; remove one")
+        return known[name][0]
 
     def _found(self) -> dict[str, list[str]]:
         """Where each guest is; more than one place where packages compete for its name."""
-        found = {name: [where] for name, where in self._own.items()}
+        known = {name: [where] for name, where in self._own.items()}
         for each in sorted(entry_points(group=self.group), key=lambda entry: entry.name):
-            places = found.setdefault(each.name, [])
+            places = known.setdefault(each.name, [])
             if each.value not in places:
                 places.append(each.value)
-        return found
+        return known

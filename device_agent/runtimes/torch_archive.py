@@ -248,12 +248,12 @@ def _check_word(text: str, key: str) -> None:
 
 def _check_script(name: str, data: bytes) -> None:
     try:
-        found = _SCRIPT_FORBIDDEN.search(data.decode())
+        match = _SCRIPT_FORBIDDEN.search(data.decode())
     except UnicodeDecodeError as error:
         raise ModelLoadError(f"{name} of the archive is no text: {error}; save the model again") from error
-    if found is not None:
+    if match is not None:
         raise ModelLoadError(
-            f"{name} of the archive says {found.group()!r}, which may touch files or other processes, and is not run "
+            f"{name} of the archive says {match.group()!r}, which may touch files or other processes, and is not run "
             "here; rename it if it is a name of the model's own, or export the model as .pt2"
         )
 

@@ -70,7 +70,7 @@ def suggesting_profile(device: str, precision: str, supernet: Path | None) -> It
         raise InputError(f"{error}; run `{profile_command(device, precision, supernet)}` first") from error
 
 
-def show_report(output: Output, found: PredictorReport) -> None:
+def show_report(output: Output, report: PredictorReport) -> None:
     header = ["held-out", "features", "accuracy", "within 5 %", "within 10 %", "rank corr.", "train/test"]
     rows = [
         [
@@ -82,12 +82,12 @@ def show_report(output: Output, found: PredictorReport) -> None:
             f"{score.spearman:.4f}",
             f"{score.n_train}/{score.n_test}",
         ]
-        for score in found.scores
+        for score in report.scores
     ]
     output.grid(header, rows)
-    for sentence in found.disturbances:
+    for sentence in report.disturbances:
         output.say(f"disturbed: {sentence}")
-    floor = found.noise_floor
+    floor = report.noise_floor
     if floor.latency is None:
         output.say("noise floor: unknown, no subnet was measured twice")
         return

@@ -96,11 +96,11 @@ def table(records: Sequence[Record], quantity: Quantity, space: FeatureSpace[Arc
     """Recorded features and costs of records that have them. Raises `InputError` for records of another space."""
     n_features = len(space.feature_names)
     for record in records:
-        found = record.architecture
-        if (found.kind, len(found.features)) != (space.kind, n_features):
+        architecture = record.architecture
+        if (architecture.kind, len(architecture.features)) != (space.kind, n_features):
             raise InputError(
-                f"position {record.position} measured an architecture of the kind {found.kind!r} with "
-                f"{len(found.features)} features, this space is of the kind {space.kind!r} with {n_features}; "
+                f"position {record.position} measured an architecture of the kind {architecture.kind!r} with "
+                f"{len(architecture.features)} features, this space is of the kind {space.kind!r} with {n_features}; "
                 "use the records of one space"
             )
     features = np.array([record.features for record in records], float).reshape(-1, n_features)  # (n, L)

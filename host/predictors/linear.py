@@ -204,10 +204,10 @@ def _unseen_errors(features: FloatArray, costs: FloatArray, folds: NDArray[np.in
 def _map_named(space: FeatureSpace[Architecture], data: Mapping[str, Any]) -> FeatureMap:
     """The map that a predictor was fitted with. Raises `ValueError` where its space has another one of that name."""
     maps = {each.name: each for each in space.feature_maps(str(data["features"]))}
-    found = maps.get(data["map"])
-    if found is None or list(found.names) != data["feature_names"]:
+    feature_map = maps.get(data["map"])
+    if feature_map is None or list(feature_map.names) != data["feature_names"]:
         raise ValueError(f"its space has no features {data['map']!r} of these names")
-    return found
+    return feature_map
 
 
 def _check_header(data: Mapping[str, Any], quantity: str, space: FeatureSpace[Architecture]) -> None:

@@ -29,12 +29,12 @@ def check_names(devices: Sequence[str], spread: bool) -> None:
 def check_identical(facts: Mapping[str, Mapping[str, Any]]) -> None:
     """Raises `InputError` naming the first difference that would make latencies of two devices incomparable."""
     (first, reference), *others = facts.items()
-    for name, found in others:
+    for name, other in others:
         for fact in _SAME:
-            if found.get(fact) != reference.get(fact):
+            if other.get(fact) != reference.get(fact):
                 raise InputError(
                     f"{first!r} and {name!r} are not identical: {fact} is {reference.get(fact)!r} and "
-                    f"{found.get(fact)!r}; profile them without `spread`, each with a campaign of its own"
+                    f"{other.get(fact)!r}; profile them without `spread`, each with a campaign of its own"
                 )
 
 
@@ -60,9 +60,9 @@ def _parts(store: Store, campaign: Campaign, own: Sequence[Record]) -> Iterator[
         wanted = replace(campaign.options, share=share)
         same = [known for known in store.campaigns(name, campaign.source) if known.options == wanted]
         tables = (store.records(known) for known in same if known.protocol == campaign.protocol)
-        found = next((records for records in tables if records and _measurer(store, records) == measurer), None)
-        if found is not None:
-            yield found
+        alike = next((records for records in tables if records and _measurer(store, records) == measurer), None)
+        if alike is not None:
+            yield alike
 
 
 def _measurer(store: Store, records: Sequence[Record]) -> tuple[Any, ...]:

@@ -128,11 +128,11 @@ def _features(rows: Sequence[_Row], spaces: Mapping[str, SearchSpace[Architectur
     """Features by name where the space is known, else as JSON; columns that no row has are left out."""
     import pandas as pd
 
-    found: list[dict[str, Any]] = []
+    cells: list[dict[str, Any]] = []
     for row in rows:
         space = spaces.get(row.campaign.space_digest)
         if space is None:
-            found.append({FEATURES: json.dumps(row.record.features)})
+            cells.append({FEATURES: json.dumps(row.record.features)})
         else:
-            found.append(dict(zip(space.feature_names, row.record.features, strict=True)))
-    return pd.DataFrame(found, index=range(len(rows)))
+            cells.append(dict(zip(space.feature_names, row.record.features, strict=True)))
+    return pd.DataFrame(cells, index=range(len(rows)))

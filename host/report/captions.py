@@ -9,16 +9,16 @@ from .page_data import Drift, Front, GateShares, Learning, Predictions, Verified
 _NEAR_FLOOR = 1.3  # an error this close to the noise floor is the device's, not the predictor's
 
 
-def predictions(found: Predictions) -> str:
-    errors = found.errors
-    share = 100 * float(found.inside.mean())
+def predictions(data: Predictions) -> str:
+    errors = data.errors
+    share = 100 * float(data.inside.mean())
     sentences = [
         f"One point a subnet, {len(errors)} in all, each predicted by a model that had not seen it; on the dashed line "
-        f"it was predicted as measured. The bar is the {found.confidence:.0%} interval: {share:.1f} % of the subnets "
+        f"it was predicted as measured. The bar is the {data.confidence:.0%} interval: {share:.1f} % of the subnets "
         f"lie inside. The predictions are {100 - errors.mean():.2f} % accurate on average, "
         f"{100 * float((errors <= 5).mean()):.1f} % of them within 5 %."
     ]
-    floor = found.noise_floor
+    floor = data.noise_floor
     if floor is None:
         sentences.append("No subnet was measured twice, so how much the device itself scatters is not known.")
     elif errors.mean() <= _NEAR_FLOOR * floor:
@@ -34,17 +34,17 @@ def predictions(found: Predictions) -> str:
     return " ".join(sentences)
 
 
-def drift(found: Drift) -> str:
-    before, after = (_typical(residuals) for residuals in (found.before, found.after))
+def drift(data: Drift) -> str:
+    before, after = (_typical(residuals) for residuals in (data.before, data.after))
     sentences = [
         "How far each measurement lies above or below its prediction, in the order of measuring; diamonds are the "
         "sentinel, one fixed subnet measured again and again. A flat band is a device that stayed as it was."
     ]
-    if found.stretches:
-        slowest = max(found.stretches, key=lambda stretch: stretch.level)
-        fastest = min(found.stretches, key=lambda stretch: stretch.level)
+    if data.stretches:
+        slowest = max(data.stretches, key=lambda stretch: stretch.level)
+        fastest = min(data.stretches, key=lambda stretch: stretch.level)
         sentences.append(
-            f"{_n(len(found.stretches), 'shaded stretch', 'shaded stretches')}: there the device was slower (orange) "
+            f"{_n(len(data.stretches), 'shaded stretch', 'shaded stretches')}: there the device was slower (orange) "
             f"or faster (blue) than usual, from {fastest.level - 1:+.1%} to {slowest.level - 1:+.1%}."
         )
     sentences.append(
@@ -54,12 +54,12 @@ def drift(found: Drift) -> str:
     return " ".join(sentences)
 
 
-def learning(found: Learning) -> str:
-    first, last = found.mape[0], found.mape[-1]
+def learning(data: Learning) -> str:
+    first, last = data.mape[0], data.mape[-1]
     return (
-        f"Error on subnets that were held out, after {found.n_train[0]} subnets ({first:.2f} %) up to "
-        f"{found.n_train[-1]} ({last:.2f} %). Where the line runs flat, or along the dashed noise floor, more "
-        f"subnets bring nothing. {found.sentence}"
+        f"Error on subnets that were held out, after {data.n_train[0]} subnets ({first:.2f} %) up to "
+        f"{data.n_train[-1]} ({last:.2f} %). Where the line runs flat, or along the dashed noise floor, more "
+        f"subnets bring nothing. {data.sentence}"
     )
 
 
@@ -74,14 +74,14 @@ def pareto(fronts: tuple[Front, ...]) -> str:
     )
 
 
-def gate_shares(found: GateShares) -> str:
-    spread = found.shares.max(axis=0) - found.shares.min(axis=0)  # (L,)
+def gate_shares(data: GateShares) -> str:
+    spread = data.shares.max(axis=0) - data.shares.min(axis=0)  # (L,)
     most, least = int(spread.argmax()), int(spread.argmin())
-    which = "all" if len(found.tasks) == found.n_tasks else f"{len(found.tasks)} of the {found.n_tasks}"
+    which = "all" if len(data.tasks) == data.n_tasks else f"{len(data.tasks)} of the {data.n_tasks}"
     return (
-        f"Share of each site's modules that the assembler opens when at most {found.limit:.0%} of all may be, for "
+        f"Share of each site's modules that the assembler opens when at most {data.limit:.0%} of all may be, for "
         f"{which} tasks; the darker, the more. Columns are the network's sites from input to output. Tasks differ most "
-        f"at {found.sites[most]} (by {spread[most]:.0%} of its modules) and least at {found.sites[least]} "
+        f"at {data.sites[most]} (by {spread[most]:.0%} of its modules) and least at {data.sites[least]} "
         f"({spread[least]:.0%})."
     )
 

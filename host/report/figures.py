@@ -43,7 +43,7 @@ TEMPLATE = go.layout.Template(
 
 def figures(data: PageData) -> dict[str, go.Figure]:
     """Every chart that there is data for, by name, in the order of the page."""
-    charts: dict[str, go.Figure] = {found.quantity: predicted_against_measured(found) for found in data.predictions}
+    charts: dict[str, go.Figure] = {each.quantity: predicted_against_measured(each) for each in data.predictions}
     if data.drift is not None:
         charts["drift"] = drift(data.drift)
     if data.learning is not None:
@@ -55,37 +55,37 @@ def figures(data: PageData) -> dict[str, go.Figure]:
     return charts
 
 
-def predicted_against_measured(found: Predictions) -> go.Figure:
+def predicted_against_measured(data: Predictions) -> go.Figure:
     """One point a subnet with its interval; what lies outside of its interval has another colour."""
-    figure = blank(440, f"measured {found.quantity}, {found.unit}", f"predicted, {found.unit}")
-    ends = [float(min(found.measured.min(), found.low.min())), float(max(found.measured.max(), found.high.max()))]
+    figure = blank(440, f"measured {data.quantity}, {data.unit}", f"predicted, {data.unit}")
+    ends = [float(min(data.measured.min(), data.low.min())), float(max(data.measured.max(), data.high.max()))]
     line = {"color": GREY, "width": 1, "dash": "dash"}
     figure.add_scatter(x=ends, y=ends, mode="lines", line=line, name="as measured", hoverinfo="skip")
-    share = f"{found.confidence:.0%}"
+    share = f"{data.confidence:.0%}"
     for inside, name, colour in (
         (True, f"inside its {share} interval", BLUE),
         (False, f"outside its {share} interval", ORANGE),
     ):
-        figure.add_trace(_subnets(found, found.inside == inside, name, colour))
+        figure.add_trace(_subnets(data, data.inside == inside, name, colour))
     return figure
 
 
-def _subnets(found: Predictions, rows: np.ndarray, name: str, colour: str) -> go.Scatter:
+def _subnets(data: Predictions, rows: np.ndarray, name: str, colour: str) -> go.Scatter:
     where = np.flatnonzero(rows)
     hover = [
-        f"measured {found.measured[row]:.4g} {found.unit}<br>predicted {found.predicted[row]:.4g} "
-        f"({found.low[row]:.4g} to {found.high[row]:.4g})<br>{found.ratios[row]:.1%} of all modules open<br>"
-        f"per site: {escape(found.counts[row])}"
+        f"measured {data.measured[row]:.4g} {data.unit}<br>predicted {data.predicted[row]:.4g} "
+        f"({data.low[row]:.4g} to {data.high[row]:.4g})<br>{data.ratios[row]:.1%} of all modules open<br>"
+        f"per site: {escape(data.counts[row])}"
         for row in where
     ]
     return go.Scatter(
-        x=found.measured[where],
-        y=found.predicted[where],
+        x=data.measured[where],
+        y=data.predicted[where],
         error_y={
             "type": "data",
             "symmetric": False,
-            "array": (found.high - found.predicted)[where],
-            "arrayminus": (found.predicted - found.low)[where],
+            "array": (data.high - data.predicted)[where],
+            "arrayminus": (data.predicted - data.low)[where],
             "thickness": 0.8,
             "width": 0,
             "color": _faint(colour),
@@ -98,26 +98,26 @@ def _subnets(found: Predictions, rows: np.ndarray, name: str, colour: str) -> go
     )
 
 
-def drift(found: Drift) -> go.Figure:
+def drift(data: Drift) -> go.Figure:
     """Residuals in the order of measuring: above as measured, below corrected, on one scale; stretches are shaded."""
     figure = make_subplots(
         rows=2, cols=1, shared_xaxes=True, shared_yaxes="all", vertical_spacing=0.09,
         subplot_titles=("as measured", "after correction"),
     )  # fmt: skip
-    for row, residuals in enumerate((found.before, found.after), 1):
+    for row, residuals in enumerate((data.before, data.after), 1):
         for sentinels in (False, True):
-            figure.add_trace(_residuals(found, residuals, sentinels, row == 1), row=row, col=1)
+            figure.add_trace(_residuals(data, residuals, sentinels, row == 1), row=row, col=1)
         figure.add_hline(y=0, line={"color": GREY, "width": 1}, row=row, col=1)
-    _shade(figure, found)
+    _shade(figure, data)
     figure.update_layout(template=TEMPLATE, height=480, legend_y=1.06)
-    figure.update_yaxes(title_text="above predicted, %", range=_residual_range(found))
+    figure.update_yaxes(title_text="above predicted, %", range=_residual_range(data))
     figure.update_xaxes(title_text="measurement, in order of time", row=2, col=1)
     figure.update_annotations(font_size=13, x=0, xanchor="left")
     return figure
 
 
-def _residuals(found: Drift, residuals: np.ndarray, sentinels: bool, legend: bool) -> go.Scatter:
-    rows = found.is_sentinel == sentinels
+def _residuals(data: Drift, residuals: np.ndarray, sentinels: bool, legend: bool) -> go.Scatter:
+    rows = data.is_sentinel == sentinels
     marker = {"size": 8, "color": ORANGE, "symbol": "diamond"} if sentinels else {"size": 4, "color": BLUE}
     return go.Scatter(
         x=np.flatnonzero(rows),
@@ -130,9 +130,9 @@ def _residuals(found: Drift, residuals: np.ndarray, sentinels: bool, legend: boo
     )
 
 
-def _shade(figure: go.Figure, found: Drift) -> None:
+def _shade(figure: go.Figure, data: Drift) -> None:
     """Each stretch in a colour for slower or faster, stronger the further its level is from usual."""
-    for stretch in found.stretches:
+    for stretch in data.stretches:
         strength = min(0.35, 0.06 + 2 * abs(stretch.level - 1))
         colour = ORANGE if stretch.level > 1 else BLUE
         figure.add_vrect(
@@ -141,28 +141,28 @@ def _shade(figure: go.Figure, found: Drift) -> None:
         )  # fmt: skip
 
 
-def _residual_range(found: Drift) -> list[float]:
+def _residual_range(data: Drift) -> list[float]:
     """Wide enough for 99 % of the points: a single hiccup of the device does not flatten all the others."""
-    low, high = np.quantile(np.concatenate([found.before, found.after]), [0.005, 0.995])
+    low, high = np.quantile(np.concatenate([data.before, data.after]), [0.005, 0.995])
     room = 0.25 * (high - low) + 0.5
     return [float(min(low, 0) - room), float(max(high, 0) + room)]
 
 
-def learning(found: Learning) -> go.Figure:
+def learning(data: Learning) -> go.Figure:
     """Held-out error against the number of profiled subnets, with the noise floor as a line."""
     figure = blank(360, "profiled subnets", "held-out error, % MAPE")
     figure.add_scatter(
-        x=found.n_train, y=found.mape, mode="lines+markers", name="held-out error",
+        x=data.n_train, y=data.mape, mode="lines+markers", name="held-out error",
         line={"color": BLUE, "width": 2}, marker={"size": 8},
         hovertemplate="%{x} subnets: %{y:.2f} %<extra></extra>",
     )  # fmt: skip
-    if found.noise_floor is not None:
+    if data.noise_floor is not None:
         figure.add_scatter(
-            x=[int(found.n_train.min()), int(found.n_train.max())], y=[found.noise_floor] * 2, mode="lines",
+            x=[int(data.n_train.min()), int(data.n_train.max())], y=[data.noise_floor] * 2, mode="lines",
             name="noise floor", line={"color": ORANGE, "width": 1.5, "dash": "dash"},
             hovertemplate="noise floor: %{y:.2f} %<extra></extra>",
         )  # fmt: skip
-    figure.update_xaxes(type="log", tickvals=found.n_train.tolist(), ticktext=[str(n) for n in found.n_train.tolist()])
+    figure.update_xaxes(type="log", tickvals=data.n_train.tolist(), ticktext=[str(n) for n in data.n_train.tolist()])
     figure.update_yaxes(rangemode="tozero")
     return figure
 
@@ -202,16 +202,16 @@ def _front(front: Front, name: str, colour: str, legend: bool) -> go.Scatter:
     )  # fmt: skip
 
 
-def gate_heat_map(found: GateShares) -> go.Figure:
+def gate_heat_map(data: GateShares) -> go.Figure:
     """Sites across, tasks down, the share of open modules as colour."""
     figure = go.Figure(
         go.Heatmap(
-            z=100 * found.shares,  # (K, L)
-            x=[escape(site) for site in found.sites],
-            y=[escape(task) for task in found.tasks],
+            z=100 * data.shares,  # (K, L)
+            x=[escape(site) for site in data.sites],
+            y=[escape(task) for task in data.tasks],
             colorscale="Blues",
             zmin=0,
-            zmax=float(max(100 * found.shares.max(), 1.0)),
+            zmax=float(max(100 * data.shares.max(), 1.0)),
             xgap=1,
             ygap=1,
             colorbar={"title": {"text": "open, %"}, "thickness": 12, "outlinewidth": 0, "len": 260, "lenmode": "pixels",
@@ -219,7 +219,7 @@ def gate_heat_map(found: GateShares) -> go.Figure:
             hovertemplate="%{y}<br>%{x}: %{z:.0f} % open<extra></extra>",
         )
     )  # fmt: skip
-    figure.update_layout(template=TEMPLATE, height=110 + _ROW_HEIGHT * len(found.tasks), margin_t=12)
+    figure.update_layout(template=TEMPLATE, height=110 + _ROW_HEIGHT * len(data.tasks), margin_t=12)
     figure.update_yaxes(autorange="reversed", type="category", dtick=1, tickfont_size=11, showline=False, ticks="")
     figure.update_xaxes(type="category", tickangle=-45, tickfont_size=11, showline=False, ticks="")
     return figure

@@ -85,27 +85,27 @@ def gather(measured: MeasuredSupernet) -> Gathered:
     )
 
 
-def page_data(found: Gathered, tasks: Sequence[Task], seed: int = 0) -> PageData:
+def page_data(gathered: Gathered, tasks: Sequence[Task], seed: int = 0) -> PageData:
     """The whole page; the assembler is asked for all `tasks`, and for the front of a few of them."""
-    n_subnets = len({record.features for record in found.raw if record.kind == "subnet" and record.error is None})
+    n_subnets = len({record.features for record in gathered.raw if record.kind == "subnet" and record.error is None})
     gaps, learning = {}, None
     if n_subnets < MIN_SUBNETS:
         gaps["learning"] = f"a learning curve needs {MIN_SUBNETS} measured subnets, this campaign has {n_subnets}."
     else:
-        learning = _learning(found, seed)
+        learning = _learning(gathered, seed)
     return PageData(
-        device=found.campaign.device,
+        device=gathered.campaign.device,
         made_at=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        facts=_facts(found.facts),
-        protocol=tuple((name.replace("_", " "), _text(v)) for name, v in found.campaign.protocol.to_json().items()),
-        campaign=_campaign(found, n_subnets),
-        verdict=_verdict(found.drift),
-        predictions=_predictions(found),
-        drift=_drift(found),
+        facts=_facts(gathered.facts),
+        protocol=tuple((name.replace("_", " "), _text(v)) for name, v in gathered.campaign.protocol.to_json().items()),
+        campaign=_campaign(gathered, n_subnets),
+        verdict=_verdict(gathered.drift),
+        predictions=_predictions(gathered),
+        drift=_drift(gathered),
         learning=learning,
-        fronts=_fronts(found, tasks[:: max(1, len(tasks) // _N_FRONTS)][:_N_FRONTS]),
-        gate_shares=_gate_shares(found.trained, tasks),
-        verified=tuple(row for record in found.verifications for row in _verified(record)),
+        fronts=_fronts(gathered, tasks[:: max(1, len(tasks) // _N_FRONTS)][:_N_FRONTS]),
+        gate_shares=_gate_shares(gathered.trained, tasks),
+        verified=tuple(row for record in gathered.verifications for row in _verified(record)),
         gaps=gaps,
     )
 
@@ -122,20 +122,20 @@ def _facts(facts: dict[str, Any]) -> Rows:
     return tuple((name.replace("_", " "), _text(facts[name])) for name in _FACTS if facts.get(name) is not None)
 
 
-def _campaign(found: Gathered, n_subnets: int) -> Rows:
-    options, records = found.campaign.options, found.raw
+def _campaign(gathered: Gathered, n_subnets: int) -> Rows:
+    options, records = gathered.campaign.options, gathered.raw
     rows = {
-        "number": found.campaign.id,
-        "begun": found.campaign.created_at,
+        "number": gathered.campaign.id,
+        "begun": gathered.campaign.created_at,
         "subnets": n_subnets,
         "measured twice": sum(record.kind == "repeat" for record in records),
         "sentinels": sum(record.kind == "sentinel" for record in records),
         "unsteady": sum(record.measurement.steady is False for record in records),
         "failed": sum(record.error is not None for record in records),
         "seed": options.seed,
-        "supernet": found.trained.digest,
-        "precision": found.precision,
-        "template": found.campaign.source[:16],
+        "supernet": gathered.trained.digest,
+        "precision": gathered.precision,
+        "template": gathered.campaign.source[:16],
         "spread over": ", ".join(options.fleet) or None,
     }
     return tuple((name, str(value)) for name, value in rows.items() if value is not None)
@@ -153,15 +153,15 @@ def _sentence(words: str) -> str:
     return words[:1].upper() + words[1:] + "."
 
 
-def _predictions(found: Gathered) -> tuple[Predictions, ...]:
-    subnets = found.trained.supernet.subnets
-    floor = noise_floor(found.records)
+def _predictions(gathered: Gathered) -> tuple[Predictions, ...]:
+    subnets = gathered.trained.supernet.subnets
+    floor = noise_floor(gathered.records)
     quantities: list[tuple[Quantity, str, float | None]] = [("latency", "ms", floor.latency)]
-    if any(record.memory_mib is not None for record in found.records):
+    if any(record.memory_mib is not None for record in gathered.records):
         quantities.append(("memory", "MiB", floor.memory))
     pages = []
     for quantity, unit, noise in quantities:
-        seen = held_out(quantity, found.records, subnets)
+        seen = held_out(quantity, gathered.records, subnets)
         counts = tuple(", ".join(f"{n:.0f}" for n in row) for row in seen.features)
         ratios = seen.features.sum(1) / subnets.gates.total
         pages.append(
@@ -173,36 +173,36 @@ def _predictions(found: Gathered) -> tuple[Predictions, ...]:
     return tuple(pages)
 
 
-def _drift(found: Gathered) -> Drift | None:
-    if not found.drift.factors:
+def _drift(gathered: Gathered) -> Drift | None:
+    if not gathered.drift.factors:
         return None
-    device = found.campaign.device
-    kinds = {record.position: record.kind for record in found.raw if record.device == device}
-    places = list(found.drift.factors)  # in order of time
-    residuals = np.array([found.drift.residuals[place] for place in places])  # (n,), log
-    factors = np.array([found.drift.factors[place] for place in places])  # (n,)
+    device = gathered.campaign.device
+    kinds = {record.position: record.kind for record in gathered.raw if record.device == device}
+    places = list(gathered.drift.factors)  # in order of time
+    residuals = np.array([gathered.drift.residuals[place] for place in places])  # (n,), log
+    factors = np.array([gathered.drift.factors[place] for place in places])  # (n,)
     return Drift(
         before=100 * np.expm1(residuals),
         after=100 * np.expm1(residuals - np.log(factors)),
         is_sentinel=np.array([kinds[position] == "sentinel" for _, position in places]),
-        stretches=found.drift.stretches if len(found.drift.stretches) > 1 else (),
+        stretches=gathered.drift.stretches if len(gathered.drift.stretches) > 1 else (),
     )
 
 
-def _learning(found: Gathered, seed: int) -> Learning:
-    curve = learning_curve(found.raw, found.trained.supernet.subnets, np.random.default_rng(seed))
+def _learning(gathered: Gathered, seed: int) -> Learning:
+    curve = learning_curve(gathered.raw, gathered.trained.supernet.subnets, np.random.default_rng(seed))
     return Learning(
         np.array([point.n_train for point in curve.points]),
         np.array([point.mape for point in curve.points]),
-        noise_floor(found.records).latency,
+        noise_floor(gathered.records).latency,
         _sentence(curve.sentence),
     )
 
 
-def _fronts(found: Gathered, tasks: Sequence[Task]) -> tuple[Front, ...]:
+def _fronts(gathered: Gathered, tasks: Sequence[Task]) -> tuple[Front, ...]:
     fronts = []
     for task in tasks:
-        points = pareto_front(pareto_points(found.trained.assembler, found.template, found.predict, task))
+        points = pareto_front(pareto_points(gathered.trained.assembler, gathered.template, gathered.predict, task))
         memories = [point.memory_mib for point in points if point.memory_mib is not None]
         fronts.append(
             Front(

@@ -205,9 +205,9 @@ class DomainContract:
             (objective.n_pretrain_outputs, objective.pretrain_loss),
         ):
             model = self.model(n_outputs).train()
-            found = loss(model(batch.images), batch)
-            assert found.loss.ndim == 0 and torch.isfinite(found.loss) and 0 <= float(found.score) <= 1
-            found.loss.backward()  # type: ignore[no-untyped-call]
+            result = loss(model(batch.images), batch)
+            assert result.loss.ndim == 0 and torch.isfinite(result.loss) and 0 <= float(result.score) <= 1
+            result.loss.backward()  # type: ignore[no-untyped-call]
             assert any(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in model.parameters())
 
     def test_validation_is_the_same_each_time(self, objective: Objective) -> None:

@@ -99,13 +99,13 @@ class Evaluation(Hook):
             return self._judge(loop)
 
     def _judge(self, loop: Loop) -> float:
-        found = self.evaluate(loop.modules) if loop.workers.is_first else Quality(0.0, 0.0)
-        score = loop.workers.agreed(found.score)
+        quality = self.evaluate(loop.modules) if loop.workers.is_first else Quality(0.0, 0.0)
+        score = loop.workers.agreed(quality.score)
         value = score
         if self.by == "loss":
-            if found.loss is None:
+            if quality.loss is None:
                 raise TypeError("an evaluation by loss needs a loss")
-            value = loop.workers.agreed(found.loss)
+            value = loop.workers.agreed(quality.loss)
         self.since_best += 1
         if self.best is None or self._is_better(value, self.best.value):
             self.best, self.since_best = Best(loop.step, value, score, _on_cpu(loop.modules)), 0

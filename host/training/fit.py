@@ -124,8 +124,8 @@ def _stage(source: BatchSource, loss: Loss, fit: Fit, compute: Compute) -> Stage
     def updates(modules: Modules) -> list[Update]:
         def learn(step: int) -> StepLoss:
             batch = source.draw(JOINT, step).to(compute.device, compute.dtype)
-            found = loss(compute.forward(modules[MODEL], batch.images), batch)
-            return StepLoss(found.loss, found.loss.detach(), found.score)
+            result = loss(compute.forward(modules[MODEL], batch.images), batch)
+            return StepLoss(result.loss, result.loss.detach(), result.score)
 
         return [Update({MODEL: fit.until.lr}, learn, weight_decay=fit.settings.weight_decay)]
 
@@ -154,13 +154,13 @@ def _resumed(folder: Path | None, facts: dict[str, Any]) -> Checkpoint | None:
     """The checkpoint of this very fit, if there is one."""
     if folder is None or not Checkpoint.exists(folder):
         return None
-    found = Checkpoint.load(folder)
-    if found.settings != facts:
+    checkpoint = Checkpoint.load(folder)
+    if checkpoint.settings != facts:
         raise InputError(
             f"{folder / FILE_NAME} is of a training with other settings; remove it to start this one, or start that "
             "one again to finish it"
         )
-    return found
+    return checkpoint
 
 
 @torch.inference_mode()
@@ -168,5 +168,5 @@ def quality(model: nn.Module, batch: Batch, loss: Loss) -> Quality:
     """Of the model in evaluation mode."""
     model.eval()
     outputs = torch.cat([model(part) for part in batch.images.split(SLICE)])
-    found = loss(outputs.float(), batch)
-    return Quality(float(found.score), float(found.loss))
+    result = loss(outputs.float(), batch)
+    return Quality(float(result.score), float(result.loss))

@@ -89,14 +89,14 @@ class Metrics(Hook):
         self._is_open = True
 
     def after_step(self, loop: Loop) -> None:
-        found = loop.losses[0]
+        losses = loop.losses[0]
         due = loop.ends or loop.validation is not None or loop.step % self.every == 0
-        if found is not None and due:
-            self._write(loop, found)
+        if losses is not None and due:
+            self._write(loop, losses)
 
-    def _write(self, loop: Loop, found: StepLoss) -> None:
-        there = [name for name in self.more if name in found.more]
-        values = torch.stack([found.loss, found.score, *(found.more[name] for name in there)])
+    def _write(self, loop: Loop, losses: StepLoss) -> None:
+        there = [name for name in self.more if name in losses.more]
+        values = torch.stack([losses.loss, losses.score, *(losses.more[name] for name in there)])
         loss, score, *others = loop.workers.mean(values).tolist()
         more = dict(zip(there, others, strict=True))
         if loop.workers.is_first:

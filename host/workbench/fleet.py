@@ -75,8 +75,8 @@ def _resumed(
     from .campaigns import find_resumable
 
     source = next(iter(pairs.values())).source  # the template is built here, before the threads need it
-    found = {name: find_resumable(bench.store, name, source, fleet) for name in pairs}
-    begun = [campaign for campaign in found.values() if campaign is not None]
+    resumable = {name: find_resumable(bench.store, name, source, fleet) for name in pairs}
+    begun = [campaign for campaign in resumable.values() if campaign is not None]
     if not options.resume:
         return dict.fromkeys(pairs, options)
     if not begun:
@@ -87,7 +87,7 @@ def _resumed(
         options, resume=False, subnets=plan.n_subnets, seed=plan.seed, threads=newest.protocol.threads,
         sentinel_every=plan.sentinel_every, repeat_share=plan.repeat_share,
     )  # fmt: skip
-    return {name: options if _goes_on(found[name], newest) else fresh for name in pairs}
+    return {name: options if _goes_on(resumable[name], newest) else fresh for name in pairs}
 
 
 def _goes_on(own: Campaign | None, newest: Campaign) -> bool:

@@ -114,12 +114,12 @@ class SupernetOnDevice(MeasuredSupernet):
                 store, device=self.device_name, space=self.space, source=self.source, protocol=options.protocol(),
                 options=options.plan(fleet, share),
             )  # fmt: skip
-        found = find_resumable(store, self.device_name, self.source, fleet)
-        if found is None:
+        campaign = find_resumable(store, self.device_name, self.source, fleet)
+        if campaign is None:
             raise InputError(
                 f"there is no campaign of {self.device_name!r} with this supernet to resume; start without `resume`"
             )
-        return found
+        return campaign
 
     def full_cost(self) -> Cost:
         """What the whole supernet costs, measured now. Raises `MeasurementError`."""

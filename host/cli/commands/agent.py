@@ -50,10 +50,10 @@ def deploy(
             folder = transport.agent_dir
     seconds = time.monotonic() - started
     sent = f"sent {', '.join(done.sent)} ({done.sent_bytes / 2**20:.1f} MiB)" if done.sent else "nothing had to be sent"
-    found = done.deployment
+    deployment = done.deployment
     output.say(
-        f"{device} is ready: {found.runtime} {found.runtime_version} in {folder}; {sent}; the canary was measured and "
-        f"computed right; {seconds:.1f} s"
+        f"{device} is ready: {deployment.runtime} {deployment.runtime_version} in {folder}; {sent}; the canary was "
+        f"measured and computed right; {seconds:.1f} s"
     )
     output.done(
         {
@@ -63,7 +63,7 @@ def deploy(
             "sent_bytes": done.sent_bytes,
             "canary_ms": done.canary_ms,
             "seconds": seconds,
-            "deployment": found.to_json(),
+            "deployment": deployment.to_json(),
         }
     )
 
@@ -79,9 +79,9 @@ def status(device: DeviceName, workspace: WorkspaceDir = None, json_: Json = Fal
     with Workbench(workspace, output.say) as bench:
         target = bench.device(device)
         with target.reached() as transport:
-            found = agent_status(transport, device)
-    output.table(device, status_rows(found, device, own_python(target.device) is not None))
-    output.done(status_json(found, device))
+            status = agent_status(transport, device)
+    output.table(device, status_rows(status, device, own_python(target.device) is not None))
+    output.done(status_json(status, device))
 
 
 @agent_app.command("remove")
@@ -98,30 +98,30 @@ def remove(device: DeviceName, workspace: WorkspaceDir = None, json_: Json = Fal
     output.done({"device": device, "agent_dir": folder, "removed": there})
 
 
-def status_rows(found: AgentStatus, device: str, local: bool) -> dict[str, str]:
+def status_rows(status: AgentStatus, device: str, local: bool) -> dict[str, str]:
     """`local`: the agent is put there by the first command that needs it."""
-    if found.deployment is None or (local and not found.current):
+    if status.deployment is None or (local and not status.current):
         return {"agent": "comes by itself" if local else f"not deployed; edgewright agent deploy {device}"}
-    known = found.deployment
+    known = status.deployment
     runtime = f"{known.runtime} {known.runtime_version}"
-    state = "this version's" if found.current else f"another version's; edgewright agent deploy {device}"
+    state = "this version's" if status.current else f"another version's; edgewright agent deploy {device}"
     return {
         "agent": f"{known.agent} ({state})",
         "runtime": known.reason if runtime in known.reason else f"{runtime}: {known.reason}",
-        "agent's folder": found.agent_dir,
-        "agent uses": "unknown" if found.used_kib is None else f"{found.used_kib / 1024:.1f} MiB",
-        "free there": "unknown" if found.free_kib is None else f"{found.free_kib / 1024:.0f} MiB",
+        "agent's folder": status.agent_dir,
+        "agent uses": "unknown" if status.used_kib is None else f"{status.used_kib / 1024:.1f} MiB",
+        "free there": "unknown" if status.free_kib is None else f"{status.free_kib / 1024:.0f} MiB",
     }
 
 
-def status_json(found: AgentStatus, device: str) -> dict[str, object]:
-    known = found.deployment
+def status_json(status: AgentStatus, device: str) -> dict[str, object]:
+    known = status.deployment
     return {
         "device": device,
-        "agent_dir": found.agent_dir,
+        "agent_dir": status.agent_dir,
         "deployed": known is not None,
-        "current": found.current,
+        "current": status.current,
         "deployment": None if known is None else known.to_json(),
-        "used_kib": found.used_kib,
-        "free_kib": found.free_kib,
+        "used_kib": status.used_kib,
+        "free_kib": status.free_kib,
     }

@@ -62,17 +62,17 @@ def coloured_digits(
     except KeyboardInterrupt as stop:
         raise Interrupted("stopped; the same command goes on after what is written") from stop
     coco = CocoFile.read(written)
-    found = detection_set(coco)
-    _show_counts(output, found.categories, found.counts())
-    output.say(f"{written.images}: {len(found.images)} images; annotations: {written.annotations}")
+    dataset = detection_set(coco)
+    _show_counts(output, dataset.categories, dataset.counts())
+    output.say(f"{written.images}: {len(dataset.images)} images; annotations: {written.annotations}")
     output.done(
         {
-            "images": len(found.images),
-            "objects": found.counts().total(),
-            "crowds": _crowds(found),
+            "images": len(dataset.images),
+            "objects": dataset.counts().total(),
+            "crowds": _crowds(dataset),
             "folder": str(written.images),
             "annotations": str(written.annotations),
-            "counts": _by_category(found.categories, found.counts()),
+            "counts": _by_category(dataset.categories, dataset.counts()),
         }
     )
 
@@ -118,27 +118,27 @@ def _annotate_split(
     coco = CocoFile.read(CocoFolder.of(folder, split), _categories(options.categories))
     try:
         with output.bar(f"looking at {split}") as bar:
-            found = annotated_set(coco, annotator, cache, bar.update)
+            dataset = annotated_set(coco, annotator, cache, bar.update)
     except KeyboardInterrupt as stop:
         raise Interrupted("stopped; the same command goes on after the images it has seen") from stop
     written = detection_set(coco) if coco.has_colours else None
     path = cache_path(coco, annotator, cache)
-    output.say(f"{split}: {len(found.images)} images, {found.counts().total()} objects, {_crowds(found)} crowds")
-    _show_counts(output, found.categories, found.counts())
-    for sentence in _remarks(found):
+    output.say(f"{split}: {len(dataset.images)} images, {dataset.counts().total()} objects, {_crowds(dataset)} crowds")
+    _show_counts(output, dataset.categories, dataset.counts())
+    for sentence in _remarks(dataset):
         output.say(sentence)
-    agreement = _agreement(found, written) if written else None
+    agreement = _agreement(dataset, written) if written else None
     if agreement:
         shares = ", ".join(f"{name} {share:.1%}" for name, share in agreement.items())
         output.say(f"agrees with the colours that the file itself gives: {shares}")
     output.say(f"kept in {path}")
     return {
-        "images": len(found.images),
-        "objects": found.counts().total(),
-        "crowds": _crowds(found),
-        "left_out": found.left_out.reasons,
-        "degenerate_boxes": found.n_degenerate,
-        "counts": _by_category(found.categories, found.counts()),
+        "images": len(dataset.images),
+        "objects": dataset.counts().total(),
+        "crowds": _crowds(dataset),
+        "left_out": dataset.left_out.reasons,
+        "degenerate_boxes": dataset.n_degenerate,
+        "counts": _by_category(dataset.categories, dataset.counts()),
         "agreement": agreement,
         "cache": str(path),
     }
@@ -167,10 +167,10 @@ def _categories(given: str | None) -> list[str] | None:
     return list(dict.fromkeys(names))
 
 
-def _remarks(found: DetectionSet) -> list[str]:
-    remarks = [found.left_out.sentence()] if len(found.left_out) else []
-    if found.n_degenerate:
-        remarks.append(f"{found.n_degenerate} boxes less than a pixel wide or high are left out")
+def _remarks(dataset: DetectionSet) -> list[str]:
+    remarks = [dataset.left_out.sentence()] if len(dataset.left_out) else []
+    if dataset.n_degenerate:
+        remarks.append(f"{dataset.n_degenerate} boxes less than a pixel wide or high are left out")
     return remarks
 
 
@@ -189,16 +189,16 @@ def _by_category(categories: Sequence[str], counts: Counts) -> dict[str, dict[st
     }
 
 
-def _crowds(found: DetectionSet) -> int:
-    return sum(each.crowd for image in found.images for each in image.objects)
+def _crowds(dataset: DetectionSet) -> int:
+    return sum(each.crowd for image in dataset.images for each in image.objects)
 
 
-def _agreement(found: DetectionSet, written: DetectionSet) -> dict[str, float]:
+def _agreement(dataset: DetectionSet, written: DetectionSet) -> dict[str, float]:
     """Of the objects that the file gives a colour, or none, the share that was found to have it."""
     truth = {image.path: image.objects for image in written.images}
     total: Counter[str] = Counter()
     same: Counter[str] = Counter()
-    for image in found.images:
+    for image in dataset.images:
         for seen, true in zip(image.objects, truth[image.path], strict=True):
             if not true.crowd:
                 total[true.colour or NO_COLOUR] += 1

@@ -37,8 +37,8 @@ def fit(
         pair = bench.pair(device, bench.supernet(supernet, precision), predictor)
         predictors, path = pair.predictors(), pair.predictors_path
     told = predictors.latency.describe()
-    found = ", ".join(f"{name} {value}" for name, value in told.items() if value is not None)
-    output.say(f"fitted to {predictors.latency.n_records_} records: {path}; {found}")
+    facts = ", ".join(f"{name} {value}" for name, value in told.items() if value is not None)
+    output.say(f"fitted to {predictors.latency.n_records_} records: {path}; {facts}")
     output.done(
         {
             "device": device,
@@ -65,12 +65,12 @@ def report(
     output = Output(json_)
     with Workbench(workspace, output.say) as bench, suggesting_profile(device, precision, supernet):
         pair = bench.pair(device, bench.supernet(supernet, precision), predictor)
-        found, curve = pair.report(), pair.learning_curve()
-    show_report(output, found)
+        report, curve = pair.report(), pair.learning_curve()
+    show_report(output, report)
     if curve is not None:
         points = ", ".join(f"{point.n_train}: {point.mape:.1f} %" for point in curve.points)
         output.say(f"held-out latency error by number of subnets: {points}; {curve.sentence}")
-    output.done({"device": device, **found.to_json(), "learning_curve": None if curve is None else curve.to_json()})
+    output.done({"device": device, **report.to_json(), "learning_curve": None if curve is None else curve.to_json()})
 
 
 @predictor_app.command("evaluate")

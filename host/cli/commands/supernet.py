@@ -94,32 +94,33 @@ def inspect(
 
     output = Output(json_)
     made = create_backbone(backbone, image_size)
-    found = inspect_backbone(made, cast(Policy, policy))
+    inspection = inspect_backbone(made, cast(Policy, policy))
     header = ["site", "modules", "channels each", "axis", "consumers"]
     rows = [
         [
             site.name,
             str(site.width),
             str(site.block),
-            "part" if site.name in found.in_parts else "whole",
+            "part" if site.name in inspection.in_parts else "whole",
             _some([consumer.module for consumer in site.consumers]),
         ]
-        for site in found.plan.sites
+        for site in inspection.plan.sites
     ]
     output.grid(header, rows)
-    output.table(f"{backbone} at {made.input_shape[1]} x {made.input_shape[2]}, --policy {policy}", _numbers(found))
-    _say_ungated(output, found)
+    title = f"{backbone} at {made.input_shape[1]} x {made.input_shape[2]}, --policy {policy}"
+    output.table(title, _numbers(inspection))
+    _say_ungated(output, inspection)
     shape = list(made.input_shape)
-    output.done({"backbone": backbone, "policy": policy, "input_shape": shape, **found.to_json()})
+    output.done({"backbone": backbone, "policy": policy, "input_shape": shape, **inspection.to_json()})
 
 
-def _numbers(found: Inspection) -> dict[str, str]:
-    summary = found.summary
+def _numbers(inspection: Inspection) -> dict[str, str]:
+    summary = inspection.summary
     return {
         "sites": f"{summary.n_sites} with {summary.n_modules} modules",
         "governed": f"{summary.parameter_share:.1%} of the parameters, {summary.mac_share:.1%} of the MACs",
-        "smallest subnet": _size(found.smallest),
-        "largest subnet": _size(found.largest),
+        "smallest subnet": _size(inspection.smallest),
+        "largest subnet": _size(inspection.largest),
     }
 
 
@@ -127,10 +128,10 @@ def _size(size: SubnetSize) -> str:
     return f"{size.macs / 1e6:.2f} M MACs, {size.parameters / 1e6:.3f} M parameters, {size.modules} modules"
 
 
-def _say_ungated(output: Output, found: Inspection) -> None:
+def _say_ungated(output: Output, inspection: Inspection) -> None:
     from ...supernet.inspection import grouped_by_reason
 
-    for reason, layers in grouped_by_reason(found.plan.refused).items():
+    for reason, layers in grouped_by_reason(inspection.plan.refused).items():
         output.say(f"ungated, {reason}: {_some(layers)}")
 
 

@@ -119,9 +119,9 @@ def _fetch_wheels(folder: Path) -> tuple[Path, ...]:
     """The pinned wheels; pip compares their hashes with those that are written down."""
     make_dir(folder)
     names = re.findall(r"(?m)^([a-z0-9-]+)==(\S+)", REQUIREMENTS.read_text())
-    found = [_wheel(folder, name, version) for name, version in names]
-    if all(found):
-        return tuple(path for path in found if path)
+    kept = [_wheel(folder, name, version) for name, version in names]
+    if all(kept):
+        return tuple(path for path in kept if path)
     platforms = [word for platform in _PLATFORMS for word in ("--platform", platform)]
     argv = [
         sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",

@@ -134,18 +134,18 @@ class _Apt:
     def offers(self, names: Sequence[str]) -> tuple[_Offer, ...]:
         """What the index offers for each name, in their order."""
         done = self._get(["--print-uris", "download", *dict.fromkeys(names)], _UPDATE_TIMEOUT_S)
-        found = {}
+        offers = {}
         for match in _OFFER.finditer(done.stdout):
             package = match["file"].partition("_")[0]
-            found[package] = _Offer(package, match["file"], match["sha256"])
-        lacking = [name for name in names if name not in found]
+            offers[package] = _Offer(package, match["file"], match["sha256"])
+        lacking = [name for name in names if name not in offers]
         if lacking:
             raise DeviceError(
                 f"{self._sources_named()} offer no arm64 package {', '.join(lacking)} "
                 f"({_last_lines(done.stderr) or 'apt-get gave no reason'}); "
                 f"set {SOURCES_VARIABLE} to a sources file that does, such as one of Debian 12"
             )
-        return tuple(found[name] for name in names)
+        return tuple(offers[name] for name in names)
 
     def download(self, offers: Sequence[_Offer]) -> None:
         """Download, check and only then place."""

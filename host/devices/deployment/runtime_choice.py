@@ -79,47 +79,47 @@ def _found(
     if python is not None:
         return _asked(pythons, python, runtime, device_name)
     for wanted in (runtime,) if runtime else _OWN:
-        for found in pythons:
-            if found.usable_for_agent and wanted in found.runtimes:
-                return _own(found, wanted)
+        for each in pythons:
+            if each.usable_for_agent and wanted in each.runtimes:
+                return _own(each, wanted)
     machine = _machine(transport)
     if machine == "aarch64" and runtime in (None, BUNDLED_RUNTIME):
         from ..bundle.build import build_bundle
 
-        for found in pythons:
-            say(f"{found.path}: {found.why_not()}{_unused_torch(found)}")
+        for each in pythons:
+            say(f"{each.path}: {each.why_not()}{_unused_torch(each)}")
         say(f"no Python with a TFLite runtime on device {device_name!r}: using a bundle of our own")
         return Choice((), build_bundle(cache_dir, say), "our own bundle of Python and LiteRT")
-    for found in pythons:
-        if runtime is None and found.usable_for_agent and "tensorflow" in found.runtimes:
-            return _own(found, "tensorflow")
+    for each in pythons:
+        if runtime is None and each.usable_for_agent and "tensorflow" in each.runtimes:
+            return _own(each, "tensorflow")
     raise DeviceError(_nothing(pythons, device_name, machine, runtime))
 
 
-def _own(found: DevicePython, runtime: str) -> Choice:
-    version = ".".join(map(str, found.version))
-    return Choice((found.path,), None, f"{runtime} {found.runtimes[runtime]} in {found.path} (Python {version})")
+def _own(own: DevicePython, runtime: str) -> Choice:
+    version = ".".join(map(str, own.version))
+    return Choice((own.path,), None, f"{runtime} {own.runtimes[runtime]} in {own.path} (Python {version})")
 
 
 def _asked(pythons: tuple[DevicePython, ...], python: str, runtime: str | None, device_name: str) -> Choice:
-    found = next((one for one in pythons if python in (one.path, one.asked)), None)
-    if found is None:
+    own = next((each for each in pythons if python in (each.path, each.asked)), None)
+    if own is None:
         raise InputError(f"{python!r} does not start as a Python on device {device_name!r}; name its full path")
-    if not found.usable_for_agent or (runtime and runtime not in found.runtimes):
-        why = found.why_not() or f"it has no {runtime}, only {', '.join(found.tflite_runtimes)}"
+    if not own.usable_for_agent or (runtime and runtime not in own.runtimes):
+        why = own.why_not() or f"it has no {runtime}, only {', '.join(own.tflite_runtimes)}"
         raise DeviceError(f"{python} on device {device_name!r} cannot run the agent: {why}")
-    return _own(found, runtime or next(iter(found.runtimes)))
+    return _own(own, runtime or next(iter(own.runtimes)))
 
 
-def _unused_torch(found: DevicePython) -> str:
+def _unused_torch(own: DevicePython) -> str:
     """The bundle has no torch, and the agent runs in one Python."""
-    if "torch" not in found.runtimes:
+    if "torch" not in own.runtimes:
         return ""
-    return f"; its torch {found.runtimes['torch']} could run .pt2 files if {BUNDLED_RUNTIME} were installed beside it"
+    return f"; its torch {own.runtimes['torch']} could run .pt2 files if {BUNDLED_RUNTIME} were installed beside it"
 
 
 def _nothing(pythons: tuple[DevicePython, ...], device_name: str, machine: str, runtime: str | None) -> str:
-    why = "; ".join(f"{found.path}: {found.why_not()}" for found in pythons) or "there is no Python"
+    why = "; ".join(f"{each.path}: {each.why_not()}" for each in pythons) or "there is no Python"
     wanted = runtime or "TFLite runtime"
     return (
         f"device {device_name!r} ({machine}) has no Python with a working {wanted}: {why}; install one there with: "

@@ -218,15 +218,15 @@ def find_pythons(transport: Transport, extra: Sequence[str] = (), timeout_s: flo
     for path in extra:
         if not path.startswith("/"):
             raise InputError(f"a Python of a device is named by its absolute path there, got {path!r}")
-    found: dict[tuple[str, str], DevicePython] = {}
+    unique: dict[tuple[str, str], DevicePython] = {}
     for path in _candidates(transport, extra):
         key, python = _look_at(transport, path, timeout_s)
         if path in extra:
             python = replace(python, asked=path)
         elif _is_absent(python):
             continue
-        found.setdefault(key, python)
-    return tuple(found.values())
+        unique.setdefault(key, python)
+    return tuple(unique.values())
 
 
 def _candidates(transport: Transport, extra: Sequence[str]) -> list[str]:

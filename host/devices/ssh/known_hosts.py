@@ -56,14 +56,14 @@ class KnownLine:
 
     def matches(self, name: str) -> bool:
         """Whether it speaks of `name`; a pattern with ! takes out what others of the line let in."""
-        found = False
+        is_known = False
         for pattern in self.patterns:
             refused = pattern.startswith("!")
             if _matches(pattern[refused:], name.lower()):
                 if refused:
                     return False
-                found = True
-        return found
+                is_known = True
+        return is_known
 
 
 class KnownHosts:

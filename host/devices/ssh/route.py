@@ -98,19 +98,19 @@ def _addresses(target: SshTarget, deadline: Deadline) -> list[Any]:
 
     threading.Thread(target=ask, name="edgewright-resolve", daemon=True).start()
     try:
-        found = answer.get(timeout=deadline.left_s)
+        answered = answer.get(timeout=deadline.left_s)
     except queue.Empty:
         raise DeviceError(
             f"the name server said nothing about {target.host!r} within {deadline.limit_s:g} s; "
             "check your network, or use the device's numeric address"
         ) from None
-    if isinstance(found, list):
-        return found
-    reason = found.strerror if isinstance(found, OSError) else str(found)
+    if isinstance(answered, list):
+        return answered
+    reason = answered.strerror if isinstance(answered, OSError) else str(answered)
     raise DeviceError(
         f"there is no host named {target.host!r} ({reason}); correct the name, use the device's numeric address, "
         "or give it a HostName in ~/.ssh/config"
-    ) from found
+    ) from answered
 
 
 def tunnel(transport: paramiko.Transport, jump: SshTarget, target: SshTarget, deadline: Deadline) -> paramiko.Channel:

@@ -224,10 +224,10 @@ class _Errors:
     def _keep(self, data: bytes) -> None:
         kept = self._bytes + data
         if not self._pid_known.is_set():
-            if (found := _PID_LINE.search(kept)) is not None:
-                self._pid = int(found[1])
-                del kept[found.start() : found.end()]
-            if found is not None or len(kept) > _MAX_NOISE_BYTES:
+            if (match := _PID_LINE.search(kept)) is not None:
+                self._pid = int(match[1])
+                del kept[match.start() : match.end()]
+            if match is not None or len(kept) > _MAX_NOISE_BYTES:
                 self._pid_known.set()
         elif self._limit_bytes is not None:
             del kept[: max(0, len(kept) - self._limit_bytes)]

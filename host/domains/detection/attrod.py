@@ -104,14 +104,14 @@ class Query:
         names = frozenset(task.attributes)
         return cls(names - frozenset(COLOURS), names & frozenset(COLOURS))
 
-    def wants(self, found: DetectionObject) -> bool:
+    def wants(self, candidate: DetectionObject) -> bool:
         """Whether the task's detector should find this object. A crowd region is never an object."""
-        fits = not self.colours or found.colour in self.colours
-        return fits and found.category in self.categories and not found.crowd
+        fits = not self.colours or candidate.colour in self.colours
+        return fits and candidate.category in self.categories and not candidate.crowd
 
-    def ignores(self, found: DetectionObject) -> bool:
+    def ignores(self, candidate: DetectionObject) -> bool:
         """Whether detections there count neither for nor against: a crowd of what is wanted, whatever its colours."""
-        return found.crowd and found.category in self.categories
+        return candidate.crowd and candidate.category in self.categories
 
     def split(self, objects: Iterable[DetectionObject]) -> tuple[list[DetectionObject], list[DetectionObject]]:
         """The wanted objects, and the regions to ignore."""

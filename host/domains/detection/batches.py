@@ -59,8 +59,8 @@ def augmented_tasks(space: AttributeSpace) -> list[tuple[str, ...]]:
     sets = [chosen for size in range(len(colours) + 1) for chosen in combinations(colours, size)]
     several = [chosen for size in range(2, len(categories) + 1) for chosen in combinations(categories, size)]
     taken = {frozenset(task.attributes) for task in attrod.tasks(space)}
-    found = [(*some, *chosen) for some, chosen in product(several, sets)]
-    return [names for names in found if frozenset(names) not in taken]
+    pool = [(*some, *chosen) for some, chosen in product(several, sets)]
+    return [names for names in pool if frozenset(names) not in taken]
 
 
 class DetectionSource:
@@ -102,22 +102,22 @@ class DetectionSource:
     def _batch(
         self, question: NDArray[np.int64], image: NDArray[np.int64], limits: NDArray[np.float32]
     ) -> DetectionBatch:
-        found = self.images.of(image)
-        wanted = np.stack([found.wanted(self.queries[q])[row] for row, q in enumerate(question)])
-        ignored = np.stack([found.ignored(self.queries[q])[row] for row, q in enumerate(question)])
+        letterboxed = self.images.of(image)
+        wanted = np.stack([letterboxed.wanted(self.queries[q])[row] for row, q in enumerate(question)])
+        ignored = np.stack([letterboxed.ignored(self.queries[q])[row] for row, q in enumerate(question)])
         asked = [np.isin(self.images.categories, list(self.queries[q].categories)) for q in question]
         return DetectionBatch(
-            images=torch.from_numpy(found.pixels).float() / 255,
+            images=torch.from_numpy(letterboxed.pixels).float() / 255,
             tasks=torch.from_numpy(self.encoding[question]),
             limits=torch.from_numpy(limits),
             asked=torch.from_numpy(np.stack(asked)),
-            boxes=torch.from_numpy(found.boxes),
-            category=torch.from_numpy(found.category),
-            colour=torch.from_numpy(found.colour),
-            there=torch.from_numpy((found.category >= 0) & ~found.crowd),
+            boxes=torch.from_numpy(letterboxed.boxes),
+            category=torch.from_numpy(letterboxed.category),
+            colour=torch.from_numpy(letterboxed.colour),
+            there=torch.from_numpy((letterboxed.category >= 0) & ~letterboxed.crowd),
             wanted=torch.from_numpy(wanted),
             ignored=torch.from_numpy(ignored),
-            crowd=torch.from_numpy(found.crowd),
+            crowd=torch.from_numpy(letterboxed.crowd),
         )
 
 

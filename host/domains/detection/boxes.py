@@ -92,7 +92,7 @@ def decode(
 def _suppressed(boxes: Tensor, scores: Tensor, categories: Sequence[int], min_score: float) -> Detections:
     """Boxes `(L, 4)` and scores `(L, k)` of one image."""
     point, column = (scores > min_score).nonzero(as_tuple=True)  # (n,) each
-    found, sure = boxes[point], scores[point, column]
-    kept = batched_nms(found, sure, column, MAX_OVERLAP)[:MAX_BOXES]
+    boxes, sure = boxes[point], scores[point, column]
+    kept = batched_nms(boxes, sure, column, MAX_OVERLAP)[:MAX_BOXES]
     names = torch.tensor(list(categories), dtype=torch.int64)[column[kept]]
-    return Detections(found[kept].numpy(), sure[kept].numpy(), names.numpy())
+    return Detections(boxes[kept].numpy(), sure[kept].numpy(), names.numpy())

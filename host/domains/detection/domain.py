@@ -55,8 +55,8 @@ class DetectionExamples:
     def agreement(self, one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
         """The share of boxes with a score above one half that both found, overlapping and of the same category."""
         pairs = zip(*(decode(each, self.grid, self.asked, 0.5) for each in (one, other)), strict=True)
-        found = [(_matches(first, second), len(first), len(second)) for first, second in pairs]
-        matched, ones, others = (sum(column) for column in zip(*found, strict=True))
+        matches = [(_matches(first, second), len(first), len(second)) for first, second in pairs]
+        matched, ones, others = (sum(column) for column in zip(*matches, strict=True))
         return 1.0 if ones + others == 0 else 2 * matched / (ones + others)
 
     def detections(self, outputs: NDArray[np.float32]) -> list[Detections]:
@@ -124,12 +124,12 @@ class AttrOd:
         others = rng.permutation(np.flatnonzero(~holds))[: n - len(holding)]
         chosen = np.sort(np.concatenate([holding, others]))
         counted = (wanted | ignored)[chosen]  # (B, M)
-        found = images.of(chosen)
+        letterboxed = images.of(chosen)
         truths = [
-            Truth(found.boxes[row][use], found.category[row][use], ignored[chosen[row]][use])
+            Truth(letterboxed.boxes[row][use], letterboxed.category[row][use], ignored[chosen[row]][use])
             for row, use in enumerate(counted)
         ]
-        pixels = found.pixels.astype(np.float32) / np.float32(255)  # (B, 3, S, S)
+        pixels = letterboxed.pixels.astype(np.float32) / np.float32(255)  # (B, 3, S, S)
         return DetectionExamples(pixels, tuple(truths), self.grid, self.asked(task))
 
 

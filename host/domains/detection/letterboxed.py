@@ -73,23 +73,23 @@ def colour_indices(colours: Collection[str]) -> list[int]:
 
 
 def load_images(
-    found: DetectionSet, side: int, cache: Path, on_progress: OnProgress | None = None
+    dataset: DetectionSet, side: int, cache: Path, on_progress: OnProgress | None = None
 ) -> LetterboxedImages:
     """The set at `side` pixels; images are decoded once, into a file of the folder `cache`.
 
     Images that cannot be read are left out. Raises `InputError` when too many are, or there is none, and
     `StorageError` where the file cannot be written.
     """
-    if not found.images:
-        raise InputError(f"there is no image to learn from or to be judged by: {found.left_out.where} holds none")
-    path = cache / f"{_digest(found, side)}.npy"
+    if not dataset.images:
+        raise InputError(f"there is no image to learn from or to be judged by: {dataset.left_out.where} holds none")
+    path = cache / f"{_digest(dataset, side)}.npy"
     if not (path.exists() and _beside(path).exists()):
-        _write_pixels(found, side, path, on_progress)
+        _write_pixels(dataset, side, path, on_progress)
     unreadable = set(json.loads(_beside(path).read_bytes()))
-    kept = [row for row in range(len(found.images)) if row not in unreadable]
-    readable = replace(found, images=tuple(found.images[row] for row in kept))
+    kept = [row for row in range(len(dataset.images)) if row not in unreadable]
+    readable = replace(dataset, images=tuple(dataset.images[row] for row in kept))
     pixels, rows = np.load(path, mmap_mode="r"), np.array(kept, np.int64)
-    return LetterboxedImages(found.categories, pixels, rows, *_objects(readable, side))
+    return LetterboxedImages(dataset.categories, pixels, rows, *_objects(readable, side))
 
 
 def _beside(path: Path) -> Path:
@@ -97,46 +97,46 @@ def _beside(path: Path) -> Path:
     return path.with_suffix(".unreadable.json")
 
 
-def _write_pixels(found: DetectionSet, side: int, path: Path, on_progress: OnProgress | None) -> None:
+def _write_pixels(dataset: DetectionSet, side: int, path: Path, on_progress: OnProgress | None) -> None:
     """The pixels' file comes last, so that it says that all is there."""
-    damaged = LeftOut(len(found.images), found.left_out.where)
+    damaged = LeftOut(len(dataset.images), dataset.left_out.where)
     with atomic_path(path) as temporary:
-        shape = (len(found.images), 3, side, side)
+        shape = (len(dataset.images), 3, side, side)
         pixels = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
         unreadable: list[int] = []
-        for index, image in enumerate(found.images):
+        for index, image in enumerate(dataset.images):
             try:
                 pixels[index] = load_letterboxed(image, side).pixels
             except InputError:
                 damaged.add(image.path.name, "cannot be read")
                 unreadable.append(index)
             if on_progress and (index + 1) % 100 == 0:
-                on_progress(index + 1, len(found.images))
+                on_progress(index + 1, len(dataset.images))
         damaged.check()
         write_atomic(_beside(path), json.dumps(unreadable).encode())
         pixels.flush()
 
 
 def _objects(
-    found: DetectionSet, side: int
+    dataset: DetectionSet, side: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    shape = len(found.images), max((len(image.objects) for image in found.images), default=0) or 1
+    shape = len(dataset.images), max((len(image.objects) for image in dataset.images), default=0) or 1
     boxes, crowd = np.zeros((*shape, 4), np.float32), np.zeros(shape, bool)
     category, colour = np.full(shape, -1), np.full(shape, len(COLOURS))
-    for row, image in enumerate(found.images):
+    for row, image in enumerate(dataset.images):
         boxes[row, : len(image.objects)] = letterboxed_boxes(image, side)
         for column, each in enumerate(image.objects):
-            category[row, column] = found.categories.index(each.category)
+            category[row, column] = dataset.categories.index(each.category)
             crowd[row, column] = each.crowd
             if each.colour is not None:
                 colour[row, column] = COLOURS.index(each.colour)
     return boxes, category, colour, crowd
 
 
-def _digest(found: DetectionSet, side: int) -> str:
+def _digest(dataset: DetectionSet, side: int) -> str:
     """Of what the pixels depend on: which files, in which order, as they are now."""
     hasher = hashlib.sha256(f"{VERSION} {side}".encode())
-    for image in found.images:
+    for image in dataset.images:
         state = image.path.stat()
         hasher.update(f"{image.path} {state.st_size} {state.st_mtime_ns}\n".encode())
     return hasher.hexdigest()[:24]

@@ -68,9 +68,9 @@ def detection_loss(
     positive = index >= 0
     at = index.clamp_min(0)[..., None]
     target = boxes.gather(1, at.expand(-1, -1, 4))  # (B, L, 4)
-    found = grid.boxes(outputs[..., :4])  # (B, L, 4)
-    generalised = generalized_box_iou_loss(found, target)  # (B, L)
-    overlap = (_overlap(found, target).detach() * positive)[..., None]  # (B, L, 1)
+    predicted = grid.boxes(outputs[..., :4])  # (B, L, 4)
+    generalised = generalized_box_iou_loss(predicted, target)  # (B, L)
+    overlap = (_overlap(predicted, target).detach() * positive)[..., None]  # (B, L, 1)
     quality = positive[..., None] * (_LEAST_QUALITY + (1 - _LEAST_QUALITY) * overlap)  # (B, L, 1)
     wanted = labels.gather(1, at.expand(-1, -1, labels.shape[2])) * quality  # (B, L, K)
     scores = outputs[..., 4:]

@@ -28,7 +28,7 @@ class Truth:
     ignored: NDArray[np.bool_]
 
 
-def mean_ap(truths: Sequence[Truth], found: Sequence[Detections], categories: Sequence[int]) -> float:
+def mean_ap(truths: Sequence[Truth], detections: Sequence[Detections], categories: Sequence[int]) -> float:
     """Over those of the categories that the truths have at least one object of; NaN when there is none at all."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -37,7 +37,7 @@ def mean_ap(truths: Sequence[Truth], found: Sequence[Detections], categories: Se
         truth = COCO()
         truth.dataset = _dataset(truths, categories)
         truth.createIndex()
-        results = [row for image, each in enumerate(found, 1) for row in _results(image, each)]
+        results = [row for image, each in enumerate(detections, 1) for row in _results(image, each)]
         judged = COCOeval(truth, _predicted(COCO(), truth.dataset, results), "bbox")
         judged.params.iouThrs = np.array([OVERLAP])
         judged.params.areaRng, judged.params.areaRngLbl = [[0, 1e10]], ["all"]
@@ -68,8 +68,8 @@ def _dataset(truths: Sequence[Truth], categories: Sequence[int]) -> dict[str, An
     }
 
 
-def _results(image: int, found: Detections) -> list[dict[str, Any]]:
-    parts = zip(found.boxes, found.categories, found.scores, strict=True)
+def _results(image: int, detections: Detections) -> list[dict[str, Any]]:
+    parts = zip(detections.boxes, detections.categories, detections.scores, strict=True)
     return [
         _row(image, image * (MAX_BOXES + 1) + index, box, category) | {"score": float(score)}
         for index, (box, category, score) in enumerate(parts)

@@ -51,14 +51,14 @@ def _of_folder(root: Path, categories: Sequence[str], grid: Grid, sources: DataS
             f"{root} is no data set: it has no annotations/instances_*.json beside its folders of images; name "
             "the folder that COCO's archives were unpacked in"
         )
-    found = categories or CocoFile.read(_folder(root, "train")).categories
+    chosen = categories or CocoFile.read(_folder(root, "train")).categories
 
     def load(split: Split) -> LetterboxedImages:
         sources.say(f"reading the {split} images of {root}")
-        images = _detection_set(root, split, found, sources)
+        images = _detection_set(root, split, chosen, sources)
         return load_images(images, grid.side, sources.cache / _DECODED, _tell(sources, split))
 
-    return AttrOd(tuple(found), grid, load, str(root))
+    return AttrOd(tuple(chosen), grid, load, str(root))
 
 
 def _of_digits(categories: Sequence[str], grid: Grid, sources: DataSources) -> AttrOd:

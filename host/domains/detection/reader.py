@@ -91,16 +91,16 @@ class BoxReader:
         pictures = [read_picture(path) for path in images]
         inputs = [letterbox(picture, self.grid.side) for picture in pictures]
         outputs = run(np.stack([each.pixels for each in inputs]).astype(np.float32) / np.float32(255))  # (B, L, 4 + K)
-        found = zip(images, pictures, inputs, decode(outputs, self.grid, self.asked, min_score), strict=True)
+        seen = zip(images, pictures, inputs, decode(outputs, self.grid, self.asked, min_score), strict=True)
         return [
             Detected(path, picture, tuple(self._boxes(picture, letterboxed, each)), min_score)
-            for path, picture, letterboxed, each in found
+            for path, picture, letterboxed, each in seen
         ]
 
-    def _boxes(self, picture: NDArray[np.uint8], letterboxed: Letterboxed, found: Detections) -> Iterator[FoundBox]:
+    def _boxes(self, picture: NDArray[np.uint8], letterboxed: Letterboxed, seen: Detections) -> Iterator[FoundBox]:
         """In the picture; what lies in the grey beside it is not an object."""
         height, width = picture.shape[:2]
-        boxes = letterboxed.to_file(found.boxes).clip(0, [width, height, width, height])  # (n, 4)
-        for (x0, y0, x1, y1), score, index in zip(boxes.tolist(), found.scores, found.categories, strict=True):
+        boxes = letterboxed.to_file(seen.boxes).clip(0, [width, height, width, height])  # (n, 4)
+        for (x0, y0, x1, y1), score, index in zip(boxes.tolist(), seen.scores, seen.categories, strict=True):
             if x1 > x0 and y1 > y0:
                 yield FoundBox(self.categories[index], float(score), (x0, y0, x1, y1), int(index))

@@ -35,17 +35,17 @@ def augmented_questions(n: int, rng: np.random.Generator, max_tries: int = 100) 
     quantities, digits = (group.attributes for group in numvqa.SPACE.groups)
     meaning = lambda q: (q.members, q.counts)  # noqa: E731
     taken = {meaning(Question.of(task.attributes)) for task in numvqa.TASKS}
-    found: dict[tuple[frozenset[int], frozenset[int]], Question] = {}
+    distinct: dict[tuple[frozenset[int], frozenset[int]], Question] = {}
     for _ in range(n * max_tries):
-        if len(found) == n:
+        if len(distinct) == n:
             break
         names = [*rng.choice(quantities, rng.integers(1, 3), replace=False)]
         names += [*rng.choice(digits, rng.integers(1, 4), replace=False)]
         question = Question.of(str(name) for name in names)
         both = all(question.count_weights(answer).any() for answer in (False, True))
         if both and meaning(question) not in taken:
-            found.setdefault(meaning(question), question)
-    return list(found.values())
+            distinct.setdefault(meaning(question), question)
+    return list(distinct.values())
 
 
 @dataclass(frozen=True)

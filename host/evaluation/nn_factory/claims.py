@@ -29,22 +29,22 @@ def claims(
     accuracy: pd.DataFrame, scenarios: pd.DataFrame, preparation: pd.DataFrame, domain: TaskDomain
 ) -> list[Claim]:
     """All of them, in the paper's order."""
-    found = [
+    answers = [
         _low_limits(name, wanted, part)
         for name, part in accuracy.groupby("supernet", sort=False)
         for backbone, wanted in _AT_LOW.items()
         if backbone in name and table_2_covers(domain)
     ]
-    found += [_limits_hold(accuracy), _plateau(accuracy), _unseen(accuracy)]
+    answers += [_limits_hold(accuracy), _plateau(accuracy), _unseen(accuracy)]
     if len(scenarios):
         run = set(scenarios["method"])
-        found += [_budgets_met(scenarios)]
-        found += [_against_retrain(scenarios, domain)] if run & {"retrain", "retrain-equal"} else []
-        found += [_against_pruning(scenarios)] if "prune-tune" in run else []
-        found += [_rare(scenarios, domain)]
+        answers += [_budgets_met(scenarios)]
+        answers += [_against_retrain(scenarios, domain)] if run & {"retrain", "retrain-equal"} else []
+        answers += [_against_pruning(scenarios)] if "prune-tune" in run else []
+        answers += [_rare(scenarios, domain)]
         if run & {"retrain", "prune-tune"}:
-            found += [_cheaper(scenarios), _break_even(scenarios, preparation)]
-    return [*found, Claim("within budgets on a phone and a Jetson", "", "not testable here")]
+            answers += [_cheaper(scenarios), _break_even(scenarios, preparation)]
+    return [*answers, Claim("within budgets on a phone and a Jetson", "", "not testable here")]
 
 
 def by_method(scenarios: pd.DataFrame) -> pd.DataFrame:
@@ -154,15 +154,15 @@ def break_even(scenarios: pd.DataFrame, preparation: pd.DataFrame) -> dict[str, 
     """After how many scenarios customising has cost less than a baseline, preparation counted."""
     once = preparation.groupby("method")["seconds"].sum()
     seconds = seconds_by_method(scenarios)
-    found: dict[str, float] = {}
+    counts: dict[str, float] = {}
     for name in ("retrain", "prune-tune"):
         if name in seconds and "edgewright" in seconds and seconds[name] > seconds["edgewright"]:
             extra = float(once.get("edgewright", 0.0)) - float(once.get(name, 0.0))
-            found[name] = extra / (seconds[name] - seconds["edgewright"])
-    return found
+            counts[name] = extra / (seconds[name] - seconds["edgewright"])
+    return counts
 
 
 def _break_even(scenarios: pd.DataFrame, preparation: pd.DataFrame) -> Claim:
-    found = break_even(scenarios, preparation)
-    said = ", ".join(f"{count:.0f} scenarios against {name}" for name, count in found.items())
-    return Claim("preparation pays off after some scenarios", said, _verdict(bool(found)))
+    counts = break_even(scenarios, preparation)
+    said = ", ".join(f"{count:.0f} scenarios against {name}" for name, count in counts.items())
+    return Claim("preparation pays off after some scenarios", said, _verdict(bool(counts)))

@@ -57,13 +57,13 @@ def protocol(domain: TaskDomain, options: Options) -> str:
 
 def frame(rows: ResultTable) -> pd.DataFrame:
     """A table with numbers as numbers and yes/no as booleans."""
-    found = pd.DataFrame(rows.rows, columns=list(rows.columns))
-    for name in found.columns:
-        if set(found[name]) <= {"True", "False"} and len(found):
-            found[name] = found[name] == "True"
+    table = pd.DataFrame(rows.rows, columns=list(rows.columns))
+    for name in table.columns:
+        if set(table[name]) <= {"True", "False"} and len(table):
+            table[name] = table[name] == "True"
         elif name not in ("task", "other", "method", "supernet", "note", "what", "flat"):
-            found[name] = pd.to_numeric(found[name].replace("", None))
-    return found
+            table[name] = pd.to_numeric(table[name].replace("", None))
+    return table
 
 
 def _claims(
@@ -72,8 +72,8 @@ def _claims(
     title = "What the paper claims"
     if not len(accuracy):
         return ShownTable("claims", title, note="Nothing is measured yet.")
-    found = claims(accuracy, scenarios, preparation, domain)
-    rows = tuple((claim.claim, claim.found, claim.verdict) for claim in found)
+    answers = claims(accuracy, scenarios, preparation, domain)
+    rows = tuple((claim.claim, claim.found, claim.verdict) for claim in answers)
     return ShownTable("claims", title, ("the paper's claim", "found here", "verdict"), rows)
 
 
@@ -117,11 +117,11 @@ def _table_3(scenarios: pd.DataFrame, domain: TaskDomain) -> ShownTable:
     for (task, share), part in scenarios.groupby(["task", "share"], sort=False):
         first = part.iloc[0]
         bounds = [float(first["budget_ms"]), float(first["budget_mib"])]
-        found = [_differences(part[part["method"] == method]) for method in methods]
+        differences = [_differences(part[part["method"] == method]) for method in methods]
         known = domain.count(domain.space.parse(str(task)))
         notes = ["never trained"] * bool(first["held_out"]) + ([] if known is None else [f"{known:,} objects"])
         said = f"{task} ({'; '.join(notes)})" if notes else str(task)
-        rows.append([said, f"{share:.0%} of full", *bounds, *found])
+        rows.append([said, f"{share:.0%} of full", *bounds, *differences])
     shown = [f"{METHODS[method]}: ms / MiB / {domain.score_name.title}" for method in methods]
     header = ("task", "budget", "ms", "MiB", *shown)
     return ShownTable("table3", title, header, tuple(rows), "Differences to the budget; below zero is within.")

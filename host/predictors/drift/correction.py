@@ -57,15 +57,15 @@ class DriftCorrection:
 
     @property
     def disturbances(self) -> tuple[Disturbance, ...]:
-        found: list[Disturbance] = []
+        disturbances: list[Disturbance] = []
         changed = [part for part in self.stretches if abs(part.level - 1) > _CHANGED]
         if any(part.start == 0 and len(part) < _LASTING * self.n_records for part in changed):
-            found.append("cold start")
+            disturbances.append("cold start")
         if any(len(part) >= _LASTING * self.n_records for part in changed):
-            found.append("level change")
+            disturbances.append("level change")
         if self.outliers > _BUSY:
-            found.append("busy")
-        return tuple(found)
+            disturbances.append("busy")
+        return tuple(disturbances)
 
     @property
     def sentences(self) -> tuple[str, ...]:

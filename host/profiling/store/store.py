@@ -114,10 +114,10 @@ class Store:
     def facts(self, digest: str) -> dict[str, Any]:
         """The facts behind a record's `facts_digest`. Raises `InputError` for an unknown digest."""
         wanted = select(FACTS.c.body).where(FACTS.c.digest == digest)
-        found: list[dict[str, Any]] = self._read(wanted, lambda row: json.loads(row.body))
-        if not found:
+        rows: list[dict[str, Any]] = self._read(wanted, lambda row: json.loads(row.body))
+        if not rows:
             raise InputError(f"{self.path} holds no device facts {digest!r}")
-        return found[0]
+        return rows[0]
 
     def add_record(self, campaign: Campaign, record: Record) -> None:
         """Keep one record, committed on return.
@@ -160,8 +160,8 @@ class Store:
     def measuring_facts(self, campaign: Campaign) -> dict[str, Any] | None:
         """The facts of the device as it measured a campaign's first position; None where nothing is stored."""
         wanted = select(RECORDS.c.facts_digest).where(RECORDS.c.campaign_id == campaign.id)
-        found: list[str] = self._read(wanted.order_by(RECORDS.c.position).limit(1), lambda row: row.facts_digest)
-        return self.facts(found[0]) if found else None
+        rows: list[str] = self._read(wanted.order_by(RECORDS.c.position).limit(1), lambda row: row.facts_digest)
+        return self.facts(rows[0]) if rows else None
 
     def add_verification(self, record: VerificationRecord) -> int:
         """Keep one verification, committed on return; returns its id.

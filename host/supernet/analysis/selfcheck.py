@@ -38,14 +38,14 @@ def self_check(backbone: nn.Module, plan: SupernetPlan, example: Tensor, generat
     check = _Check(backbone, plan, example, generator)
     failed = check.vacuous()
     survivors = [i for i, site in enumerate(plan.sites) if site.name not in failed]
-    found = check.differing(survivors)
+    differing = check.differing(survivors)
     while True:
-        failed.update({plan.sites[i].name: reason for i, reason in found.items()})
-        survivors = [i for i in survivors if i not in found]
+        failed.update({plan.sites[i].name: reason for i, reason in differing.items()})
+        survivors = [i for i in survivors if i not in differing]
         # Other units are closed this time: a culprit may have gone free where what it does was gated away.
         if not survivors or check.difference(survivors) in (None, VACUOUS):
             return failed
-        found = check.differing(survivors) or dict.fromkeys(survivors, COMBINATION)
+        differing = check.differing(survivors) or dict.fromkeys(survivors, COMBINATION)
 
 
 class _Check:

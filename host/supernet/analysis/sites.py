@@ -67,49 +67,49 @@ class Leaves:
 
     def sites(self, policy: Policy) -> tuple[dict[int, SitePlan], list[RefusedClass]]:
         """Leaf -> its site, in the order of their first producer; and what stays whole."""
-        produced = {leaf: found for leaf, found in self._found.items() if found.producers}
+        produced = {leaf: uses for leaf, uses in self._found.items() if uses.producers}
         order = sorted(produced, key=lambda leaf: (min(produced[leaf].producers.values()), self._start(leaf)))
         sites: dict[int, SitePlan] = {}
         refused: list[RefusedClass] = []
         for leaf in order:
-            found = produced[leaf]
+            uses = produced[leaf]
             reasons = self._reasons(leaf, policy)
             if reasons:
                 size = self._classes.size[leaf] * self._first(leaf).block
-                refused.append(RefusedClass(_in_order(found.producers), size, tuple(sorted(reasons))))
+                refused.append(RefusedClass(_in_order(uses.producers), size, tuple(sorted(reasons))))
             else:
                 sites[leaf] = self._site(leaf)
         return sites, refused
 
     def _first(self, leaf: int) -> Segment:
-        found = self._found[leaf]
-        return found.first[_in_order(found.producers)[0]]
+        uses = self._found[leaf]
+        return uses.first[_in_order(uses.producers)[0]]
 
     def _start(self, leaf: int) -> int:
         return self._first(leaf).offset
 
     def _reasons(self, leaf: int, policy: Policy) -> set[str]:
-        found = self._found[leaf]
+        uses = self._found[leaf]
         reasons = set(self._classes.get(leaf).reasons)
-        if policy == "single" and len(set(found.producers) - found.secondary) > 1:
+        if policy == "single" and len(set(uses.producers) - uses.secondary) > 1:
             reasons.add("several producers (residual sum or shared consumer); policy 'coupled' gates them together")
-        if not reasons and not found.consumers:
+        if not reasons and not uses.consumers:
             reasons.add("no consumer sums over it")
         if self._classes.size[leaf] < MIN_UNITS:
             reasons.add(f"fewer than {MIN_UNITS} units")
         return reasons
 
     def _site(self, leaf: int) -> SitePlan:
-        found, first = self._found[leaf], self._first(leaf)
+        uses, first = self._found[leaf], self._first(leaf)
         return SitePlan(
             name=self._name(leaf),
             width=self._classes.size[leaf],
             block=first.block,
-            producers=_in_order(found.producers),
-            consumers=tuple(found.consumers),
-            slices=tuple(sorted(found.slices, key=lambda part: (part.tensor, part.axis, part.offset))),
-            grouped=tuple(sorted(found.grouped, key=lambda layer: layer.module)),
-            sizes=tuple(sorted(found.sizes, key=lambda size: (size.module, size.attribute, size.position or 0))),
+            producers=_in_order(uses.producers),
+            consumers=tuple(uses.consumers),
+            slices=tuple(sorted(uses.slices, key=lambda part: (part.tensor, part.axis, part.offset))),
+            grouped=tuple(sorted(uses.grouped, key=lambda layer: layer.module)),
+            sizes=tuple(sorted(uses.sizes, key=lambda size: (size.module, size.attribute, size.position or 0))),
         )
 
     def _name(self, leaf: int) -> str:

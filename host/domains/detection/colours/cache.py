@@ -81,12 +81,12 @@ def cache_path(coco: CocoFile, annotator: ColourAnnotator, folder: Path) -> Path
 def _look(coco: CocoFile, row: ImageRow, annotator: ColourAnnotator) -> dict[int, str | None]:
     """The colours of the objects on one image. Raises `InputError` when it cannot be read."""
     pixels = read_pixels(coco.folder.images / row.name, row.width, row.height)
-    found = {}
+    colours = {}
     for each in _uncrowded(coco, row):
         mask = object_mask(each, row)
         window = _window(mask)
-        found[each.id] = annotator.colour_of(pixels[window], mask[window], each.category)
-    return found
+        colours[each.id] = annotator.colour_of(pixels[window], mask[window], each.category)
+    return colours
 
 
 def _uncrowded(coco: CocoFile, row: ImageRow) -> Iterator[ObjectRow]:

@@ -159,21 +159,21 @@ def _refuse_another(folder: CocoFolder, parts: Path, identity: dict[str, Any]) -
         if not path.exists():
             continue
         try:
-            found = json.loads(path.read_bytes())
-            found = found["info"]["set"] if path == folder.annotations else found
+            stored = json.loads(path.read_bytes())
+            stored = stored["info"]["set"] if path == folder.annotations else stored
         except (OSError, ValueError, KeyError, TypeError):
-            found = None
-        if found != identity:
-            difference = _difference(found, identity)
+            stored = None
+        if stored != identity:
+            difference = _difference(stored, identity)
             raise InputError(f"{path} is of another set{difference}; choose another folder, or remove it")
 
 
-def _difference(found: Any, asked: dict[str, Any]) -> str:
+def _difference(stored: Any, asked: dict[str, Any]) -> str:
     """Such as " (seed 0, asked for is 3)"; empty for a file that some other program made."""
-    if not isinstance(found, dict):
+    if not isinstance(stored, dict):
         return ""
-    differing = [key for key, value in asked.items() if found.get(key) != value]
-    said = "; ".join(f"{key} {found.get(key)}, asked for is {asked[key]}" for key in differing)
+    differing = [key for key, value in asked.items() if stored.get(key) != value]
+    said = "; ".join(f"{key} {stored.get(key)}, asked for is {asked[key]}" for key in differing)
     return f" ({said})" if said else ""
 
 
