@@ -81,7 +81,7 @@ class Guests(Generic[Guest]):
         """Where each guest is; more than one place where packages compete for its name."""
         known = {name: [where] for name, where in self._own.items()}
         for each in sorted(entry_points(group=self.group), key=lambda entry: entry.name):
-            places = known.setdefault(each.name, [])
-            if each.value not in places:
-                places.append(each.value)
+            paths = known.setdefault(each.name, [])
+            if each.value not in paths:
+                paths.append(each.value)
         return known

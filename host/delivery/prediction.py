@@ -49,18 +49,18 @@ class DeliveredModel:
             content = path.read_bytes()
         except OSError as error:
             raise InputError(f"cannot read model {path}: {error.strerror or error}; check the path") from error
-        place = manifest_path(path)
-        manifest = read_manifest(place)
+        manifest_file = manifest_path(path)
+        manifest = read_manifest(manifest_file)
         outputs = manifest.get("outputs")
         if "signature" in manifest and outputs is None:
             raise InputError(
-                f"{place} says that {path} was delivered as it is, and not how its outputs are read; run it with code "
-                "of your own"
+                f"{manifest_file} says that {path} was delivered as it is, and not how its outputs are read; run it "
+                "with code of your own"
             )
         if not isinstance(outputs, dict):
-            raise InputError(f'{place} does not say how to read the model ("outputs" is missing); {REMEDY}')
-        _check_belongs(path, content, place, manifest)
-        return cls(path, content, str(manifest.get("task", "")), _reader(place, outputs))
+            raise InputError(f'{manifest_file} does not say how to read the model ("outputs" is missing); {REMEDY}')
+        _check_belongs(path, content, manifest_file, manifest)
+        return cls(path, content, str(manifest.get("task", "")), _reader(manifest_file, outputs))
 
 
 def check_images(images: Sequence[Path]) -> None:
@@ -95,25 +95,25 @@ def predict_each(
         yield from model.reader.predict(images[start : start + _AT_ONCE], run, min_score)
 
 
-def _check_belongs(path: Path, content: bytes, place: Path, manifest: dict[str, Any]) -> None:
+def _check_belongs(path: Path, content: bytes, manifest_file: Path, manifest: dict[str, Any]) -> None:
     hashes = manifest.get("hashes")
     told, actual = hashes.get("model_sha256") if isinstance(hashes, dict) else None, sha256_of(content)
     if told != actual:
         raise InputError(
-            f"{path} is not the model that {place} describes (sha256 {actual[:12]}, the manifest says "
+            f"{path} is not the model that {manifest_file} describes (sha256 {actual[:12]}, the manifest says "
             f"{str(told)[:12]}); copy both again from where the model was made"
         )
 
 
-def _reader(place: Path, outputs: dict[str, Any]) -> Reader:
+def _reader(manifest_file: Path, outputs: dict[str, Any]) -> Reader:
     name = outputs.get("name")
     if not isinstance(name, str) or name not in DOMAINS.names:
         raise InputError(
-            f"{place} is of the task domain {name!r}, of which this version knows nothing; it reads: "
+            f"{manifest_file} is of the task domain {name!r}, of which this version knows nothing; it reads: "
             f"{', '.join(DOMAINS.names)}"
         )
     try:
         return DOMAINS.get(name).reader(outputs)
     except (KeyError, TypeError, ValueError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise InputError(f'the "outputs" of {place} cannot be used ({reason}); {REMEDY}') from error
+        raise InputError(f'the "outputs" of {manifest_file} cannot be used ({reason}); {REMEDY}') from error

@@ -53,7 +53,7 @@ class CampaignSession(Protocol):
     def spooled(self, key: str) -> Iterator[CampaignReply]:
         """What the device finished and could not hand over."""
 
-    def drop_spooled(self, key: str, places: Sequence[Attempt]) -> None: ...
+    def drop_spooled(self, key: str, attempts: Sequence[Attempt]) -> None: ...
 
     def reopen(self) -> None:
         """Reach the device again after it was lost."""

@@ -207,17 +207,17 @@ class CampaignRun(Generic[A]):
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     def _fetch_spooled(self) -> None:
-        places = []
+        attempts = []
         for reply in self._session.spooled(self._key):
-            places.append((reply.position, reply.attempt))
+            attempts.append((reply.position, reply.attempt))
             wanted = reply.position not in self.stored and 0 <= reply.position < len(self._plan)
             if wanted and reply.reply.get("error") is None:
                 with contextlib.suppress(MeasurementError):  # unreadable: it is dropped, and measured again
                     record = self._record(self._plan.items[reply.position], reply, None)
                     self._keep(record)
                     self._tell(record)
-        if places:
-            self._session.drop_spooled(self._key, places)
+        if attempts:
+            self._session.drop_spooled(self._key, attempts)
 
     def _record(self, item: PlanItem[A], reply: CampaignReply, wall_ms: float | None) -> Record:
         measurement = Measurement.from_reply(reply.reply)

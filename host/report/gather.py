@@ -178,13 +178,13 @@ def _drift(gathered: Gathered) -> Drift | None:
         return None
     device = gathered.campaign.device
     kinds = {record.position: record.kind for record in gathered.raw if record.device == device}
-    places = list(gathered.drift.factors)  # in order of time
-    residuals = np.array([gathered.drift.residuals[place] for place in places])  # (n,), log
-    factors = np.array([gathered.drift.factors[place] for place in places])  # (n,)
+    attempts = list(gathered.drift.factors)  # in order of time
+    residuals = np.array([gathered.drift.residuals[each] for each in attempts])  # (n,), log
+    factors = np.array([gathered.drift.factors[each] for each in attempts])  # (n,)
     return Drift(
         before=100 * np.expm1(residuals),
         after=100 * np.expm1(residuals - np.log(factors)),
-        is_sentinel=np.array([kinds[position] == "sentinel" for _, position in places]),
+        is_sentinel=np.array([kinds[position] == "sentinel" for _, position in attempts]),
         stretches=gathered.drift.stretches if len(gathered.drift.stretches) > 1 else (),
     )
 

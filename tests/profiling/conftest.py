@@ -56,8 +56,8 @@ class SimulatedSession:
     def spooled(self, key: str) -> Iterator[CampaignReply]:
         yield from list(self.spool.values())
 
-    def drop_spooled(self, key: str, places: Sequence[tuple[int, int]]) -> None:
-        for place in places:
+    def drop_spooled(self, key: str, attempts: Sequence[tuple[int, int]]) -> None:
+        for place in attempts:
             self.spool.pop(place, None)
 
     def reopen(self) -> None:

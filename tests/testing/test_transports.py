@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from edgewright.devices.local import LocalTransport
 from edgewright.devices.transport import Completed
-from edgewright.testing.transports import Place, TransportContract
+from edgewright.testing.transports import Remote, TransportContract
 
 
 class DropsExitCodes(LocalTransport):
@@ -36,36 +36,36 @@ class PushesHalf(LocalTransport):
 
 
 @pytest.fixture
-def place_of(tmp_path: Path) -> Iterator[Callable[[type[LocalTransport]], Place]]:
+def remote_of(tmp_path: Path) -> Iterator[Callable[[type[LocalTransport]], Remote]]:
     opened: list[LocalTransport] = []
 
-    def make(kind: type[LocalTransport]) -> Place:
+    def make(kind: type[LocalTransport]) -> Remote:
         (tmp_path / "device").mkdir(exist_ok=True)
         opened.append(kind(tmp_path))
-        return Place(True, opened[-1], str(tmp_path / "device"), lambda: kind(tmp_path))
+        return Remote(True, opened[-1], str(tmp_path / "device"), lambda: kind(tmp_path))
 
     yield make
     for each in opened:
         each.close()
 
 
-def test_a_lost_exit_code(place_of: Callable[[type[LocalTransport]], Place]) -> None:
-    TransportContract().test_run_gives_the_exit_code(place_of(LocalTransport), 3)
+def test_a_lost_exit_code(remote_of: Callable[[type[LocalTransport]], Remote]) -> None:
+    TransportContract().test_run_gives_the_exit_code(remote_of(LocalTransport), 3)
     with pytest.raises(AssertionError):
-        TransportContract().test_run_gives_the_exit_code(place_of(DropsExitCodes), 3)
+        TransportContract().test_run_gives_the_exit_code(remote_of(DropsExitCodes), 3)
 
 
-def test_outputs_that_are_mixed(place_of: Callable[[type[LocalTransport]], Place]) -> None:
+def test_outputs_that_are_mixed(remote_of: Callable[[type[LocalTransport]], Remote]) -> None:
     with pytest.raises(AssertionError):
-        TransportContract().test_run_keeps_the_outputs_apart_and_whole(place_of(MixesOutputs))
+        TransportContract().test_run_keeps_the_outputs_apart_and_whole(remote_of(MixesOutputs))
 
 
-def test_a_mode_that_is_forgotten(place_of: Callable[[type[LocalTransport]], Place], tmp_path: Path) -> None:
+def test_a_mode_that_is_forgotten(remote_of: Callable[[type[LocalTransport]], Remote], tmp_path: Path) -> None:
     with pytest.raises(AssertionError):
-        TransportContract().test_a_pushed_file_is_private_by_default(place_of(ForgetsModes), tmp_path)
+        TransportContract().test_a_pushed_file_is_private_by_default(remote_of(ForgetsModes), tmp_path)
 
 
-def test_half_of_a_file(place_of: Callable[[type[LocalTransport]], Place], tmp_path: Path) -> None:
-    TransportContract().test_files_go_there_and_back(place_of(LocalTransport), tmp_path, 1000)
+def test_half_of_a_file(remote_of: Callable[[type[LocalTransport]], Remote], tmp_path: Path) -> None:
+    TransportContract().test_files_go_there_and_back(remote_of(LocalTransport), tmp_path, 1000)
     with pytest.raises(AssertionError):
-        TransportContract().test_files_go_there_and_back(place_of(PushesHalf), tmp_path, 1000)
+        TransportContract().test_files_go_there_and_back(remote_of(PushesHalf), tmp_path, 1000)

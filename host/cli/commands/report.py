@@ -70,19 +70,19 @@ def _profiled_device(bench: Workbench, net: SupernetBench, device: str | None) -
     return device or profiled[0]
 
 
-def _write(data: PageData, form: str, out: Path | None, place: Workspace, precision: str) -> list[Path]:
+def _write(data: PageData, form: str, out: Path | None, workspace: Workspace, precision: str) -> list[Path]:
     from ...files import write_atomic
 
     stem = data.device if precision == "float32" else f"{data.device}-{precision}"
     if form == "html":
         from ...report.page import render
 
-        path = out or place.reports / f"{stem}.html"
+        path = out or workspace.reports / f"{stem}.html"
         write_atomic(path, render(data))
         return [path]
     from ...report.pictures import pictures
 
-    paths, target = [], out or place.reports / stem
+    paths, target = [], out or workspace.reports / stem
     for name, content in pictures(data, form):
         paths.append(target / f"{name}.{form}")
         write_atomic(paths[-1], content)

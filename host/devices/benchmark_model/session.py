@@ -191,7 +191,7 @@ class BenchmarkModelSession:
         """Nothing: see `measure_each`."""
         return iter(())
 
-    def drop_spooled(self, key: str, places: Sequence[tuple[int, int]]) -> None:
+    def drop_spooled(self, key: str, attempts: Sequence[tuple[int, int]]) -> None:
         """Nothing: see `measure_each`."""
 
     @property

@@ -195,9 +195,9 @@ class AgentSession:
             if record is not None:
                 yield self._campaign_reply(record)
 
-    def drop_spooled(self, key: str, places: Sequence[tuple[int, int]]) -> None:
+    def drop_spooled(self, key: str, attempts: Sequence[tuple[int, int]]) -> None:
         """Let the device forget records that are stored here."""
-        self._ask({"op": "spool_drop", "key": key, "places": [list(place) for place in places]})
+        self._ask({"op": "spool_drop", "key": key, "places": [list(attempt) for attempt in attempts]})
 
     def _campaign_reply(self, record: dict[str, Any]) -> CampaignReply:
         try:

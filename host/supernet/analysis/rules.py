@@ -219,14 +219,14 @@ def picked(call: Call) -> Result:
 @rule("index")
 def indexed(call: Call) -> Result:
     """A table looked up along one axis, as relative position biases are."""
-    places = [i for i, index in enumerate(call.args["indices"]) if isinstance(index, Node)]
-    if len(places) != 1:
+    axes = [i for i, index in enumerate(call.args["indices"]) if isinstance(index, Node)]
+    if len(axes) != 1:
         return no_rule(call)
-    (where,) = places
+    (where,) = axes
     call.classes.refuse([call.x[where]], "indexed along the axis")
     index_rank = len(call.args["indices"][where].meta["val"].shape)
-    found = call.classes.fresh(call.shape[where : where + index_rank], "indexed along the axis")
-    return [*call.x[:where], *found, *call.x[where + 1 :]]
+    looked_up = call.classes.fresh(call.shape[where : where + index_rank], "indexed along the axis")
+    return [*call.x[:where], *looked_up, *call.x[where + 1 :]]
 
 
 @rule("matmul bmm")

@@ -21,10 +21,10 @@ import pytest
 from ...devices.transport import Transport
 from .commands import Commands
 from .files import Files
-from .place import Place
+from .remote import Remote
 from .streams import Streams
 
-__all__ = ["Place", "TransportContract"]
+__all__ = ["Remote", "TransportContract"]
 
 
 class TransportContract(Commands, Files, Streams):
@@ -37,7 +37,7 @@ class TransportContract(Commands, Files, Streams):
         pytest.fail("override the fixture `open_transport` with a function that opens your transport")
 
     @pytest.fixture
-    def place(self, open_transport: Callable[[], Transport]) -> Iterator[Place]:
+    def remote(self, open_transport: Callable[[], Transport]) -> Iterator[Remote]:
         opened: list[Transport] = []
 
         def open_it() -> Transport:
@@ -48,7 +48,7 @@ class TransportContract(Commands, Files, Streams):
         folder = f"{transport.agent_dir}/contract {secrets.token_hex(4)}"
         made = transport.run(["mkdir", "-p", folder], 60)
         assert made.returncode == 0, made
-        yield Place(self.starts_here, transport, folder, open_it)
+        yield Remote(self.starts_here, transport, folder, open_it)
         open_it().run(["rm", "-rf", folder], 60)
         for each in opened:
             each.close()

@@ -20,7 +20,7 @@ HOSTILE = [
 
 
 @dataclass
-class Place:
+class Remote:
     """A device under test: a connection to it, and a folder of this test's own on it.
 
     `starts_here` says that commands are started by this very process, which knows at once of one that is not there; on
@@ -83,5 +83,3 @@ def ends_soon(transport: Transport, pid: int) -> bool:
         time.sleep(0.1)
     return True
 
-
-# Commands
