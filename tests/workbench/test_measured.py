@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from edgewright.errors import InputError
 from edgewright.workbench.measured import NotProfiled
+from edgewright.workbench.options import CampaignOptions
 from edgewright.workbench.workbench import Workbench
 
 
@@ -50,12 +51,15 @@ def test_an_unknown_predictor_is_one_sentence(bench: Workbench) -> None:
         bench.measured("local", predictor="linar")
 
 
-def test_predictors_are_judged_on_what_they_have_not_seen(bench: Workbench) -> None:
-    measured = bench.measured("local")
-    report = measured.report()
-    assert {score.features for score in report.scores} == {"paper", "products", "steps"}
-    assert report.noise_floor.n_repeated == 10
-    assert measured.learning_curve() is None, "30 subnets are too few for a curve"
+def test_predictors_are_judged_on_what_they_have_not_seen(workspace: Path, template: Any, tmp_path: Path) -> None:
+    (tmp_path / "templates").symlink_to(workspace / "templates")
+    with Workbench(tmp_path) as bench:
+        measured = bench.pair("local")
+        measured.profile(CampaignOptions(30))
+        report = measured.report()
+        assert {score.features for score in report.scores} == {"paper", "products", "steps"}
+        assert report.noise_floor.n_repeated == 10
+        assert measured.learning_curve() is None, "30 subnets are too few for a curve"
 
 
 def test_no_point_of_the_front_is_beaten(bench: Workbench) -> None:
