@@ -45,6 +45,11 @@ class Workspace:
         return self.root / "reports"
 
     @property
+    def logs(self) -> Path:
+        """What went over the link in commands that failed."""
+        return self.root / "logs"
+
+    @property
     def colours(self) -> Path:
         """Colours of annotated objects, found once."""
         return self.root / "colours"

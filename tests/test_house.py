@@ -157,7 +157,7 @@ def flags_of_the_command_line():
         for each in getattr(command, "commands", {}).values():
             yield from walk(each)
 
-    return set(walk(typer.main.get_command(app))) - {"--help"}
+    return set(walk(typer.main.get_command(app))) - {"--help", "--version"}
 
 
 def test_no_message_below_the_command_line_names_an_option_of_it():

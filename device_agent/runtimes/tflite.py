@@ -61,7 +61,8 @@ class TfliteRuntime:
             interpreter.allocate_tensors()
             return TfliteModel(interpreter)
         except (ValueError, RuntimeError) as error:
-            raise ModelLoadError(f"{self.name} cannot load this model ({len(content)} bytes): {error}") from error
+            reason = str(error).strip()
+            raise ModelLoadError(f"{self.name} cannot load this model ({len(content)} bytes): {reason}") from error
 
 
 def find_tflite(names: Sequence[str], errors: dict[str, str]) -> TfliteRuntime:

@@ -6,10 +6,12 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 
 from ..errors import EdgewrightError
+from ..version import __version__
 from .commands.agent import agent_app
 from .commands.customize import customize
 from .commands.data import data_app
@@ -27,13 +29,13 @@ from .commands.records import records_app
 from .commands.report import report
 from .commands.supernet import supernet_app
 from .commands.train import train
+from .log import LOG, add_common_options
 from .output import clean
 
 app = typer.Typer(
     name="edgewright",
     help="Builds the model that fits: a task, a device and a budget in, a measured model out.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -49,6 +51,22 @@ for group, name in (
     (data_app, "data"),
 ):
     app.add_typer(group, name=name)
+add_common_options(app)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"edgewright {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Builds the model that fits: a task, a device and a budget in, a measured model out."""
 
 
 def main() -> None:
@@ -56,6 +74,7 @@ def main() -> None:
     try:
         app()
     except EdgewrightError as error:
+        LOG.tell(error)
         _fail(with_options(str(error), sys.argv[1:]), error.exit_code)
 
 
@@ -70,18 +89,29 @@ def with_options(sentence: str, words: Sequence[str]) -> str:
 
 def _options_of(words: Sequence[str]) -> dict[str, str]:
     """The options of the command that is invoked, by name: `latency_ms` is that of --latency-ms."""
-    invoked = typer.main.get_command(app)
+    invoked, _ = _invoked(words)
+    flags = (parameter.opts[0] for parameter in invoked.params)
+    return {flag[2:].replace("-", "_"): flag for flag in flags if flag.startswith("--")}
+
+
+def _invoked(words: Sequence[str]) -> tuple[Any, list[str]]:
+    """The command that `words` begin with, and its name, a word for each group it is in."""
+    invoked: Any = typer.main.get_command(app)
+    names: list[str] = []
     for word in words:
         commands = getattr(invoked, "commands", {})
         if word not in commands:
             break
         invoked = commands[word]
-    flags = (parameter.opts[0] for parameter in invoked.params)
-    return {flag[2:].replace("-", "_"): flag for flag in flags if flag.startswith("--")}
+        names.append(word)
+    return invoked, names
 
 
 def _fail(sentence: str, exit_code: int) -> None:
     print(f"edgewright: {clean(sentence)}", file=sys.stderr)
+    log = LOG.keep("-".join(_invoked(sys.argv[1:])[1]), sentence)
+    if log is not None:
+        print(f"edgewright: what went over the link is in {log}", file=sys.stderr)
     if "--json" in sys.argv:
-        print(json.dumps({"error": sentence, "exit_code": exit_code}))
+        print(json.dumps({"error": sentence, "exit_code": exit_code} | ({"log": str(log)} if log else {})))
     sys.exit(exit_code)

@@ -15,6 +15,7 @@ from ..errors import BudgetError
 from ..profiling.records import Measurement
 from ..supernet.supernet import Supernet
 from ..tasks.domain import Examples
+from ..wording import size_text
 from .algorithm1 import Candidate
 from .choice import Try
 from .drafts import Draft
@@ -65,7 +66,7 @@ class Trials:
             measured.append(cost_of(measurements, len(draft.content)))
         fastest = min(cost.latency_ms for cost in measured if cost.latency_ms is not None)
         memories = [cost.memory_mib for cost in measured if cost.memory_mib is not None]
-        smallest = f"{min(memories):.2f} MiB" if memories else "of unknown memory"
+        smallest = size_text(min(memories)) if memories else "of unknown memory"
         return BudgetError(
             f"no subnet for '{self.scenario.task}' meets {self.scenario.budget} on {self.scenario.device!r}; "
             f"the fastest seen there took {fastest:.3f} ms, the smallest {smallest}: ask for no less than that"

@@ -13,6 +13,7 @@ from torch import nn
 from ..costs import Budget, Cost
 from ..errors import BudgetError
 from ..tasks.domain import Examples
+from ..wording import size_text
 from .conversion import Converted, convert_for_delivery
 from .handover import DeliveringSession, Delivery, hand_over
 from .verification import verify
@@ -116,5 +117,6 @@ def _excess(share: float) -> str:
 
 
 def _measured(cost: Cost) -> str:
-    memory = "memory that the device does not tell" if cost.memory_mib is None else f"{cost.memory_mib:.2f} MiB"
-    return f"{cost.latency_ms:.4g} ms, {memory} and a file of {cost.size_mib:.4g} MiB"
+    memory = "memory that the device does not tell" if cost.memory_mib is None else size_text(cost.memory_mib)
+    file = "" if cost.size_mib is None else f" and a file of {size_text(cost.size_mib)}"
+    return f"{cost.latency_ms:.4g} ms, {memory}{file}"

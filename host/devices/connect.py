@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import DeviceError
 from .deployment.zipapp import cached_agent
+from .logged import LoggedTransport
 from .registry import Device
 from .session.agent import AgentSession
 from .session.link import SessionLimits
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def connect(device: Device, workspace_dir: Path) -> Transport:
     """A transport to `device`; close it. Raises `DeviceError` when it cannot be reached or does not let us in."""
-    return device.kind.connect(device.address, device.name, workspace_dir)
+    return LoggedTransport(device.kind.connect(device.address, device.name, workspace_dir), device.name)
 
 
 def open_session(device: Device, workspace_dir: Path, limits: SessionLimits | None = None) -> AgentSession:

@@ -11,6 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from ..wording import size_text
 from .page_data import Drift, Front, GateShares, Learning, PageData, Predictions
 
 BLUE, ORANGE, GREY, INK = "#2a6fb0", "#d9731a", "#8a919c", "#2b3038"
@@ -189,8 +190,8 @@ def _front(front: Front, name: str, colour: str, legend: bool) -> go.Scatter:
     memory = [None] * len(front.limit) if front.memory_mib is None else front.memory_mib.tolist()
     hover = [
         f"{escape(front.task)}, limit {limit:.0%}<br>{latency:.4g} ms"
-        + ("" if mib is None else f", {mib:.4g} MiB")
-        + f"<br>file {size:.3g} MiB<br>score {score:.3f}"
+        + ("" if mib is None else f", {size_text(mib)}")
+        + f"<br>file {size_text(size)}<br>score {score:.3f}"
         for limit, latency, mib, size, score in zip(
             front.limit, front.latency_ms, memory, front.size_mib, front.score, strict=True
         )

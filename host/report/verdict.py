@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgewright.converters.precision import Precision
 
 from ..customize.artifact import Artifact
+from ..wording import bytes_text, size_text
 
 _UNITS = {"latency_ms": "ms", "memory_mib": "MiB", "size_mib": "MiB"}
 _NAMES = {"latency_ms": "latency", "memory_mib": "memory", "size_mib": "file"}
@@ -20,12 +21,12 @@ def verdict_rows(artifact: Artifact) -> dict[str, str]:
     }
     for name in ("latency_ms", "memory_mib"):
         rows[_NAMES[name]] = _cost_row(artifact, name)
-    rows["file"] = f"{artifact.path}, {artifact.size_bytes / 2**20:.2f} MiB"
+    rows["file"] = f"{artifact.path}, {bytes_text(artifact.size_bytes)}"
     if artifact.scenario.budget.size_mib is not None:
-        rows["file"] += f" of {artifact.scenario.budget.size_mib:g} MiB"
+        rows["file"] += f" of {size_text(artifact.scenario.budget.size_mib)}"
     if artifact.precision is not Precision.FLOAT32:
         rows["precision"] = (
-            f"{artifact.precision}; in float32 the file has {artifact.float32_bytes / 2**20:.2f} MiB, the "
+            f"{artifact.precision}; in float32 the file has {bytes_text(artifact.float32_bytes)}, the "
             f"{scores.name.title} is {scores.in_torch:.1%}, and {scores.agreement:.1%} of "
             "the answers are the same"
         )

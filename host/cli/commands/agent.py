@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...errors import InputError
+from ...wording import bytes_text
 from ..options import Json, WorkspaceDir
 from ..output import Output
 
@@ -49,7 +50,7 @@ def deploy(
             done = run(transport, device, bench.workspace.bundles, options, output.say)
             folder = transport.agent_dir
     seconds = time.monotonic() - started
-    sent = f"sent {', '.join(done.sent)} ({done.sent_bytes / 2**20:.1f} MiB)" if done.sent else "nothing had to be sent"
+    sent = f"sent {', '.join(done.sent)} ({bytes_text(done.sent_bytes)})" if done.sent else "nothing had to be sent"
     deployment = done.deployment
     output.say(
         f"{device} is ready: {deployment.runtime} {deployment.runtime_version} in {folder}; {sent}; the canary was "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ...wording import bytes_text, size_text
 from ..options import Bound, Json, Numbers, WorkspaceDir
 from ..output import Output
 
@@ -55,13 +56,13 @@ def deliver(
 
 def _rows(delivery: Delivery) -> dict[str, str]:
     measured, (low, high) = delivery.measured, delivery.latency_spread_ms
-    memory = "the device does not tell" if measured.memory_mib is None else f"{measured.memory_mib:.2f} MiB"
+    memory = "the device does not tell" if measured.memory_mib is None else size_text(measured.memory_mib)
     rows = {
         "module": delivery.purpose,
         "device": delivery.device,
         "latency": f"{measured.latency_ms:.4g} ms ({low:.4g} to {high:.4g})",
         "memory": memory,
-        "file": f"{delivery.path}, {delivery.size_bytes / 2**20:.2f} MiB in {delivery.precision}",
+        "file": f"{delivery.path}, {bytes_text(delivery.size_bytes)} in {delivery.precision}",
         "parity": f"largest difference to PyTorch {delivery.parity_max_abs:.1e}",
     }
     if delivery.budget is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...wording import bytes_text, size_text
 from ..backend import AGENT, BackendName, Binary, Delegate, measurer
 from ..options import Json, WorkspaceDir
 from ..output import Output
@@ -35,12 +36,12 @@ def measure(
         measurement, reply = bench.device(device, who).measure_and_tell(model, threads)
     memory = "unknown"
     if measurement.memory_mib is not None:
-        memory = f"{measurement.memory_mib:.2f} MiB ({measurement.memory_method})"
+        memory = f"{size_text(measurement.memory_mib)} ({measurement.memory_method})"
     rows = {
         "latency": _latency(measurement, reply),
         "memory": memory,
         "load": _ms(measurement.load_ms),
-        "size": f"{model.stat().st_size / 2**20:.2f} MiB",
+        "size": bytes_text(model.stat().st_size),
     }
     used = None if who is None else who.delegate
     output.table(f"{model} on {device}" + (f", delegate {used}" if used else ""), rows)

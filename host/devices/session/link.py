@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from ...errors import DeviceError
 
 if TYPE_CHECKING:
     from ..transport import Stream
+
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,8 @@ class AgentLink:
             raise DeviceError(f"the session with device {self._device_name!r} is over ({self._broken}); open a new one")
         self._last_id += 1
         operation = header["op"]
+        started = time.monotonic()
+        _LOG.debug("%s: asks %d %s, %d bytes", self._device_name, self._last_id, operation, len(payload))
         try:
             self._write({**header, "id": self._last_id}, payload)
             while "record" in (frame := self._await_frame(_Reader(self._stream, reply_s, silence_s))).header:
@@ -88,6 +94,9 @@ class AgentLink:
         except BaseException:  # interrupted in mid-conversation: the next reply would be this request's
             self.abandon()
             raise
+        answer = f"error {frame.header['error']}" if "error" in frame.header else "ok"
+        seconds = time.monotonic() - started
+        _LOG.debug("%s: %d answered after %.3f s: %.400s", self._device_name, self._last_id, seconds, answer)
         yield frame
 
     @property
@@ -130,6 +139,7 @@ class AgentLink:
         self._stop_heartbeats()
         self._stream.kill()
         tail = self._stream.stderr_tail()
+        _LOG.debug("%s: %s; stderr: %.4000r", self._device_name, what, tail)
         said = f"; the last it said: {tail[-800:]}" if tail else ""
         return DeviceError(f"device {self._device_name!r}: {what}{said}; check the device and open a new session")
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import operator
+import re
+import traceback
 import warnings
 from collections.abc import Sequence
+from contextlib import redirect_stderr
+from pathlib import Path
 from typing import get_args
 
 import torch
 from edgewright.converters.axes import Axes
 from edgewright.converters.reshaping import AxisRelations
+from edgewright.converters.torch_to_tflite import silenced
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.fx import Node
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from ...errors import InputError
 from ..extraction import tensors_of
@@ -54,18 +61,35 @@ def _export(backbone: nn.Module, example: Tensor) -> ExportedProgram:
     modes = {module: module.training for module in backbone.modules()}
     backbone.eval()
     try:
-        with torch.no_grad(), warnings.catch_warnings():
+        with silenced(), redirect_stderr(io.StringIO()), torch.no_grad(), warnings.catch_warnings():
             # A cache that the model fills while it runs; torch puts the old one back.
             warnings.filterwarnings("ignore", "The tensor attribute", UserWarning)
             return torch.export.export(backbone, (example,))
-    except RuntimeError as error:
-        first_line = str(error).strip().partition("\n")[0]
+    except Exception as error:  # the backbone's own code may raise anything
         raise InputError(
-            f"{type(backbone).__name__} cannot be exported for an input {tuple(example.shape)}: {first_line}"
+            f"{type(backbone).__name__} cannot be exported for an input {tuple(example.shape)}: {_why(error)}"
         ) from error
     finally:
         for module, training in modes.items():  # not .train(), which would override submodules
             module.training = training
+
+
+def _why(error: Exception) -> str:
+    """In one line what went wrong in a backbone, and where in its own code."""
+    if isinstance(error, GuardOnDataDependentSymNode):
+        where = re.search(r'File "(.+)", line (\d+), in (\w+)\n\s*(.+)', str(error))
+        line = "" if where is None else f" at {Path(where[1]).name}:{where[2]}, `{where[4].strip()}`"
+        return f"its code branches on values of a tensor{line}; use torch.where or torch.cond there"
+    reason = str(error).strip().partition("\n")[0] or "no message"
+    own = [each for each in traceback.extract_tb(error.__traceback__) if not _is_of_a_package(each.filename)]
+    line = f" (at {Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
+    return f"{type(error).__name__}: {reason}{line}"
+
+
+def _is_of_a_package(filename: str) -> bool:
+    """Whether a frame is torch's, another library's or ours, and not the user's own."""
+    path = Path(filename)
+    return "site-packages" in path.parts or path.is_relative_to(Path(__file__).parents[2]) or not path.exists()
 
 
 class _Walk:

@@ -22,6 +22,17 @@ number = 3
 
 def text():
     return "a module"
+
+class Branching(Lonely):
+    def forward(self, x):
+        return self.only(x) if x.sum() > 0 else x
+
+class Raising(Lonely):
+    def forward(self, x):
+        raise KeyError("weights")
+
+def fails():
+    raise OSError("weights.pt is not there")
 """
 
 
@@ -81,6 +92,9 @@ def test_a_module_of_ones_own(edgewright, own):
         (["own_backbones:number"], "own_backbones has no function 'number'"),
         (["own_backbones:text"], "gave a str, not a torch.nn.Module"),
         (["absent_file:wide"], "No module named 'absent_file'"),
+        (["own_backbones:fails"], "own_backbones fails in fails(): OSError: weights.pt is not there"),
+        (["own_backbones:Raising"], "cannot be exported for an input (2, 3, 224, 224): KeyError: 'weights' (at own"),
+        (["own_backbones:Branching"], "branches on values of a tensor at own_backbones.py:21, `return self.only(x) if"),
     ],
 )
 def test_a_refusal_is_one_sentence(edgewright, own, words, sentence):
