@@ -18,6 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--quota-mib", type=int, default=4096, help="disk space for blobs; the least recently used go first"
     )
     parser.add_argument("--runtime", help="which one executes .tflite files; default: the first that works")
+    parser.add_argument("--lock", type=Path, help="file that agents of this device share; default: one in the home")
     options = parser.parse_args(arguments)
     # A broken link is noticed on the streams; the signal that comes with it must not cut a measurement short.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -34,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"--runtime must be one of {', '.join(TFLITE_RUNTIMES)}, got {options.runtime!r}")
     link = HostLink(in_fd, out_fd)
     try:
-        return Agent(link, options.home, options.quota_mib << 20, options.runtime).serve()
+        return Agent(link, options.home, options.quota_mib << 20, options.runtime, options.lock).serve()
     except (BlobError, OSError) as error:
         print(f"edgewright agent: cannot start in {options.home}: {error}", file=sys.stderr)
         return 1

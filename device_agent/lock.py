@@ -19,15 +19,15 @@ class LockTaken(RuntimeError):
 
 
 class MeasuringLock:
-    """A file in the agent's home: agents of one home measure one after the other."""
+    """A file that agents share: they measure one after the other."""
 
-    def __init__(self, home: Path) -> None:
-        self._path = home / "measuring.lock"
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
     @contextmanager
     def held(self, wait: Wait, timeout_s: float) -> Iterator[None]:
         """Hold the lock. Waits with `wait`, so that heartbeats go on. Raises `LockTaken` after `timeout_s`."""
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             _lock(descriptor, wait, timeout_s)
             yield

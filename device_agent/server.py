@@ -72,15 +72,23 @@ class _Emitted(NamedTuple):
 
 
 class Agent:
-    """Serves one host on one link. `home` is the private folder for blobs and deliveries."""
+    """Serves one host on one link. `home` is the private folder for blobs and deliveries.
+
+    Agents with the same `lock`, by default those of one home, measure one at a time.
+    """
 
     def __init__(
-        self, link: HostLink, home: Path, quota_bytes: int = DEFAULT_QUOTA_BYTES, tflite_runtime: str | None = None
+        self,
+        link: HostLink,
+        home: Path,
+        quota_bytes: int = DEFAULT_QUOTA_BYTES,
+        tflite_runtime: str | None = None,
+        lock: Path | None = None,
     ) -> None:
         self._link = link
         self._store = BlobStore(home, quota_bytes)
         self._spool = Spool(home)
-        self._measuring = MeasuringLock(home)
+        self._measuring = MeasuringLock(lock or home / "measuring.lock")
         self._templates: OrderedDict[str, Any] = OrderedDict()
         self._greeted = False
         self._runtimes = Runtimes(tflite_runtime)

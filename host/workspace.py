@@ -45,6 +45,11 @@ class Workspace:
         return self.root / "reports"
 
     @property
+    def locks(self) -> Path:
+        """Who uses a device, or builds a template, right now."""
+        return self.root / "locks"
+
+    @property
     def logs(self) -> Path:
         """What went over the link in commands that failed."""
         return self.root / "logs"

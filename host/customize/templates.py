@@ -15,10 +15,12 @@ from torch import nn
 from ..assembler.archive import TrainedSupernet
 from ..delivery.quantization import N_IMAGES
 from ..errors import InputError, MeasurementError, StorageError
+from ..file_lock import file_lock
 from ..files import write_atomic
 from ..tasks.domain import TaskDomain, calibration_images
 
 SUFFIX = ".ewt"
+_OTHERS_S = 600.0  # another process that builds it
 
 
 def template_path(trained: TrainedSupernet, folder: Path, precision: Precision = Precision.FLOAT32) -> Path:
@@ -42,15 +44,9 @@ def load_or_build(
     """
     path = template_path(trained, folder, precision)
     if not path.exists():
-        if precision is Precision.FLOAT32:
-            on_status("converting the supernet once (some ten seconds); every subnet is cut out of it from then on")
-            template = _build(trained)
-        else:
-            float32 = load_or_build(trained, folder, on_status)
-            on_status(f"quantising the supernet to {precision} once (some seconds)")
-            template = _quantized(trained, float32, precision, domain)
-        write_atomic(path, template.to_bytes())
-        return template
+        with file_lock(folder / f".{path.name}.lock", _OTHERS_S, lambda: on_status(f"waiting for {path} to be built")):
+            if not path.exists():  # another process may just have built it
+                write_atomic(path, _built(trained, folder, on_status, precision, domain).to_bytes())
     try:
         return Template.from_bytes(path.read_bytes())
     except TemplateError as error:
@@ -59,7 +55,22 @@ def load_or_build(
         raise StorageError(f"cannot read template {path}: {error}; remove the file, it is made again") from error
 
 
-def _build(trained: TrainedSupernet) -> Template:
+def _built(
+    trained: TrainedSupernet,
+    folder: Path,
+    on_status: Callable[[str], None],
+    precision: Precision,
+    domain: TaskDomain | None,
+) -> Template:
+    if precision is Precision.FLOAT32:
+        on_status("converting the supernet once (some ten seconds); every subnet is cut out of it from then on")
+        return _converted(trained)
+    float32 = load_or_build(trained, folder, on_status)
+    on_status(f"quantising the supernet to {precision} once (some seconds)")
+    return _quantized(trained, float32, precision, domain)
+
+
+def _converted(trained: TrainedSupernet) -> Template:
     from edgewright.converters.build import build_template
     from edgewright.converters.errors import ConversionError
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,7 +59,9 @@ class _AgentConnection:
         own = own_python(self._device)
         if own is not None:
             agent = cached_agent(Path(transport.agent_dir))
-            return [own, str(agent), "--home", f"{transport.agent_dir}/home"]
+            # Workspaces have agents of their own on this machine, and it can measure one model at a time.
+            lock = Path(tempfile.gettempdir(), f"edgewright-{os.getuid()}.lock")
+            return [own, str(agent), "--home", f"{transport.agent_dir}/home", "--lock", str(lock)]
         from .deployment.deploy import agent_argv
         from .deployment.record import read_deployment
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..file_lock import file_lock
 from ..files import write_atomic
 from .address import Address
-from .file_lock import file_lock
 from .transports import TRANSPORTS, TransportKind, forms
 
 _SCHEMA = 1

@@ -31,14 +31,18 @@ def find_resumable(store: Store, device: str, source: str, fleet: tuple[str, ...
     return next((known for known in store.campaigns(device, source) if known.options.fleet == fleet), None)
 
 
-def newest_campaign(store: Store, device: str, source: str) -> tuple[Campaign | None, list[Record]]:
+def newest_campaign(
+    store: Store, device: str, source: str, running: int | None = None
+) -> tuple[Campaign | None, list[Record]]:
     """The newest campaign of a device with the models of `source`, and its records; None and empty without one.
+
+    The one that is `running` in another process does not count: it is not finished.
 
     Of a campaign that was spread over identical devices, the records of all of them. Only what the agent measured: a
     model is verified by it, and another tool or delegate has other latencies.
     """
     for campaign in store.campaigns(device, source):
-        records = store.records(campaign)
+        records = [] if campaign.id == running else store.records(campaign)
         if records and store.facts(records[0].facts_digest).get("delegate") is None:
             return campaign, fleet_records(store, campaign)
     return None, []

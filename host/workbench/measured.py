@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ..spaces.gates import SubnetSpace
     from ..tasks import Task
     from ..workspace import Workspace
+    from .campaign_lock import CampaignLock
     from .supernet import SupernetBench
 
 
@@ -61,15 +63,34 @@ class MeasuredSupernet:
         """What the measured models were made of, as campaigns name it: the template's sha256."""
         return self.supernet.source
 
+    @cached_property
+    def lock(self) -> CampaignLock:
+        """Of the device: whoever runs a campaign on it holds this."""
+        from .campaign_lock import CampaignLock
+
+        return CampaignLock(self._workspace, self.device_name)
+
     def campaign(self) -> tuple[Campaign | None, list[Record]]:
         """The newest campaign that the agent measured, and its records; None and empty where there is none."""
         from .campaigns import newest_campaign
 
-        return newest_campaign(self.store, self.device_name, self.source)
+        return newest_campaign(self.store, self.device_name, self.source, self.lock.running())
+
+    @property
+    def is_profiled(self) -> bool:
+        """Whether predictors have enough to learn from."""
+        from ..predictors.linear import MIN_RECORDS
+
+        measured = (record for record in self.campaign()[1] if record.kind == "subnet" and record.error is None)
+        return len({record.architecture.digest for record in measured}) >= MIN_RECORDS
 
     def records(self) -> list[Record]:
         """What predictors learn from. Raises `NotProfiled` where there is nothing."""
         records = self.campaign()[1]
+        if not records and self.lock.running() is not None:
+            raise InputError(
+                f"{self.device_name!r} is being profiled by another process; wait for it to end and try again"
+            )
         if not records:
             raise NotProfiled(
                 f"{self.device_name!r} has no records with this supernet in {self.supernet.precision} that the agent "

@@ -71,6 +71,8 @@ class SupernetOnDevice(MeasuredSupernet):
     ) -> Profiled:
         """Run a campaign, or go on with one.
 
+        It waits while another process runs a campaign on the device.
+
         Raises:
             Interrupted: Ctrl-C, or `stop` was set; what is measured is stored.
             InputError: there is nothing to resume, or the supernet has too few different subnets.
@@ -95,13 +97,14 @@ class SupernetOnDevice(MeasuredSupernet):
         from ..profiling.models import TemplateModels
         from .campaigns import Profiled, as_interrupted
 
-        campaign = self._campaign_for(store, options, fleet)
         models = TemplateModels(self.supernet.profiled.to_bytes())
-        with as_interrupted():
-            summary = run_campaign(
-                session, store, campaign, self.space, models, on_progress, patience_s=options.patience_s,
-                on_status=self._say, stop=stop,
-            )  # fmt: skip
+        with self.lock.held(self._say, stop), as_interrupted():
+            campaign = self._campaign_for(store, options, fleet)
+            with self.lock.measuring(campaign.id):
+                summary = run_campaign(
+                    session, store, campaign, self.space, models, on_progress, patience_s=options.patience_s,
+                    on_status=self._say, stop=stop,
+                )  # fmt: skip
         return Profiled(campaign, summary, correct(store.records(campaign), self.space).sentences)
 
     def _campaign_for(self, store: Store, options: CampaignOptions, fleet: tuple[str, ...]) -> Campaign:

@@ -59,24 +59,36 @@ def customize(
 
 
 def _ensure_records(output: Output, pair: SupernetOnDevice) -> None:
-    """A device that was never profiled gets a short campaign first."""
-    from ...workbench import campaigns
-    from ...workbench.options import CampaignOptions
-
+    """A device that was never profiled gets a short campaign first; one that another process runs is waited for."""
+    if not pair.is_profiled:
+        with pair.lock.held(output.say):
+            if not pair.is_profiled:  # another process may just have ended its campaign
+                _profile_shortly(output, pair)
     campaign, records = pair.campaign()
     name, net = pair.device.name, pair.supernet
-    if not records:
-        longer = profile_command(name, net.precision, net.named)
-        output.say(
-            f"{name!r} has no measurements with this supernet in {net.precision} yet: a short campaign of "
-            f"{campaigns.SHORT_CAMPAIGN} subnets first; `{longer}` makes a longer one, once"
-        )
-        profile_with_bar(output, pair, CampaignOptions(campaigns.SHORT_CAMPAIGN))
-        campaign, records = pair.campaign()
     if campaign is not None and net.precision != "float32":
         output.say(
             f"predictions come from campaign {campaign.id} of {name!r}: {len(records)} measurements in {net.precision}"
         )
+
+
+def _profile_shortly(output: Output, pair: SupernetOnDevice) -> None:
+    """A short campaign, or what is missing of one that was interrupted."""
+    from ...workbench import campaigns
+    from ...workbench.options import CampaignOptions
+
+    name, net = pair.device.name, pair.supernet
+    begun, records = pair.campaign()
+    if begun is not None and not begun.options.fleet:
+        output.say(f"campaign {begun.id} of {name!r} has only {len(records)} measurements: going on with it")
+        profile_with_bar(output, pair, CampaignOptions(resume=True))
+        return
+    longer = profile_command(name, net.precision, net.named)
+    output.say(
+        f"{name!r} has no measurements with this supernet in {net.precision} yet: a short campaign of "
+        f"{campaigns.SHORT_CAMPAIGN} subnets first; `{longer}` makes a longer one, once"
+    )
+    profile_with_bar(output, pair, CampaignOptions(campaigns.SHORT_CAMPAIGN))
 
 
 def show_artifact(output: Output, artifact: Artifact) -> None:

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError, StorageError
+from ...file_lock import file_lock
 from ...files import atomic_path, make_dir, storage_error, write_atomic
-from ..file_lock import file_lock
 from .debian_arm64 import SOURCES_VARIABLE, fetch_packages, unpack_packages
 from .layout import PACKAGES, PYTHON, lay_out
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import DeviceError, InputError, StorageError
+from ...file_lock import file_lock
 from ...files import make_dir, sha256_of, storage_error, write_atomic
-from ..file_lock import file_lock
 
 SOURCES_VARIABLE = "EDGEWRIGHT_APT_SOURCES"
 _REFRESH_AFTER_S = 24 * 3600.0

@@ -1,0 +1,67 @@
+"""Which campaign is being measured on a device right now, and by no more than one process of a workspace."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ..errors import DeviceRefused, Interrupted
+from ..file_lock import file_lock, is_locked_elsewhere
+from ..files import write_atomic
+from ..workspace import Workspace
+
+_FOR_EVER_S = 1e9
+
+
+class CampaignLock:
+    """Held by the process that runs a campaign on a device; the system frees it when that process dies."""
+
+    def __init__(self, workspace: Workspace, device_name: str) -> None:
+        self._device_name = device_name
+        self._path = workspace.locks / f"{device_name}.lock"
+        self._campaign_path = self._path.with_suffix(".campaign")
+
+    @contextmanager
+    def held(self, say: Callable[[str], None], stop: threading.Event | None = None) -> Iterator[None]:
+        """Wait until no other process runs a campaign on the device, then hold the lock.
+
+        Raises `Interrupted` where `stop` is set meanwhile.
+        """
+
+        def stopped() -> bool:
+            if stop is not None and stop.is_set():
+                raise Interrupted(f"stopped; another process was measuring on {self._device_name!r}")
+            return False
+
+        sentence = f"another process is measuring on {self._device_name!r}: waiting for it to end"
+        with file_lock(self._path, _FOR_EVER_S, lambda: say(sentence), stopped):
+            yield
+
+    @contextmanager
+    def measuring(self, campaign_id: int) -> Iterator[None]:
+        """Tell other processes which campaign the holder runs meanwhile."""
+        write_atomic(self._campaign_path, f"{campaign_id} {os.getpid()}".encode())
+        try:
+            yield
+        finally:
+            self._campaign_path.unlink(missing_ok=True)
+
+    def running(self) -> int | None:
+        """The campaign that another process runs right now; None where there is none."""
+        if not is_locked_elsewhere(self._path):
+            return None
+        try:
+            campaign_id, pid = map(int, self._campaign_path.read_text().split())
+            os.kill(pid, 0)  # whoever was killed has left its file
+        except (OSError, ValueError):
+            return None
+        return campaign_id
+
+    def refuse_while_held(self, what: str) -> None:
+        """Raises `DeviceRefused` while another process runs a campaign on the device. `what` would disturb it."""
+        if is_locked_elsewhere(self._path):
+            raise DeviceRefused(
+                f"another process is measuring on {self._device_name!r}; wait for it to end, or stop it, then {what}"
+            )
