@@ -33,15 +33,22 @@ class SshdRig:
     """Started when made. Every rig has a user, a home, a port and host keys of its own, and keeps them in a restart.
 
     `settings` are lines of sshd_config that go before the rig's own. With `disk_mib` (only as root) the device's home
-    is a disk of that size, which is empty after a restart and is not seen from outside.
+    is a disk of that size, which is empty after a restart and is not seen from outside. `shell` (only as root) is the
+    user's login shell.
     """
 
-    def __init__(self, client: ClientHome, settings: Sequence[str] = (), disk_mib: int | None = None) -> None:
+    def __init__(
+        self,
+        client: ClientHome,
+        settings: Sequence[str] = (),
+        disk_mib: int | None = None,
+        shell: str = "/bin/sh",
+    ) -> None:
         self.client = client
         self.host = "127.0.0.1"
         self.port = free_port()
         self._sshd = tool("sshd", "openssh-server")
-        self._seat = _take_seat() if os.getuid() == 0 else _own_seat()
+        self._seat = _take_seat(shell) if os.getuid() == 0 else _own_seat(shell)
         self.user, self.home = self._seat.user, self._seat.home
         self._disk_mib = disk_mib
         runtime = python_with_runtime()
@@ -204,7 +211,7 @@ class _Seat:
             self._lock = None
 
 
-def _take_seat() -> _Seat:
+def _take_seat(shell: str) -> _Seat:
     """The first of ew-rig, ew-rig-2, ... that no other rig on this machine has, with an empty home."""
     locks = Path("/run/edgewright-rigs")
     locks.mkdir(mode=0o755, exist_ok=True)
@@ -216,12 +223,12 @@ def _take_seat() -> _Seat:
         except BlockingIOError:
             os.close(lock)
             continue
-        _prepare_user(user, rig_root() / "homes" / user)
+        _prepare_user(user, rig_root() / "homes" / user, shell)
         return _Seat(user, lock)
     raise RuntimeError(f"all {_SEATS} users for sshd rigs are taken")
 
 
-def _prepare_user(user: str, home: Path) -> None:
+def _prepare_user(user: str, home: Path, shell: str) -> None:
     home.parent.mkdir(exist_ok=True)
     with _exclusively(home.parent / ".lock"):  # useradd allows one at a time
         if user not in (entry.pw_name for entry in pwd.getpwall()):
@@ -231,15 +238,17 @@ def _prepare_user(user: str, home: Path) -> None:
     entry = pwd.getpwnam(user)
     for pid in _pids_of(entry.pw_uid):  # what a killed session left running
         _kill(pid, signal.SIGKILL)
-    if Path(entry.pw_dir) != home:
-        run_checked([tool("usermod", "passwd"), "-d", str(home), user])
+    if (Path(entry.pw_dir), entry.pw_shell) != (home, shell):
+        run_checked([tool("usermod", "passwd"), "-d", str(home), "-s", shell, user])
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(mode=0o700)
     os.chown(home, entry.pw_uid, entry.pw_gid)
 
 
-def _own_seat() -> _Seat:
+def _own_seat(shell: str) -> _Seat:
     """Whoever runs the tests, with their real home: never where it holds an agent that is not a rig's."""
+    if shell != "/bin/sh":
+        raise RigUnavailable(f"a login shell {shell} is given to a user of the rig's own", "run the tests as root")
     seat = _Seat(pwd.getpwuid(os.getuid()).pw_name, None)
     agent, ours = seat.home / ".edgewright", rig_root() / "home-was-free"
     if agent.exists() and not ours.exists():

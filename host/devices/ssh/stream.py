@@ -2,48 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import paramiko
 
-from ...errors import InputError
+from .command import MAX_NOISE_BYTES, Command
 
 TAIL_BYTES = 8192
 _TURN_S = 0.1
-_MAX_COMMAND_BYTES = 100_000  # Linux takes 128 KiB in one argument of the shell, sshd 256 KiB in a packet
 _MAX_READ_BYTES = 1 << 20
 _MAX_WRITE_BYTES = 32_000  # what a packet holds
-_MAX_NOISE_BYTES = 1 << 16
-# The first line on stderr that is ours: a login shell may have said something before. "$@" is the command.
-_WRAPPER = 'echo "edgewright-pid $$" >&2; exec "$@"'
-_PID_LINE = re.compile(rb"^edgewright-pid ([0-9]+)\n", re.MULTILINE)
-
-
-def command_line(argv: Sequence[str]) -> bytes:
-    """The text for the user's login shell, which writes its process id to stderr and becomes the command.
-
-    So the command has the id that sshd made a process group of.
-
-    Raises: `InputError` for an empty or an overlong command, or a NUL in it.
-    """
-    if not argv:
-        raise InputError("a command needs at least the name of a program; got an empty list")
-    if any("\0" in word for word in argv):
-        raise InputError(f"an argument of a command cannot contain a NUL character; got {list(argv)!r:.300}")
-    line = b"exec " + os.fsencode(shlex.join(["sh", "-c", _WRAPPER, "sh", *argv]))
-    if len(line) > _MAX_COMMAND_BYTES:
-        raise InputError(
-            f"the command {argv[0]!r:.100} is {len(line)} bytes long, and {_MAX_COMMAND_BYTES} go over SSH; "
-            "put what is long into a file and push it"
-        )
-    return line
 
 
 def open_channel(transport: paramiko.Transport, limit_s: float) -> paramiko.Channel:
@@ -85,16 +58,20 @@ class SshStream:
     def __init__(
         self,
         channel: paramiko.Channel,
+        command: Command,
         is_link_alive: Callable[[], bool],
         kill_process: Callable[[int], None],
         stderr_bytes: int | None = TAIL_BYTES,
     ) -> None:
         self._channel = channel
+        self._command = command
+        self._pending = b""  # read, and not handed on
+        self._noise: bytes | None = b""  # what came before the command's output; None once that has begun
         self._is_link_alive = is_link_alive
         self._kill_process = kill_process
         self._killed = False
         channel.settimeout(_TURN_S)
-        self._errors = _Errors(channel, stderr_bytes)
+        self._errors = _Errors(channel, command.pid_mark, stderr_bytes)
 
     def read(self, size: int, timeout_s: float) -> bytes:
         deadline = time.monotonic() + timeout_s
@@ -115,6 +92,11 @@ class SshStream:
             except TimeoutError:
                 if time.monotonic() >= deadline:
                     raise TimeoutError(f"{len(rest)} bytes not taken for {timeout_s:g} s") from None
+
+    @property
+    def noise(self) -> bytes | None:
+        """What was said in place of the command's output; None once that has begun."""
+        return self._noise
 
     def end_input(self) -> None:
         """Raises `OSError` when the link is gone."""
@@ -167,8 +149,23 @@ class SshStream:
         self._errors.join(2.0)
 
     def _received(self, size: int) -> bytes:
+        """Of the command's output; what the login shell said before it is dropped."""
+        while self._noise is not None:
+            data = self._next(_MAX_READ_BYTES)
+            self._noise += data
+            begun = self._command.begun(self._noise)
+            if begun is not None:
+                self._noise, self._pending = None, begun
+            elif not data:
+                return b""
+        if self._pending:
+            data, self._pending = self._pending[:size], self._pending[size:]
+            return data
+        return self._next(min(size, _MAX_READ_BYTES))
+
+    def _next(self, size: int) -> bytes:
         with _as_os_error():
-            return bytes(self._channel.recv(min(size, _MAX_READ_BYTES)))
+            return bytes(self._channel.recv(size))
 
     def _sent(self, data: bytes) -> int:
         with _as_os_error():
@@ -181,8 +178,9 @@ class SshStream:
 class _Errors:
     """Reads a channel's stderr to its end, so that its writer never blocks, and keeps the last bytes."""
 
-    def __init__(self, channel: paramiko.Channel, limit_bytes: int | None) -> None:
+    def __init__(self, channel: paramiko.Channel, pid_mark: re.Pattern[bytes], limit_bytes: int | None) -> None:
         self._channel = channel
+        self._pid_mark = pid_mark
         self._limit_bytes = limit_bytes
         self._pid: int | None = None
         self._pid_known = threading.Event()
@@ -224,10 +222,10 @@ class _Errors:
     def _keep(self, data: bytes) -> None:
         kept = self._bytes + data
         if not self._pid_known.is_set():
-            if (match := _PID_LINE.search(kept)) is not None:
+            if (match := self._pid_mark.search(kept)) is not None:
                 self._pid = int(match[1])
-                del kept[match.start() : match.end()]
-            if match is not None or len(kept) > _MAX_NOISE_BYTES:
+                del kept[: match.end()]  # with what the login shell said before
+            if match is not None or len(kept) > MAX_NOISE_BYTES:
                 self._pid_known.set()
         elif self._limit_bytes is not None:
             del kept[: max(0, len(kept) - self._limit_bytes)]

@@ -18,9 +18,10 @@ from ...errors import DeviceError, InputError
 from ...files import atomic_path
 from ..address import Address
 from ..transport import Completed
+from .command import Command, LoginShellError
 from .connect import Link, log_in
 from .files import download, is_file, open_sftp, upload
-from .stream import SshStream, command_line, open_channel, read_to_end, time_limit
+from .stream import SshStream, open_channel, read_to_end, time_limit
 
 AGENT_FOLDER = ".edgewright"
 _REPLY_S = 15.0
@@ -29,6 +30,11 @@ _KILL_S = 3.0
 _EXPLAIN_S = 10.0
 # The command leads its process group, unless the login shell stayed above it. No `--`: dash takes it for a number.
 _KILL = 'kill -KILL "-$1" 2>/dev/null || kill -KILL "$1"'
+# Where systems keep OpenSSH's server; 127 where there is none.
+_SFTP_SERVER = (
+    "for server in /usr/lib/openssh /usr/libexec/openssh /usr/lib/ssh /usr/libexec /usr/lib; do "
+    'if [ -x "$server/sftp-server" ]; then exec "$server/sftp-server"; fi; done; exit 127'
+)
 _LINK_ERRORS = (paramiko.SSHException, EOFError, OSError)
 
 
@@ -62,16 +68,20 @@ class SshTransport:
         self.agent_dir = posixpath.join(self._home(), AGENT_FOLDER)
 
     def run(self, argv: Sequence[str], timeout_s: float) -> Completed:
-        """A command that is not there has exit code 127; one that a signal killed has -1, as SSH does not say which."""
+        """A command that is not there has exit code 127; one that a signal killed has 128 and the signal's number."""
         deadline = time.monotonic() + timeout_s
-        stream = self._start(argv, timeout_s, stderr_bytes=None)
+        command = Command(tuple(argv), is_ended=True)
+        stream = self._start(command, timeout_s, stderr_bytes=None)
         try:
             with self._explained(f"running {argv[0]}"):
                 stream.end_input()
-                stdout = read_to_end(stream, deadline)
-                code = stream.exit_code(deadline - time.monotonic())
+                stdout, code = command.ended(read_to_end(stream, deadline))
+                if code is None:
+                    code = stream.exit_code(deadline - time.monotonic())
             if code is None and not self._link.is_alive():
                 raise self._lost(f"running {argv[0]}")
+            if stream.noise is not None:
+                raise self._unstarted(argv[0], stream)
             return Completed(-1 if code is None else code, stdout, stream.stderr())
         except TimeoutError as error:
             raise self._too_long(argv, timeout_s) from error
@@ -101,7 +111,7 @@ class SshTransport:
                 raise
 
     def open_stream(self, argv: Sequence[str]) -> SshStream:
-        stream = self._start(argv, _REPLY_S)
+        stream = self._start(Command(tuple(argv)), _REPLY_S)
         self._streams.append(stream)
         return stream
 
@@ -111,14 +121,14 @@ class SshTransport:
         self._streams.clear()
         self._link.close()
 
-    def _start(self, argv: Sequence[str], timeout_s: float, **options: int | None) -> SshStream:
-        line = command_line(argv)
-        with self._explained(f"starting {argv[0]}"):
+    def _start(self, command: Command, timeout_s: float, **options: int | None) -> SshStream:
+        program = command.argv[0]
+        with self._explained(f"starting {program}"):
             try:
-                channel = self._execute(line, timeout_s)
+                channel = self._execute(command.line, timeout_s)
             except TimeoutError as error:
-                raise self._too_long(argv, timeout_s) from error
-        return SshStream(channel, self._link.is_alive, self._kill_process, **options)
+                raise self._too_long(command.argv, timeout_s) from error
+        return SshStream(channel, command, self._link.is_alive, self._kill_process, **options)
 
     def _execute(self, line: bytes, timeout_s: float) -> paramiko.Channel:
         """Raises: `TimeoutError`, and paramiko's errors."""
@@ -130,7 +140,7 @@ class SshTransport:
 
     def _kill_process(self, pid: int) -> None:
         """As far as the device can still be reached: what cannot be told to end notices that its streams have."""
-        line = command_line(["sh", "-c", _KILL, "sh", str(pid)])
+        line = Command(("sh", "-c", _KILL, "sh", str(pid))).line
         try:
             channel = self._execute(line, _KILL_S)
         except _LINK_ERRORS:
@@ -144,9 +154,28 @@ class SshTransport:
             return os.fsdecode(self._session().normalize(b"."))
 
     def _session(self) -> paramiko.SFTPClient:
+        """The subsystem; where a login shell's greeting garbles that one, its server started as a command."""
         if self._sftp is None:
-            self._sftp = open_sftp(self._link.transport, _TRANSFER_S)
+            try:
+                self._sftp = open_sftp(self._link.transport, _TRANSFER_S)
+            except (paramiko.SSHException, paramiko.SFTPError, EOFError) as error:
+                if not self._link.is_alive():
+                    raise
+                self._sftp = self._sftp_by_command(error)
         return self._sftp
+
+    def _sftp_by_command(self, garbled: Exception) -> paramiko.SFTPClient:
+        """Raises what the subsystem failed with where the device has no server to start either."""
+        command = Command(("sh", "-c", _SFTP_SERVER))
+        channel = self._execute(command.line, _REPLY_S)
+        try:
+            if not command.is_begun_on(channel, _REPLY_S):
+                raise garbled
+            channel.settimeout(_TRANSFER_S)
+            return paramiko.SFTPClient(channel)
+        except BaseException:
+            channel.close()
+            raise
 
     def _drop_sftp(self) -> None:
         """After a failure: replies to requests that are still on their way would belong to nothing."""
@@ -201,6 +230,8 @@ class SshTransport:
             yield
         except TimeoutError:
             raise
+        except LoginShellError as error:
+            raise self._failure(str(error)) from error
         except _LINK_ERRORS as error:
             raise self._lost(doing, error) from error
 
@@ -215,7 +246,7 @@ class SshTransport:
             if not self._link.is_alive():
                 raise self._lost(f"trying to {doing}", error) from error
             raise self._failure(f"cannot {doing}: {self._file_trouble(error, path, size_to_write)}") from error
-        except (paramiko.SSHException, EOFError) as error:
+        except (paramiko.SSHException, paramiko.SFTPError, EOFError) as error:
             if self._link.is_alive() and self._sftp is None:
                 raise self._failure(
                     f"cannot {doing}: it opens no SFTP session ({error}); set Subsystem sftp internal-sftp in its "
@@ -245,6 +276,14 @@ class SshTransport:
         words = done.stdout.decode(errors="replace").splitlines()[-1:]
         fields = words[0].split() if words else []
         return int(fields[3]) * 1024 if len(fields) > 3 and fields[3].isdecimal() else None
+
+    def _unstarted(self, program: str, stream: SshStream) -> DeviceError:
+        """A login shell that ended without starting anything, such as nologin's."""
+        said = (stream.noise or b"").decode(errors="replace").strip() or stream.stderr_tail() or "nothing"
+        return self._failure(
+            f"its login shell did not start {program}; it said {said[-300:]!r}; give its user a shell that starts "
+            "commands"
+        )
 
     def _too_long(self, argv: Sequence[str], timeout_s: float) -> DeviceError:
         return self._failure(

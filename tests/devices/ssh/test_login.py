@@ -405,7 +405,19 @@ def test_a_server_that_wants_a_password_too(desk: Desk, ssh_rig: SshdRig) -> Non
         assert "wants password" in desk.refusal(strict.uri)
 
 
-def test_a_server_without_sftp(desk: Desk, ssh_rig: SshdRig) -> None:
+def test_where_the_subsystem_does_not_work_its_server_is_started_as_a_command(
+    desk: Desk, ssh_rig: SshdRig, tmp_path: Path
+) -> None:
+    with SshdRig(ssh_rig.client, [f"Subsystem sftp {shutil.which('false')}"]) as bare:
+        desk.trust(bare)
+        transport = desk.connect(bare.uri)
+        (tmp_path / "file").write_bytes(b"over a command")
+        transport.push(tmp_path / "file", f"{bare.home}/file")
+        assert (bare.home / "file").read_bytes() == b"over a command"
+
+
+def test_a_server_without_sftp(desk: Desk, ssh_rig: SshdRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgewright.devices.ssh.transport._SFTP_SERVER", "exit 127")
     with SshdRig(ssh_rig.client, [f"Subsystem sftp {shutil.which('false')}"]) as bare:
         desk.trust(bare)
         assert "Subsystem sftp internal-sftp" in desk.refusal(bare.uri)

@@ -95,7 +95,7 @@ def test_a_signal_is_told_from_a_broken_link(desk: Desk, ssh_rig: SshdRig) -> No
     transport = desk.connect(ssh_rig.uri)
     stream = transport.open_stream(["sh", "-c", "kill -KILL $$"])
     assert stream.read(1, 30) == b"" and stream.ending() == "it was killed by a signal"
-    assert transport.run(["sh", "-c", "kill -KILL $$"], 30).returncode == -1
+    assert transport.run(["sh", "-c", "kill -KILL $$"], 30).returncode == 137
 
 
 def test_a_broken_push_leaves_the_old_file(
@@ -303,7 +303,7 @@ def test_a_login_shell_that_talks_and_stays(desk: Desk, ssh_rig: SshdRig) -> Non
         transport = desk.connect(noisy.uri)
         done = transport.run(["sh", "-c", "echo out; echo err >&2; exit 3"], 30)
         assert (done.returncode, done.stdout) == (3, b"out\n")
-        assert done.stderr == b"warning: setlocale failed\nerr\n"
+        assert done.stderr == b"err\n", "what the login shell says is not the command's"
         stream = transport.open_stream(["sleep", "601"])
         while ["sleep", "601"] not in noisy.processes().values():
             time.sleep(0.01)
