@@ -18,7 +18,7 @@ _SERIAL = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:()\[\] -]{0,127}\Z")
 
 
 class AdbKind:
-    form = "adb://[SERIAL]"
+    form = "adb://[SERIAL | model:NAME | transport:ID]"
 
     def parse(self, uri: str) -> Address:
         serial = uri.removeprefix(_PREFIX)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shlex
 import shutil
 import socket
@@ -51,8 +52,12 @@ class ServerConnection:
         self.sock.close()
 
     def reach(self, serial: str) -> None:
-        """Talk to the phone from now on. The serial is the rest of the message, so none can be taken for more."""
-        self.request(f"host:transport:{serial}")
+        """Talk to the phone of a serial, or of `transport:ID`, from now on.
+
+        It is the rest of the message, so none can be taken for more.
+        """
+        transport = re.fullmatch(r"transport:([0-9]+)", serial)
+        self.request(f"host:transport:{serial}" if transport is None else f"host:transport-id:{transport[1]}")
 
     def request(self, service: str) -> None:
         """Ask for a service, and wait until it is granted. Raises `Refusal` when it is not."""

@@ -55,11 +55,11 @@ def connect_adb(address: Address, device_name: str) -> AdbTransport:
 
     Raises: `DeviceError` when it is absent or cannot be used, `InputError` when it is not clear which one is meant.
     """
-    serial = address.serial or choose_serial()
-    phone = _attached(serial, device_name)
+    name = address.serial or choose_serial()
+    phone = _attached(name, device_name)
     if not phone.usable:
         raise unusable(phone, device_name)
-    transport = AdbTransport(serial, device_name)
+    transport = AdbTransport(name if name == phone.serial else _reached_as(phone), device_name)
     transport.check_shell()
     return transport
 
@@ -213,6 +213,12 @@ class AdbTransport:
             return unusable(phone, self.device_name)
         step = next((step for words, step in _NEXT_STEP.items() if words in str(error)), "check the phone")
         return DeviceError(f"device {self.device_name!r}: cannot {doing}: {shown(str(error))}; {step}, then try again")
+
+
+def _reached_as(phone: Phone) -> str:
+    """Its serial, which lasts; where another phone has that too, its transport."""
+    twins = [each for each in attached_phones() if each.serial == phone.serial]
+    return phone.serial if len(twins) == 1 else f"transport:{phone.transport_id}"
 
 
 def _attached(serial: str, device_name: str) -> Phone:

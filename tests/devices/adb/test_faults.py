@@ -121,8 +121,8 @@ def test_phones_are_listed_with_state_and_model_whatever_their_serials(server: P
     )
     server.attach("A\tdevice\nB C;$(x)\tunauthorized\n0x\tno permissions (missing udev rules?); see [http://x]\n", long)
     assert attached_phones() == (
-        Phone("A", "device", "Pixel 8"),
-        Phone("B C;$(x)", "unauthorized"),
+        Phone("A", "device", "Pixel 8", 1),
+        Phone("B C;$(x)", "unauthorized", None, 2),
         Phone("0x", "no permissions (missing udev rules?); see [http://x]"),
     )
 
@@ -188,7 +188,7 @@ def test_a_phone_that_stays_offline_has_its_sentence(server: PretendServer, monk
 
 
 @pytest.mark.parametrize(
-    "serial", ["no such", "A;reboot", "$(reboot)", "'\"", "A\nhost:kill", "x:kill", "model:Pixel_8", "-s", "../A", "é"]
+    "serial", ["no such", "A;reboot", "$(reboot)", "'\"", "A\nhost:kill", "x:kill", "-s", "../A", "é"]
 )
 def test_a_strange_serial_is_an_unknown_phone_and_never_sent(server: PretendServer, serial: str) -> None:
     with pytest.raises(DeviceError, match=r"no phone with serial .* is attached; attached: A \(device\)"):
