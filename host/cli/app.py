@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import EdgewrightError
+from ..errors import DeviceError, EdgewrightError, MeasurementError
 from ..version import __version__
 from .commands.agent import agent_app
 from .commands.customize import customize
@@ -69,6 +69,9 @@ def root(
     """Builds the model that fits: a task, a device and a budget in, a measured model out."""
 
 
+_DEVICE_EXIT_CODES = (DeviceError.exit_code, MeasurementError.exit_code)
+
+
 def main() -> None:
     """Run a command; a known error is one sentence on stderr and the exit code of its kind."""
     try:
@@ -109,7 +112,8 @@ def _invoked(words: Sequence[str]) -> tuple[Any, list[str]]:
 
 def _fail(sentence: str, exit_code: int) -> None:
     print(f"edgewright: {clean(sentence)}", file=sys.stderr)
-    log = LOG.keep("-".join(_invoked(sys.argv[1:])[1]), sentence)
+    # Bad input and a budget that cannot be met are no fault of the link.
+    log = LOG.keep("-".join(_invoked(sys.argv[1:])[1]), sentence) if exit_code in _DEVICE_EXIT_CODES else None
     if log is not None:
         print(f"edgewright: what went over the link is in {log}", file=sys.stderr)
     if "--json" in sys.argv:
