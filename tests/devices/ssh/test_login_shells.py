@@ -21,16 +21,14 @@ from tests.rigs.desk import Desk, at_a_desk
 from tests.rigs.fixtures import require
 from tests.rigs.sshd import SshdRig
 
-# Startup files that a shell reads when sshd starts it for a command, in that shell's language.
+# With the startup files that each reads when sshd starts it for a command; dash is the other rigs' shell.
 GREETING = "echo welcome to this board\necho 'warning: setlocale' >&2\nprintf 'no line end\\0'\n"
 SHELLS = {
     "bash": {".bashrc": GREETING},
-    "dash": {},
     "zsh": {".zshenv": GREETING},
     "fish": {".config/fish/config.fish": GREETING},
     "tcsh": {".tcshrc": "echo welcome to this board\n"},
     "busybox ash": {},
-    "mksh": {},
 }
 
 
