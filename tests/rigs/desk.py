@@ -52,6 +52,10 @@ class Desk:
         assert str(caught.value).startswith("device 'nano': ")
         return str(caught.value)
 
+    def whoami(self, uri: str) -> str:
+        """The user that a command there runs as."""
+        return self.connect(uri).run(["id", "-un"], 30).stdout.decode().strip()
+
     def close(self) -> None:
         for transport in self._opened:
             transport.close()

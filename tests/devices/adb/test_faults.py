@@ -7,206 +7,23 @@ import shutil
 import socket
 import struct
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from edgewright.devices.adb.shell_v2 import STDERR, STDOUT, packet
-from edgewright.devices.adb.transport import AdbTransport, Phone, attached_phones, choose_serial, connect_adb
+from edgewright.devices.adb.transport import AdbTransport, attached_phones, connect_adb
 from edgewright.devices.registry import Address
 from edgewright.errors import DeviceError, InputError, StorageError
 
-Answer = bytes | Callable[[socket.socket], None] | None
-
-
-def okay(text: str | None = None) -> bytes:
-    return b"OKAY" if text is None else b"OKAY%04x" % len(text.encode()) + text.encode()
-
-
-def fail(text: str) -> bytes:
-    return b"FAIL%04x" % len(text) + text.encode()
-
-
-class PretendServer:
-    """Answers each service with bytes, with a function that takes over the connection, or with silence (None)."""
-
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self.answers: dict[str, Answer] = {"host:transport:A": okay(), "host:features": okay("shell_v2,cmd")}
-        self.asked: list[str] = []
-        self._open: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-        self.attach("A\tdevice\n")
-
-    def attach(self, devices: str, long: str = "") -> None:
-        self.answers |= {"host:devices": okay(devices), "host:devices-l": okay(long)}
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            self._open.append(sock)
-            self._threads.append(threading.Thread(target=self._serve, args=(sock,)))
-            self._threads[-1].start()
-
-    def _serve(self, sock: socket.socket) -> None:
-        try:
-            while length := take(sock, 4):
-                service = take(sock, int(length, 16)).decode()
-                self.asked.append(service)
-                kind = service.partition(",raw:")[0]
-                answer = self.answers.get(service, self.answers.get(kind, fail(f"unknown host service {kind}")))
-                if callable(answer):
-                    sock.sendall(okay())
-                    return answer(sock)
-                if answer is not None:
-                    sock.sendall(answer)
-        except (OSError, EOFError):
-            pass
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._threads[0].join(timeout=5)
-        for sock in self._open:
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-        for thread in self._threads:
-            thread.join(timeout=5)
-            assert not thread.is_alive()
-        for sock in self._open:
-            sock.close()
-
-
-def take(sock: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        part = sock.recv(size - len(data))
-        if not part:
-            if data:
-                raise EOFError
-            return b""
-        data += part
-    return data
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendServer]:
-    pretend = PretendServer()
-    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(pretend.port))
-    yield pretend
-    pretend.close()
+from tests.devices.adb.pretend_server import PretendServer, fail, take
 
 
 @pytest.fixture
 def phone(server: PretendServer) -> AdbTransport:
+    """One that the pretended server carries, not the real one."""
     return connect_adb(Address("adb", serial="A"), "pixel")
-
-
-# --- which phones there are ---
-
-
-def test_phones_are_listed_with_state_and_model_whatever_their_serials(server: PretendServer) -> None:
-    long = (
-        "A                      device usb:1-1 product:husky model:Pixel_8 device:husky transport_id:1\n"
-        "B C;$(x)               unauthorized usb:1-2 transport_id:2\n"
-    )
-    server.attach("A\tdevice\nB C;$(x)\tunauthorized\n0x\tno permissions (missing udev rules?); see [http://x]\n", long)
-    assert attached_phones() == (
-        Phone("A", "device", "Pixel 8", 1),
-        Phone("B C;$(x)", "unauthorized", None, 2),
-        Phone("0x", "no permissions (missing udev rules?); see [http://x]"),
-    )
-
-
-def test_the_only_usable_phone_is_chosen(server: PretendServer) -> None:
-    server.attach("A\toffline\nB\tdevice\n")
-    assert choose_serial() == "B"
-    server.answers |= {"host:transport:B": okay()}
-    assert connect_adb(Address("adb"), "pixel").serial == "B"
-
-
-def test_several_phones_are_refused_by_name_with_the_command_for_each(server: PretendServer) -> None:
-    server.attach("A\tdevice\nB\tdevice\nC\toffline\n", "A    device model:Pixel_8\n")
-    with pytest.raises(InputError) as refused:
-        choose_serial()
-    assert str(refused.value) == (
-        "2 phones could be meant; attached: A (Pixel 8, device), B (device), C (offline); say which one with: "
-        "edgewright device add NAME adb://A or edgewright device add NAME adb://B"
-    )
-
-
-def test_no_usable_phone_is_refused(server: PretendServer) -> None:
-    server.attach("C\tunauthorized\n")
-    with pytest.raises(InputError, match=r"none of the attached phones can be used: C \(unauthorized\).*adb://C"):
-        choose_serial()
-    server.attach("")
-    with pytest.raises(InputError, match="no phone is attached; .*USB debugging"):
-        choose_serial()
-
-
-@pytest.mark.parametrize(
-    ("state", "sentence"),
-    [
-        ("unauthorized", 'has not allowed this computer.*unlock it, accept the dialog "Allow USB debugging'),
-        ("no permissions (user in plugdev group?)", r"may not be opened by this user.*sudo apt install .*plugdev"),
-        ("recovery", "in recovery mode.*start Android with: adb -s A reboot"),
-        ("sideload", "in sideload mode.*adb -s A reboot"),
-        ("bootloader", "in bootloader mode.*fastboot -s A reboot"),
-        ("host", "in the state 'host'.*restart it"),
-    ],
-)
-def test_each_state_has_its_sentence_and_the_next_step(server: PretendServer, state: str, sentence: str) -> None:
-    server.attach(f"A\t{state}\n")
-    with pytest.raises(DeviceError, match=f"device 'pixel': phone A .*{sentence}.*then: edgewright device check pixel"):
-        connect_adb(Address("adb", serial="A"), "pixel")
-
-
-def test_a_phone_that_is_starting_is_waited_for(server: PretendServer) -> None:
-    server.attach("A\toffline\n")
-    timer = threading.Timer(0.4, lambda: server.attach("A\tdevice\n"))
-    timer.start()
-    assert connect_adb(Address("adb", serial="A"), "pixel").serial == "A"
-    timer.join()
-
-
-def test_a_phone_that_stays_offline_has_its_sentence(server: PretendServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgewright.devices.adb.transport._SETTLE_S", 0.2)
-    server.attach("A\toffline\n10.0.0.1:5555\toffline\n")
-    with pytest.raises(DeviceError, match=r"does not answer \(offline\).*replug its cable"):
-        connect_adb(Address("adb", serial="A"), "pixel")
-    with pytest.raises(DeviceError, match="adb disconnect 10.0.0.1:5555"):
-        connect_adb(Address("adb", serial="10.0.0.1:5555"), "pixel")
-
-
-@pytest.mark.parametrize(
-    "serial", ["no such", "A;reboot", "$(reboot)", "'\"", "A\nhost:kill", "x:kill", "-s", "../A", "é"]
-)
-def test_a_strange_serial_is_an_unknown_phone_and_never_sent(server: PretendServer, serial: str) -> None:
-    with pytest.raises(DeviceError, match=r"no phone with serial .* is attached; attached: A \(device\)"):
-        connect_adb(Address("adb", serial=serial), "pixel")
-    assert set(server.asked) == {"host:devices", "host:devices-l"}
-
-
-def test_a_phone_on_the_network_is_connected_to_once(server: PretendServer) -> None:
-    server.answers["host:connect:10.0.0.1:5555"] = okay("failed to connect to '10.0.0.1:5555': No route to host")
-    with pytest.raises(DeviceError, match=r"10.0.0.1:5555 is attached \(failed to connect.*No route to host\)"):
-        connect_adb(Address("adb", serial="10.0.0.1:5555"), "pixel")
-    assert server.asked.count("host:connect:10.0.0.1:5555") == 1
-
-
-def test_an_old_android_is_refused(server: PretendServer) -> None:
-    server.answers["host:features"] = okay("cmd")
-    with pytest.raises(DeviceError, match=r"lacks adb's shell protocol 2 \(its features: cmd\); Android 7 or newer"):
-        connect_adb(Address("adb", serial="A"), "pixel")
 
 
 # --- the server ---

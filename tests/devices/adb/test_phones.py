@@ -1,16 +1,116 @@
-"""Which phone is meant, where some share a serial: what adb lists is pretended, since no rig has two alike."""
+"""Which phone is meant, and in which state it is: what adb lists is pretended, since no rig has two alike."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
 
 import pytest
 from edgewright.devices.adb.phones import Phone, attached_phones, choose_serial, find_phone
 from edgewright.devices.adb.transport import AdbTransport, connect_adb
-from edgewright.devices.registry import parse_uri
+from edgewright.devices.registry import Address, parse_uri
 from edgewright.errors import DeviceError, InputError
 
-from tests.devices.adb.test_faults import PretendServer, okay
+from tests.devices.adb.pretend_server import PretendServer, okay
+
+# --- which phones there are, and in which state ---
+
+
+def test_phones_are_listed_with_state_and_model_whatever_their_serials(server: PretendServer) -> None:
+    long = (
+        "A                      device usb:1-1 product:husky model:Pixel_8 device:husky transport_id:1\n"
+        "B C;$(x)               unauthorized usb:1-2 transport_id:2\n"
+    )
+    server.attach("A\tdevice\nB C;$(x)\tunauthorized\n0x\tno permissions (missing udev rules?); see [http://x]\n", long)
+    assert attached_phones() == (
+        Phone("A", "device", "Pixel 8", 1),
+        Phone("B C;$(x)", "unauthorized", None, 2),
+        Phone("0x", "no permissions (missing udev rules?); see [http://x]"),
+    )
+
+
+def test_the_only_usable_phone_is_chosen(server: PretendServer) -> None:
+    server.attach("A\toffline\nB\tdevice\n")
+    assert choose_serial() == "B"
+    server.answers |= {"host:transport:B": okay()}
+    assert connect_adb(Address("adb"), "pixel").serial == "B"
+
+
+def test_several_phones_are_refused_by_name_with_the_command_for_each(server: PretendServer) -> None:
+    server.attach("A\tdevice\nB\tdevice\nC\toffline\n", "A    device model:Pixel_8\n")
+    with pytest.raises(InputError) as refused:
+        choose_serial()
+    assert str(refused.value) == (
+        "2 phones could be meant; attached: A (Pixel 8, device), B (device), C (offline); say which one with: "
+        "edgewright device add NAME adb://A or edgewright device add NAME adb://B"
+    )
+
+
+def test_no_usable_phone_is_refused(server: PretendServer) -> None:
+    server.attach("C\tunauthorized\n")
+    with pytest.raises(InputError, match=r"none of the attached phones can be used: C \(unauthorized\).*adb://C"):
+        choose_serial()
+    server.attach("")
+    with pytest.raises(InputError, match="no phone is attached; .*USB debugging"):
+        choose_serial()
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        ("unauthorized", 'has not allowed this computer.*unlock it, accept the dialog "Allow USB debugging'),
+        ("no permissions (user in plugdev group?)", r"may not be opened by this user.*sudo apt install .*plugdev"),
+        ("recovery", "in recovery mode.*start Android with: adb -s A reboot"),
+        ("sideload", "in sideload mode.*adb -s A reboot"),
+        ("bootloader", "in bootloader mode.*fastboot -s A reboot"),
+        ("host", "in the state 'host'.*restart it"),
+    ],
+)
+def test_each_state_has_its_sentence_and_the_next_step(server: PretendServer, state: str, sentence: str) -> None:
+    server.attach(f"A\t{state}\n")
+    with pytest.raises(DeviceError, match=f"device 'pixel': phone A .*{sentence}.*then: edgewright device check pixel"):
+        connect_adb(Address("adb", serial="A"), "pixel")
+
+
+def test_a_phone_that_is_starting_is_waited_for(server: PretendServer) -> None:
+    server.attach("A\toffline\n")
+    timer = threading.Timer(0.4, lambda: server.attach("A\tdevice\n"))
+    timer.start()
+    assert connect_adb(Address("adb", serial="A"), "pixel").serial == "A"
+    timer.join()
+
+
+def test_a_phone_that_stays_offline_has_its_sentence(server: PretendServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgewright.devices.adb.transport._SETTLE_S", 0.2)
+    server.attach("A\toffline\n10.0.0.1:5555\toffline\n")
+    with pytest.raises(DeviceError, match=r"does not answer \(offline\).*replug its cable"):
+        connect_adb(Address("adb", serial="A"), "pixel")
+    with pytest.raises(DeviceError, match="adb disconnect 10.0.0.1:5555"):
+        connect_adb(Address("adb", serial="10.0.0.1:5555"), "pixel")
+
+
+@pytest.mark.parametrize(
+    "serial", ["no such", "A;reboot", "$(reboot)", "'\"", "A\nhost:kill", "x:kill", "-s", "../A", "é"]
+)
+def test_a_strange_serial_is_an_unknown_phone_and_never_sent(server: PretendServer, serial: str) -> None:
+    with pytest.raises(DeviceError, match=r"no phone with serial .* is attached; attached: A \(device\)"):
+        connect_adb(Address("adb", serial=serial), "pixel")
+    assert set(server.asked) == {"host:devices", "host:devices-l"}
+
+
+def test_a_phone_on_the_network_is_connected_to_once(server: PretendServer) -> None:
+    server.answers["host:connect:10.0.0.1:5555"] = okay("failed to connect to '10.0.0.1:5555': No route to host")
+    with pytest.raises(DeviceError, match=r"10.0.0.1:5555 is attached \(failed to connect.*No route to host\)"):
+        connect_adb(Address("adb", serial="10.0.0.1:5555"), "pixel")
+    assert server.asked.count("host:connect:10.0.0.1:5555") == 1
+
+
+def test_an_old_android_is_refused(server: PretendServer) -> None:
+    server.answers["host:features"] = okay("cmd")
+    with pytest.raises(DeviceError, match=r"lacks adb's shell protocol 2 \(its features: cmd\); Android 7 or newer"):
+        connect_adb(Address("adb", serial="A"), "pixel")
+
+
+# --- phones that share a serial ---
 
 TWINS = "0123456789ABCDEF\tdevice\n0123456789ABCDEF\tdevice\nR58\toffline\n"
 TWINS_LONG = (
@@ -18,14 +118,6 @@ TWINS_LONG = (
     "0123456789ABCDEF       device usb:1-2 product:b model:Tab_B device:b transport_id:4\n"
     "R58                    offline usb:1-3 transport_id:9\n"
 )
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendServer]:
-    pretended = PretendServer()
-    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(pretended.port))
-    yield pretended
-    pretended.close()
 
 
 def connected(uri: str) -> AdbTransport:

@@ -1,8 +1,7 @@
-"""Getting in over SSH: the way there, the host's key, our key, against real servers."""
+"""The way to a device over SSH, against real servers: addresses, ~/.ssh/config, jump hosts, and not getting there."""
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 import signal
@@ -11,37 +10,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from edgewright.errors import InputError
 
-from tests.rigs.client import make_ssh_key
-from tests.rigs.desk import Desk, at_a_desk
+from tests.rigs.desk import Desk
 from tests.rigs.fault_proxy import FaultProxy
 from tests.rigs.sshd import SshdRig
 
 
-@pytest.fixture
-def desk(ssh_rig: SshdRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with at_a_desk(tmp_path / "home", ssh_rig.client.ssh_key, monkeypatch) as desk:
-        yield desk
-
-
-@pytest.fixture(scope="module")
-def gate(ssh_rig: SshdRig) -> Iterator[SshdRig]:
-    """A second host, to jump over."""
-    with SshdRig(ssh_rig.client) as rig:
-        yield rig
-
-
 def logins(rig: SshdRig) -> int:
     return rig.log().count("Accepted ")
-
-
-def whoami(desk: Desk, uri: str) -> str:
-    return desk.connect(uri).run(["id", "-un"], 30).stdout.decode().strip()
 
 
 # Addresses and ~/.ssh/config
@@ -61,7 +41,7 @@ def test_an_alias_of_the_configuration(desk: Desk, ssh_rig: SshdRig) -> None:
         f"Host Nano\n HostName {ssh_rig.host}\n User {ssh_rig.user}\n Port {ssh_rig.port}\n HostKeyAlias the-nano\n"
         f' IdentityFile "~/.ssh/nano key"\n IdentitiesOnly yes\n'
     )
-    assert whoami(desk, "ssh://Nano") == ssh_rig.user
+    assert desk.whoami("ssh://Nano") == ssh_rig.user
     assert "'root'" in desk.refusal("ssh://root@Nano")
     assert "refused the connection" in desk.refusal("ssh://Nano:1")
 
@@ -70,7 +50,7 @@ def test_known_hosts_files_of_the_configuration(desk: Desk, ssh_rig: SshdRig) ->
     desk.trust(ssh_rig)
     desk.known_hosts.rename(desk.home / "my hosts")
     desk.config(f'UserKnownHostsFile ~/others "{desk.home}/my hosts"\n')
-    assert whoami(desk, ssh_rig.uri) == ssh_rig.user
+    assert desk.whoami(ssh_rig.uri) == ssh_rig.user
 
 
 @pytest.mark.parametrize("jumps", ["{gate}", "{gate},{rig}", "ssh://{gate}", "gate-alias"])
@@ -233,176 +213,7 @@ def test_a_failure_is_one_sentence_and_nothing_of_paramikos_own(desk: Desk) -> N
     assert time.monotonic() - began < 20, "something held up the end of the process"
 
 
-# The host's key
-
-
-def test_an_unknown_host_is_refused_and_nothing_is_added(desk: Desk, ssh_rig: SshdRig) -> None:
-    desk.add_known_host(f"elsewhere {ssh_rig.host_key()}")
-    before, accepted = desk.known_hosts.read_bytes(), ssh_rig.log().count("publickey")
-    for _ in range(2):
-        text = desk.refusal(ssh_rig.uri)
-        assert f"ssh-ed25519 {ssh_rig.fingerprint()}" in text
-    assert desk.known_hosts.read_bytes() == before
-    assert ssh_rig.log().count("publickey") == accepted, "our key was offered to a host we do not know"
-    desk.add_known_host(text.partition(f"add this line to {desk.known_hosts}: ")[2])
-    assert whoami(desk, ssh_rig.uri) == ssh_rig.user
-
-
-def test_a_changed_key_is_refused_until_the_old_one_is_taken_out(desk: Desk, ssh_rig: SshdRig, gate: SshdRig) -> None:
-    name = f"[{ssh_rig.host}]:{ssh_rig.port}"
-    desk.add_known_host("# my boards")
-    desk.add_known_host(f"{name} {gate.host_key()}")
-    before, accepted = desk.known_hosts.read_bytes(), ssh_rig.log().count("publickey")
-    text = desk.refusal(ssh_rig.uri)
-    assert f"expected ssh-ed25519 {gate.fingerprint()} ({desk.known_hosts}:2)" in text
-    assert f"got ssh-ed25519 {ssh_rig.fingerprint()}" in text
-    assert desk.known_hosts.read_bytes() == before and ssh_rig.log().count("publickey") == accepted
-    command = text.partition("take out the old line with: ")[2].partition(" ; ")[0]
-    subprocess.run(shlex.split(command), check=True, capture_output=True)
-    assert "not known yet" in desk.refusal(ssh_rig.uri)
-
-
-def test_a_revoked_key_is_refused(desk: Desk, ssh_rig: SshdRig) -> None:
-    desk.trust(ssh_rig)
-    desk.add_known_host(f"@revoked * {ssh_rig.host_key()}")
-    assert f"revoked at {desk.known_hosts}:2" in desk.refusal(ssh_rig.uri)
-
-
-@pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
-def test_a_host_is_asked_for_the_kind_of_key_that_is_known(desk: Desk, ssh_rig: SshdRig, kind: str) -> None:
-    desk.trust(ssh_rig, kind=kind)
-    assert whoami(desk, ssh_rig.uri) == ssh_rig.user
-
-
-def test_hashed_known_hosts(desk: Desk, ssh_rig: SshdRig) -> None:
-    desk.trust(ssh_rig)
-    subprocess.run(["ssh-keygen", "-q", "-H", "-f", desk.known_hosts], check=True, capture_output=True)
-    assert ssh_rig.host not in desk.known_hosts.read_text()
-    assert whoami(desk, ssh_rig.uri) == ssh_rig.user
-
-
-def test_lines_for_certificate_authorities_do_not_matter(desk: Desk, ssh_rig: SshdRig, gate: SshdRig) -> None:
-    desk.add_known_host(f"@cert-authority * {gate.host_key()}")
-    assert "certificate authority" in desk.refusal(ssh_rig.uri)
-    desk.trust(ssh_rig)
-    assert whoami(desk, ssh_rig.uri) == ssh_rig.user
-
-
-# Our key
-
-
-def test_no_key_is_accepted(desk: Desk, ssh_rig: SshdRig) -> None:
-    desk.trust(ssh_rig)
-    text = desk.refusal(f"ssh://root@{ssh_rig.host}:{ssh_rig.port}")
-    assert "lets user 'root' in with none of these keys" in text and str(desk.key) in text
-    assert f"ssh-copy-id -p {ssh_rig.port} root@{ssh_rig.host}" in text
-
-
-def test_no_key_at_all(desk: Desk, ssh_rig: SshdRig) -> None:
-    desk.trust(ssh_rig)
-    desk.key.unlink()
-    text = desk.refusal(ssh_rig.uri)
-    assert "there is no key" in text and "ssh-keygen -t ed25519" in text and "ssh-copy-id" in text
-
-
-def test_keys_that_cannot_be_used_are_named_and_the_next_is_tried(desk: Desk, ssh_rig: SshdRig) -> None:
-    desk.trust(ssh_rig)
-    locked = desk.install(desk.key, "locked")
-    subprocess.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", "secret", "-f", locked], check=True, capture_output=True)
-    (desk.ssh / "garbage").write_text("no key")
-    config = "".join(f"IdentityFile {desk.ssh / name}\n" for name in ("locked", "garbage", "absent"))
-    desk.config(config)
-    text = desk.refusal(ssh_rig.uri)
-    assert f"{locked} (it has a passphrase; unlock it with: ssh-add {locked})" in text
-    assert str(desk.ssh / "garbage") in text and f"{desk.ssh / 'absent'} (there is no such file)" in text
-    desk.config(f"{config}IdentityFile {desk.key}\n")
-    assert whoami(desk, ssh_rig.uri) == ssh_rig.user
-
-
-@pytest.mark.parametrize("form", ["ecdsa", "rsa", "pem"])
-def test_other_forms_of_keys(desk: Desk, ssh_rig: SshdRig, form: str) -> None:
-    desk.trust(ssh_rig)
-    desk.key.unlink()
-    options = ["-t", "rsa", "-m", "PEM"] if form == "pem" else ["-t", form]
-    path = desk.ssh / f"id_{options[1]}"
-    subprocess.run(["ssh-keygen", "-q", *options, "-N", "", "-f", path], check=True)
-    ssh_rig.authorize(path.with_suffix(".pub").read_text())
-    try:
-        assert whoami(desk, ssh_rig.uri) == ssh_rig.user
-    finally:
-        ssh_rig.authorize(ssh_rig.client.ssh_public_key)
-
-
-@pytest.fixture
-def agent(tmp_path: Path) -> Iterator[Path]:
-    """A running ssh-agent's socket."""
-    path = tmp_path / "agent.sock"
-    process = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
-    while not path.exists():
-        time.sleep(0.01)
-    yield path
-    process.kill()
-    process.wait()
-
-
-def add_to_agent(agent: Path, *keys: Path) -> None:
-    subprocess.run(["ssh-add", *keys], env={**os.environ, "SSH_AUTH_SOCK": str(agent)}, check=True, capture_output=True)
-
-
-def test_keys_of_the_agent(desk: Desk, ssh_rig: SshdRig, agent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk.trust(ssh_rig)
-    make_ssh_key(desk.ssh / "other")
-    add_to_agent(agent, desk.ssh / "other", desk.key)
-    desk.key.unlink()
-    monkeypatch.setenv("SSH_AUTH_SOCK", str(agent))
-    assert whoami(desk, ssh_rig.uri) == ssh_rig.user
-    desk.config("IdentitiesOnly yes\nIdentityFile ~/.ssh/other\n")
-    assert "none of these keys" in desk.refusal(ssh_rig.uri)
-    desk.config(f"IdentitiesOnly yes\nIdentityFile {desk.key}.pub\n")
-    assert whoami(desk, ssh_rig.uri) == ssh_rig.user
-    monkeypatch.delenv("SSH_AUTH_SOCK")
-    desk.config(f"IdentityAgent {agent}\n")
-    assert whoami(desk, ssh_rig.uri) == ssh_rig.user
-    desk.config("IdentityAgent none\n")
-    assert "there is no key" in desk.refusal(ssh_rig.uri)
-
-
-def test_too_many_keys(desk: Desk, ssh_rig: SshdRig, agent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk.trust(ssh_rig)
-    for number in range(7):
-        make_ssh_key(desk.ssh / f"other{number}")
-    add_to_agent(agent, *(desk.ssh / f"other{number}" for number in range(7)))
-    monkeypatch.setenv("SSH_AUTH_SOCK", str(agent))
-    text = desk.refusal(ssh_rig.uri)
-    assert "IdentitiesOnly yes" in text and "SHA256:" in text
-    desk.config(f"Host *\n IdentityFile {desk.key}\n IdentitiesOnly yes\n")
-    assert whoami(desk, ssh_rig.uri) == ssh_rig.user
-
-
-def test_an_agent_that_does_not_answer(desk: Desk, ssh_rig: SshdRig, tmp_path: Path) -> None:
-    desk.trust(ssh_rig)
-    desk.key.unlink()
-    with socket.socket(socket.AF_UNIX) as silent:
-        silent.bind(str(tmp_path / "silent"))
-        silent.listen()
-        desk.config(f"IdentityAgent {tmp_path / 'silent'}\n")
-        assert f"the SSH agent at {tmp_path / 'silent'} (timed out)" in desk.refusal(ssh_rig.uri, 1)
-    desk.config(f"IdentityAgent {tmp_path / 'absent'}\n")
-    assert f"the SSH agent at {tmp_path / 'absent'}" in desk.refusal(ssh_rig.uri)
-
-
-def test_a_server_that_wants_a_password(desk: Desk, ssh_rig: SshdRig) -> None:
-    with SshdRig(ssh_rig.client, ["PubkeyAuthentication no", "PasswordAuthentication yes"]) as strict:
-        desk.trust(strict)
-        text = desk.refusal(strict.uri)
-    assert "accepts only password" in text and "PubkeyAuthentication yes" in text
-
-
-def test_a_server_that_wants_a_password_too(desk: Desk, ssh_rig: SshdRig) -> None:
-    settings = ["PasswordAuthentication yes", "AuthenticationMethods publickey,password"]
-    with SshdRig(ssh_rig.client, settings) as strict:
-        desk.trust(strict)
-        assert "wants password" in desk.refusal(strict.uri)
+# SFTP
 
 
 def test_where_the_subsystem_does_not_work_its_server_is_started_as_a_command(

@@ -17,7 +17,7 @@ from edgewright.errors import DeviceError
 from edgewright.testing.transports import TransportContract
 
 from tests.rigs.client import ClientHome, RigUnavailable, rig_root
-from tests.rigs.desk import Desk, at_a_desk
+from tests.rigs.desk import Desk
 from tests.rigs.fixtures import require
 from tests.rigs.sshd import SshdRig
 
@@ -53,12 +53,6 @@ def shell(request: pytest.FixtureRequest, rig_client: ClientHome) -> Iterator[Sh
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
         yield Shell(request.param, rig)
-
-
-@pytest.fixture
-def desk(rig_client: ClientHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with at_a_desk(tmp_path / "home", rig_client.ssh_key, monkeypatch) as desk:
-        yield desk
 
 
 def _path(name: str) -> str:

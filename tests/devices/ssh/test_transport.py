@@ -17,7 +17,7 @@ from edgewright.devices.ssh import route as ssh_way
 from edgewright.devices.ssh import transport as ssh
 from edgewright.errors import DeviceError, InputError, StorageError
 
-from tests.rigs.desk import Desk, at_a_desk
+from tests.rigs.desk import Desk
 from tests.rigs.fault_proxy import Direction, FaultProxy
 from tests.rigs.sshd import SshdRig
 
@@ -25,13 +25,13 @@ LOST = "the SSH connection was lost"
 
 
 @pytest.fixture
-def desk(ssh_rig: SshdRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with at_a_desk(tmp_path / "home", ssh_rig.client.ssh_key, monkeypatch) as desk:
-        desk.trust(ssh_rig)
-        yield desk
-        ssh_rig.kill_sessions()
-        for left in ssh_rig.home.glob(".edgewright-*.part"):  # nobody could take it away when the link was cut
-            left.unlink()
+def desk(desk: Desk, ssh_rig: SshdRig) -> Iterator[Desk]:
+    """One that knows the rig, which is left clean."""
+    desk.trust(ssh_rig)
+    yield desk
+    ssh_rig.kill_sessions()
+    for left in ssh_rig.home.glob(".edgewright-*.part"):  # nobody could take it away when the link was cut
+        left.unlink()
 
 
 @pytest.fixture
