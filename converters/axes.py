@@ -146,21 +146,21 @@ class AxisClasses:
             offset += self.size[leaf]
 
     def _cut_leaf(self, leaf: int, at: int) -> None:
-        members, size = self._class[leaf], self.size[leaf]
-        if members.scaled is not None:
-            units, block = members.scaled
+        factor_class, size = self._class[leaf], self.size[leaf]
+        if factor_class.scaled is not None:
+            units, block = factor_class.scaled
             if at % block == 0:
                 bounds = ((0, at // block), (at // block, size // block))
-                members.parts = [self.scale(self.part(units, *bound), block) for bound in bounds]
-                members.scaled = None
+                factor_class.parts = [self.scale(self.part(units, *bound), block) for bound in bounds]
+                factor_class.scaled = None
                 return
             reason = f"cut across units of {block} channels"
             self.refuse([(leaf,)], reason)
-            members.scaled = None
-            members.reasons.add(reason)
-        members.parts = [self.new(at), self.new(size - at)]
-        for part in members.parts:
-            self._class[part] = members.copy()
+            factor_class.scaled = None
+            factor_class.reasons.add(reason)
+        factor_class.parts = [self.new(at), self.new(size - at)]
+        for part in factor_class.parts:
+            self._class[part] = factor_class.copy()
 
     def union(self, a: int, b: int, scaling: bool = False) -> None:
         """Two factors of equal size are one. `scaling`: by a product, the later producer is a secondary one."""

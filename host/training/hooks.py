@@ -131,6 +131,6 @@ class Reports(Hook):
 
     def after_step(self, loop: Loop) -> None:
         if loop.workers.is_first:
-            losses = loop.losses[0]
-            loss, score = (None, None) if losses is None else (losses.loss.item(), losses.score.item())
+            step_loss = loop.losses[0]
+            loss, score = (None, None) if step_loss is None else (step_loss.loss.item(), step_loss.score.item())
             self.on_progress(Progress(loop.stage.name, loop.step, loop.stage.steps, loss, score))

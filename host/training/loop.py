@@ -265,13 +265,13 @@ class Loop:
 
     def _learn(self, update: Update, optimizer: torch.optim.Optimizer | None) -> StepLoss | None:
         with self.workers.synchronised():
-            loss = update.loss(self.step)
+            step_loss = update.loss(self.step)
             if optimizer is None:
-                return loss
-            if loss is None:
+                return step_loss
+            if step_loss is None:
                 raise TypeError(f"stage {self.stage.name!r} learns, but step {self.step} gave no loss")
             optimizer.zero_grad(set_to_none=True)
-            loss.total.backward()  # type: ignore[no-untyped-call]
+            step_loss.total.backward()  # type: ignore[no-untyped-call]
         self.compute.clip([each for group in optimizer.param_groups for each in group["params"]])
         optimizer.step()
-        return loss
+        return step_loss

@@ -89,14 +89,14 @@ class Metrics(Hook):
         self._is_open = True
 
     def after_step(self, loop: Loop) -> None:
-        losses = loop.losses[0]
+        step_loss = loop.losses[0]
         due = loop.ends or loop.validation is not None or loop.step % self.every == 0
-        if losses is not None and due:
-            self._write(loop, losses)
+        if step_loss is not None and due:
+            self._write(loop, step_loss)
 
-    def _write(self, loop: Loop, losses: StepLoss) -> None:
-        there = [name for name in self.more if name in losses.more]
-        values = torch.stack([losses.loss, losses.score, *(losses.more[name] for name in there)])
+    def _write(self, loop: Loop, step_loss: StepLoss) -> None:
+        there = [name for name in self.more if name in step_loss.more]
+        values = torch.stack([step_loss.loss, step_loss.score, *(step_loss.more[name] for name in there)])
         loss, score, *others = loop.workers.mean(values).tolist()
         more = dict(zip(there, others, strict=True))
         if loop.workers.is_first:

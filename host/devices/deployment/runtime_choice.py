@@ -31,35 +31,36 @@ class Choice:
 def choose_runtime(
     transport: Transport,
     device_name: str,
-    python: str | None,
-    runtime: str | None,
-    bundle: Path | None,
+    python_path: str | None,
+    runtime_name: str | None,
+    bundle_path: Path | None,
     cache_dir: Path,
     say: Callable[[str], None],
 ) -> Choice:
     """In this order: what the user named; LiteRT or tflite-runtime in a Python of the device; the arm64 bundle;
     TensorFlow's own interpreter.
 
+    `python_path` is on the device, `bundle_path` on this machine; None leaves the choice open.
     Raises: `DeviceError` when nothing fits, saying why for each Python; `InputError` for a bundle that is none.
     """
-    if bundle is not None:
-        choice = _named_bundle(transport, device_name, bundle)
+    if bundle_path is not None:
+        choice = _named_bundle(transport, device_name, bundle_path)
     else:
-        choice = _found(transport, device_name, python, runtime, cache_dir, say)
+        choice = _found(transport, device_name, python_path, runtime_name, cache_dir, say)
     say(f"runtime: {choice.reason}")
     return choice
 
 
-def _named_bundle(transport: Transport, device_name: str, path: Path) -> Choice:
+def _named_bundle(transport: Transport, device_name: str, bundle_path: Path) -> Choice:
     from ..bundle.build import load_bundle
 
-    bundle, machine = load_bundle(path), _machine(transport)
+    bundle, machine = load_bundle(bundle_path), _machine(transport)
     if machine != bundle.manifest.get("machine"):
         raise InputError(
-            f"{path} is a bundle for {bundle.manifest.get('machine')}, and device {device_name!r} is {machine}; "
+            f"{bundle_path} is a bundle for {bundle.manifest.get('machine')}, and device {device_name!r} is {machine}; "
             f"leave out `bundle`"
         )
-    return Choice((), bundle, f"the bundle {path.name}, as asked")
+    return Choice((), bundle, f"the bundle {bundle_path.name}, as asked")
 
 
 def _machine(transport: Transport) -> str:
@@ -70,58 +71,61 @@ def _machine(transport: Transport) -> str:
 def _found(
     transport: Transport,
     device_name: str,
-    python: str | None,
-    runtime: str | None,
+    python_path: str | None,
+    runtime_name: str | None,
     cache_dir: Path,
     say: Callable[[str], None],
 ) -> Choice:
-    pythons = find_pythons(transport, () if python is None else (python,))
-    if python is not None:
-        return _asked(pythons, python, runtime, device_name)
-    for wanted in (runtime,) if runtime else _OWN:
-        for each in pythons:
-            if each.usable_for_agent and wanted in each.runtimes:
-                return _own(each, wanted)
+    pythons = find_pythons(transport, () if python_path is None else (python_path,))
+    if python_path is not None:
+        return _named_python(pythons, python_path, runtime_name, device_name)
+    for wanted in (runtime_name,) if runtime_name else _OWN:
+        for python in pythons:
+            if python.usable_for_agent and wanted in python.runtimes:
+                return _in_python(python, wanted)
     machine = _machine(transport)
-    if machine == "aarch64" and runtime in (None, BUNDLED_RUNTIME):
+    if machine == "aarch64" and runtime_name in (None, BUNDLED_RUNTIME):
         from ..bundle.build import build_bundle
 
-        for each in pythons:
-            say(f"{each.path}: {each.why_not()}{_unused_torch(each)}")
+        for python in pythons:
+            say(f"{python.path}: {python.why_not()}{_unused_torch(python)}")
         say(f"no Python with a TFLite runtime on device {device_name!r}: using a bundle of our own")
         return Choice((), build_bundle(cache_dir, say), "our own bundle of Python and LiteRT")
-    for each in pythons:
-        if runtime is None and each.usable_for_agent and "tensorflow" in each.runtimes:
-            return _own(each, "tensorflow")
-    raise DeviceError(_nothing(pythons, device_name, machine, runtime))
+    for python in pythons:
+        if runtime_name is None and python.usable_for_agent and "tensorflow" in python.runtimes:
+            return _in_python(python, "tensorflow")
+    raise DeviceError(_nothing_fits(pythons, device_name, machine, runtime_name))
 
 
-def _own(own: DevicePython, runtime: str) -> Choice:
-    version = ".".join(map(str, own.version))
-    return Choice((own.path,), None, f"{runtime} {own.runtimes[runtime]} in {own.path} (Python {version})")
+def _in_python(python: DevicePython, runtime_name: str) -> Choice:
+    version = ".".join(map(str, python.version))
+    reason = f"{runtime_name} {python.runtimes[runtime_name]} in {python.path} (Python {version})"
+    return Choice((python.path,), None, reason)
 
 
-def _asked(pythons: tuple[DevicePython, ...], python: str, runtime: str | None, device_name: str) -> Choice:
-    own = next((each for each in pythons if python in (each.path, each.asked)), None)
-    if own is None:
-        raise InputError(f"{python!r} does not start as a Python on device {device_name!r}; name its full path")
-    if not own.usable_for_agent or (runtime and runtime not in own.runtimes):
-        why = own.why_not() or f"it has no {runtime}, only {', '.join(own.tflite_runtimes)}"
-        raise DeviceError(f"{python} on device {device_name!r} cannot run the agent: {why}")
-    return _own(own, runtime or next(iter(own.runtimes)))
+def _named_python(
+    pythons: tuple[DevicePython, ...], python_path: str, runtime_name: str | None, device_name: str
+) -> Choice:
+    python = next((each for each in pythons if python_path in (each.path, each.asked)), None)
+    if python is None:
+        raise InputError(f"{python_path!r} does not start as a Python on device {device_name!r}; name its full path")
+    if not python.usable_for_agent or (runtime_name and runtime_name not in python.runtimes):
+        why = python.why_not() or f"it has no {runtime_name}, only {', '.join(python.tflite_runtimes)}"
+        raise DeviceError(f"{python_path} on device {device_name!r} cannot run the agent: {why}")
+    return _in_python(python, runtime_name or next(iter(python.runtimes)))
 
 
-def _unused_torch(own: DevicePython) -> str:
+def _unused_torch(python: DevicePython) -> str:
     """The bundle has no torch, and the agent runs in one Python."""
-    if "torch" not in own.runtimes:
+    if "torch" not in python.runtimes:
         return ""
-    return f"; its torch {own.runtimes['torch']} could run .pt2 files if {BUNDLED_RUNTIME} were installed beside it"
+    return f"; its torch {python.runtimes['torch']} could run .pt2 files if {BUNDLED_RUNTIME} were installed beside it"
 
 
-def _nothing(pythons: tuple[DevicePython, ...], device_name: str, machine: str, runtime: str | None) -> str:
-    why = "; ".join(f"{each.path}: {each.why_not()}" for each in pythons) or "there is no Python"
-    wanted = runtime or "TFLite runtime"
+def _nothing_fits(pythons: tuple[DevicePython, ...], device_name: str, machine: str, runtime_name: str | None) -> str:
+    why = "; ".join(f"{python.path}: {python.why_not()}" for python in pythons) or "there is no Python"
+    wanted = runtime_name or "TFLite runtime"
     return (
         f"device {device_name!r} ({machine}) has no Python with a working {wanted}: {why}; install one there with: "
-        f"python3 -m pip install {runtime or 'ai-edge-litert'} numpy, and deploy again"
+        f"python3 -m pip install {runtime_name or 'ai-edge-litert'} numpy, and deploy again"
     )

@@ -32,13 +32,14 @@ class LoginShellError(OSError):
 class Command:
     """An argument list that `/bin/sh` on the device runs. It says its process id on stderr, after `pid_mark`.
 
-    With `is_ended` a second mark on stdout has the exit code; else the shell becomes the command, as a stream needs it.
+    With `reports_exit_code` that shell stays, and prints a second mark and the command's exit code on stdout; else it
+    becomes the command, as a stream needs it.
 
     Raises: `InputError` for an empty or an overlong command, or a NUL in it.
     """
 
     argv: tuple[str, ...]
-    is_ended: bool = False
+    reports_exit_code: bool = False
     _nonce: str = field(default_factory=lambda: f"edgewright-{secrets.token_hex(8)}")
 
     def __post_init__(self) -> None:
@@ -61,7 +62,7 @@ class Command:
     def _program(self) -> str:
         begin = f'printf "%s\\n" {self._nonce}; printf "%s %s\\n" {self._nonce} $$ >&2; '
         words = shlex.join(self.argv)
-        if not self.is_ended:
+        if not self.reports_exit_code:
             return f"{begin}exec {words}"
         return f'{begin}{words}; code=$?; printf "%s %s\\n" {self._nonce} $code; exit $code'
 

@@ -57,7 +57,10 @@ def connect_ssh(address: Address, device_name: str, timeout_s: float = 15.0) -> 
 
 
 class SshTransport:
-    """One user on one host. Commands go through the user's login shell as quoted words, files through SFTP."""
+    """One user on one host. Files go through SFTP.
+
+    Commands work alike with any login shell: `/bin/sh` runs them, and what the login shell prints itself is left out.
+    """
 
     def __init__(self, link: Link, device_name: str) -> None:
         self._link = link
@@ -70,7 +73,7 @@ class SshTransport:
     def run(self, argv: Sequence[str], timeout_s: float) -> Completed:
         """A command that is not there has exit code 127; one that a signal killed has 128 and the signal's number."""
         deadline = time.monotonic() + timeout_s
-        command = Command(tuple(argv), is_ended=True)
+        command = Command(tuple(argv), reports_exit_code=True)
         stream = self._start(command, timeout_s, stderr_bytes=None)
         try:
             with self._explained(f"running {argv[0]}"):

@@ -272,7 +272,7 @@ def choose(bundle: Bundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> C
         said: list[str] = []
         monkeypatch.setattr(runtime_choice, "find_pythons", lambda transport, extra: tuple(pythons))
         monkeypatch.setattr(runtime_bundle, "build_bundle", lambda cache_dir, say: bundle)
-        given = {"python": None, "runtime": None, "bundle": None, **asked}
+        given = {"python_path": None, "runtime_name": None, "bundle_path": None, **asked}
         choice = choose_runtime(Answering(machine), "board", cache_dir=tmp_path, say=said.append, **given)
         assert said[-1] == f"runtime: {choice.reason}", "what is taken is said aloud"
         return choice, said
@@ -302,7 +302,7 @@ def test_the_order_of_the_choice(
     choose: Choose, bundle: Bundle, pythons: list[DevicePython], machine: str, runtime: str | None, chosen: Any
 ) -> None:
     """The device's own LiteRT, its tflite-runtime, our bundle where it can run, TensorFlow: what is lightest first."""
-    choice, _ = choose(pythons, machine, runtime=runtime)
+    choice, _ = choose(pythons, machine, runtime_name=runtime)
     if chosen == "bundle":
         assert choice.bundle == bundle and choice.argv == ()
     else:
@@ -328,7 +328,7 @@ def test_a_torch_that_the_bundle_leaves_unused_is_said_aloud(choose: Choose) -> 
 
 
 def test_a_bundle_is_taken_where_it_is_named(choose: Choose, bundle: Bundle) -> None:
-    choice, _ = choose([LITERT], "aarch64", bundle=bundle.path)
+    choice, _ = choose([LITERT], "aarch64", bundle_path=bundle.path)
     assert choice.bundle == bundle and choice.reason == f"the bundle {bundle.path.name}, as asked"
 
 
