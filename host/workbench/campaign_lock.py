@@ -1,4 +1,4 @@
-"""Which campaign is being measured on a device right now, and by no more than one process of a workspace."""
+"""One process of a workspace at a time runs a campaign on a device or does what would disturb one; others see which."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from ..files import write_atomic
 from ..workspace import Workspace
 
 _FOR_EVER_S = 1e9
+_GLANCE_S = 0.2  # longer than the moment for which others take a lock to see whether it is free
 
 
 class CampaignLock:
-    """Held by the process that runs a campaign on a device; the system frees it when that process dies."""
+    """Held by the process that runs a campaign on a device, or that would disturb one; freed when that process dies."""
 
     def __init__(self, workspace: Workspace, device_name: str) -> None:
         self._device_name = device_name
@@ -25,18 +26,33 @@ class CampaignLock:
 
     @contextmanager
     def held(self, say: Callable[[str], None], stop: threading.Event | None = None) -> Iterator[None]:
-        """Wait until no other process runs a campaign on the device, then hold the lock.
+        """Wait until no other process holds the lock, then hold it.
 
         Raises `Interrupted` where `stop` is set meanwhile.
         """
 
         def stopped() -> bool:
             if stop is not None and stop.is_set():
-                raise Interrupted(f"stopped; another process was measuring on {self._device_name!r}")
+                raise Interrupted(f"stopped; another process was using {self._device_name!r}")
             return False
 
-        sentence = f"another process is measuring on {self._device_name!r}: waiting for it to end"
+        sentence = f"another process is using {self._device_name!r}: waiting for it to end"
         with file_lock(self._path, _FOR_EVER_S, lambda: say(sentence), stopped):
+            yield
+
+    @contextmanager
+    def held_now(self, what: str) -> Iterator[None]:
+        """Hold the lock without waiting for it: a campaign waits meanwhile. `what` would disturb one.
+
+        Raises `DeviceRefused` where another process holds it.
+        """
+
+        def refuse() -> None:
+            raise DeviceRefused(
+                f"another process is using {self._device_name!r}; wait for it to end, or stop it, then {what}"
+            )
+
+        with file_lock(self._path, _GLANCE_S, refuse):
             yield
 
     @contextmanager
@@ -58,10 +74,3 @@ class CampaignLock:
         except (OSError, ValueError):
             return None
         return campaign_id
-
-    def refuse_while_held(self, what: str) -> None:
-        """Raises `DeviceRefused` while another process runs a campaign on the device. `what` would disturb it."""
-        if is_locked_elsewhere(self._path):
-            raise DeviceRefused(
-                f"another process is measuring on {self._device_name!r}; wait for it to end, or stop it, then {what}"
-            )

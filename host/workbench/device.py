@@ -68,6 +68,18 @@ class DeviceBench:
         finally:
             transport.close()
 
+    @contextmanager
+    def reserved(self, what: str) -> Iterator[None]:
+        """No campaign begins here meanwhile: it waits. `what` would disturb one.
+
+        Raises `DeviceRefused` at once where another process runs one, or reserves the device.
+        """
+        from ..workspace import Workspace
+        from .campaign_lock import CampaignLock
+
+        with CampaignLock(Workspace(self._folder), self.name).held_now(what):
+            yield
+
     def facts(self) -> dict[str, Any]:
         """What the device says of itself: model, processor, runtime and its version."""
         facts: dict[str, Any] = self.session.facts()

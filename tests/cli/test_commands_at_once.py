@@ -84,8 +84,8 @@ def _n_records(path):
     [
         (("predictor", "fit", "local"), 2, "'local' is being profiled by another process; wait for it to end"),
         (("predictor", "report", "local"), 2, "'local' is being profiled by another process; wait for it to end"),
-        (("agent", "deploy", "local"), 4, "another process is measuring on 'local'; wait for it to end, or stop it"),
-        (("agent", "remove", "local"), 4, "another process is measuring on 'local'; wait for it to end, or stop it"),
+        (("agent", "deploy", "local"), 4, "another process is using 'local'; wait for it to end, or stop it"),
+        (("agent", "remove", "local"), 4, "another process is using 'local'; wait for it to end, or stop it"),
         (("agent", "status", "local"), 0, ""),
         (("records", "export", "local", "--out", "records.csv"), 0, ""),
         (("device", "list"), 0, ""),

@@ -33,7 +33,6 @@ def deploy(
     from ...devices.connect import own_python
     from ...devices.deployment.deploy import DeployOptions
     from ...devices.deployment.deploy import deploy as run
-    from ...workbench.campaign_lock import CampaignLock
     from ...workbench.workbench import Workbench
 
     output = Output(json_)
@@ -46,8 +45,7 @@ def deploy(
                 "leave out --python, --runtime and --bundle"
             )
         started = time.monotonic()
-        CampaignLock(bench.workspace, device).refuse_while_held("deploy")
-        with target.reached() as transport:
+        with target.reserved("deploy"), target.reached() as transport:
             options = DeployOptions(own or python, runtime, bundle)
             done = run(transport, device, bench.workspace.bundles, options, output.say)
             folder = transport.agent_dir
@@ -91,14 +89,12 @@ def status(device: DeviceName, workspace: WorkspaceDir = None, json_: Json = Fal
 def remove(device: DeviceName, workspace: WorkspaceDir = None, json_: Json = False) -> None:
     """Take everything of ours off a device, delivered models included."""
     from ...devices.deployment.deploy import remove_agent
-    from ...workbench.campaign_lock import CampaignLock
     from ...workbench.workbench import Workbench
 
     output = Output(json_)
     with Workbench(workspace, output.say) as bench:
         target = bench.device(device)
-        CampaignLock(bench.workspace, device).refuse_while_held("remove the agent")
-        with target.reached() as transport:
+        with target.reserved("remove the agent"), target.reached() as transport:
             there = remove_agent(transport, device)
             folder = transport.agent_dir
     output.say(f"{folder} is gone from {device}" if there else f"there was nothing of ours on {device}")
