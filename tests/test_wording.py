@@ -1,5 +1,5 @@
 import pytest
-from edgewright.wording import bytes_text, size_text
+from edgewright.wording import bytes_text, counted, size_text
 
 
 @pytest.mark.parametrize(
@@ -11,3 +11,8 @@ def test_small_sizes_are_told_in_kib(mib, text):
 
 def test_sizes_in_bytes():
     assert bytes_text(3100) == "3.03 KiB" and bytes_text(694_584) == "0.66 MiB"
+
+
+@pytest.mark.parametrize(("n", "text"), [(0, "0 tries"), (1, "1 try"), (2, "2 tries")])
+def test_a_count_has_its_noun_in_the_right_number(n, text):
+    assert counted(n, "try", "tries") == text

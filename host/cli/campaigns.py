@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..wording import counted
 from .output import Bar, Output
 
 if TYPE_CHECKING:
@@ -40,8 +41,9 @@ def shown_on(bar: Bar) -> Callable[[Progress], None]:
 def profiled_sentence(profiled: Profiled) -> str:
     summary = profiled.summary
     added = f", {summary.overhead_ms:.1f} ms a subnet added by host and agent" if summary.overhead_ms else ""
+    measured = counted(summary.n_measured, "measurement", "measurements")
     return (
-        f"{summary.n_measured} measurements in {summary.wall_s:.1f} s, {summary.n_failed} failed, "
+        f"{measured} in {summary.wall_s:.1f} s, {summary.n_failed} failed, "
         f"{summary.n_unsteady} unsteady{added}; "
         f"campaign {profiled.campaign.id} holds {summary.total}"
     )
@@ -92,6 +94,5 @@ def show_report(output: Output, report: PredictorReport) -> None:
         output.say("noise floor: unknown, no subnet was measured twice")
         return
     memory = "" if floor.memory is None else f" and {floor.memory:.3f} % in memory"
-    output.say(
-        f"noise floor: {floor.n_repeated} subnets measured twice differ by {floor.latency:.2f} % in latency{memory}"
-    )
+    differ = counted(floor.n_repeated, "subnet measured twice differs", "subnets measured twice differ")
+    output.say(f"noise floor: {differ} by {floor.latency:.2f} % in latency{memory}")

@@ -20,6 +20,7 @@ from ..architecture import EncodedArchitecture
 from ..devices.session.jobs import CampaignReply
 from ..errors import DeviceError, DeviceRefused, InputError, MeasurementError
 from ..spaces.base import A
+from ..wording import counted
 from .models import Attempt, CampaignSession, Job, Models
 from .plan import Campaign, CampaignPlan, PlanItem
 from .progress import CampaignSummary, Progress
@@ -125,7 +126,8 @@ class CampaignRun(Generic[A]):
         chosen = worst[: math.ceil(_MOST_AGAIN * len(self._plan))]
         if not chosen:
             return
-        self._on_status(f"{len(chosen)} measurements were disturbed; again after {pause_s:g} s to cool down")
+        told = counted(len(chosen), "measurement was", "measurements were")
+        self._on_status(f"{told} disturbed; again after {pause_s:g} s to cool down")
         if self._stop.wait(pause_s):
             raise KeyboardInterrupt
         self._before = {record.position: record for record in chosen}

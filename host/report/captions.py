@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..wording import counted
 from .page_data import Drift, Front, GateShares, Learning, Predictions, Verified
 
 _NEAR_FLOOR = 1.3  # an error this close to the noise floor is the device's, not the predictor's
@@ -43,8 +44,9 @@ def drift(data: Drift) -> str:
     if data.stretches:
         slowest = max(data.stretches, key=lambda stretch: stretch.level)
         fastest = min(data.stretches, key=lambda stretch: stretch.level)
+        stretches = counted(len(data.stretches), "shaded stretch", "shaded stretches")
         sentences.append(
-            f"{_n(len(data.stretches), 'shaded stretch', 'shaded stretches')}: there the device was slower (orange) "
+            f"{stretches}: there the device was slower (orange) "
             f"or faster (blue) than usual, from {fastest.level - 1:+.1%} to {slowest.level - 1:+.1%}."
         )
     sentences.append(
@@ -67,8 +69,9 @@ def pareto(fronts: tuple[Front, ...]) -> str:
     points = sum(len(front.limit) for front in fronts)
     whole = all(front.memory_mib is not None for front in fronts)
     known = "latency, memory, file size" if whole else "latency, file size"
+    answers, tasks = counted(points, "answer", "answers"), counted(len(fronts), "task", "tasks")
     return (
-        f"{points} answers of the assembler to {_n(len(fronts), 'task', 'tasks')}, those that no other answer to the "
+        f"{answers} of the assembler to {tasks}, those that no other answer to the "
         f"same task beats in {known} and score together. The score is how much of what the assembler wants for the "
         "task is open. Where a curve turns flat, a larger budget buys little."
     )
@@ -95,7 +98,7 @@ def verified(rows: tuple[Verified, ...]) -> str:
     ]
     if below:
         held = sum(row.measured <= row.upper for row in below if row.measured is not None and row.upper is not None)
-        sentences.append(f"{held} of {len(below)} measurements stayed below it.")
+        sentences.append(f"{held} of {counted(len(below), 'measurement', 'measurements')} stayed below it.")
     if judged:
         sentences.append(f"{sum(row.fits is True for row in judged)} of {len(judged)} met their budget.")
     return " ".join(sentences)
@@ -103,7 +106,3 @@ def verified(rows: tuple[Verified, ...]) -> str:
 
 def _typical(residuals: np.ndarray) -> float:
     return float(np.median(np.abs(residuals)))
-
-
-def _n(count: int, one: str, many: str) -> str:
-    return f"{count} {one if count == 1 else many}"

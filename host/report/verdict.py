@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgewright.converters.precision import Precision
 
 from ..customize.artifact import Artifact
-from ..wording import bytes_text, size_text
+from ..wording import bytes_text, counted, size_text
 
 _UNITS = {"latency_ms": "ms", "memory_mib": "MiB", "size_mib": "MiB"}
 _NAMES = {"latency_ms": "latency", "memory_mib": "memory", "size_mib": "file"}
@@ -37,7 +37,7 @@ def verdict_rows(artifact: Artifact) -> dict[str, str]:
     rows["parity"] = f"largest difference to PyTorch {artifact.delivery.parity_max_abs:.1e}"
     rows["time"] = (
         f"{artifact.customize_s:.3f} s from request to file, {artifact.total_s:.1f} s with the device's verdict "
-        f"({artifact.tries} {'try' if artifact.tries == 1 else 'tries'})"
+        f"({counted(artifact.tries, 'try', 'tries')})"
     )
     return rows
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...wording import counted
 from ..campaigns import profile_command, profile_with_bar
 from ..options import Bound, DataDir, Json, Numbers, PredictorName, SupernetDir, WorkspaceDir
 from ..output import Output
@@ -67,9 +68,8 @@ def _ensure_records(output: Output, pair: SupernetOnDevice) -> None:
     campaign, records = pair.campaign()
     name, net = pair.device.name, pair.supernet
     if campaign is not None and net.precision != "float32":
-        output.say(
-            f"predictions come from campaign {campaign.id} of {name!r}: {len(records)} measurements in {net.precision}"
-        )
+        measured = counted(len(records), "measurement", "measurements")
+        output.say(f"predictions come from campaign {campaign.id} of {name!r}: {measured} in {net.precision}")
 
 
 def _profile_shortly(output: Output, pair: SupernetOnDevice) -> None:
@@ -80,7 +80,8 @@ def _profile_shortly(output: Output, pair: SupernetOnDevice) -> None:
     name, net = pair.device.name, pair.supernet
     begun, records = pair.campaign()
     if begun is not None and not begun.options.fleet:
-        output.say(f"campaign {begun.id} of {name!r} has only {len(records)} measurements: going on with it")
+        measured = counted(len(records), "measurement", "measurements")
+        output.say(f"campaign {begun.id} of {name!r} has only {measured}: going on with it")
         profile_with_bar(output, pair, CampaignOptions(resume=True))
         return
     longer = profile_command(name, net.precision, net.named)

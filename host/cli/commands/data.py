@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...errors import InputError, Interrupted
+from ...wording import counted
 from ...workspace import Workspace
 from ..options import Json, MnistDir, WorkspaceDir
 from ..output import Output
@@ -64,7 +65,8 @@ def coloured_digits(
     coco = CocoFile.read(written)
     dataset = detection_set(coco)
     _show_counts(output, dataset.categories, dataset.counts())
-    output.say(f"{written.images}: {len(dataset.images)} images; annotations: {written.annotations}")
+    images = counted(len(dataset.images), "image", "images")
+    output.say(f"{written.images}: {images}; annotations: {written.annotations}")
     output.done(
         {
             "images": len(dataset.images),
@@ -123,7 +125,9 @@ def _annotate_split(
         raise Interrupted("stopped; the same command goes on after the images it has seen") from stop
     written = detection_set(coco) if coco.has_colours else None
     path = cache_path(coco, annotator, cache)
-    output.say(f"{split}: {len(dataset.images)} images, {dataset.counts().total()} objects, {_crowds(dataset)} crowds")
+    images = counted(len(dataset.images), "image", "images")
+    objects = counted(dataset.counts().total(), "object", "objects")
+    output.say(f"{split}: {images}, {objects}, {counted(_crowds(dataset), 'crowd', 'crowds')}")
     _show_counts(output, dataset.categories, dataset.counts())
     for sentence in _remarks(dataset):
         output.say(sentence)
@@ -167,10 +171,15 @@ def _categories(given: str | None) -> list[str] | None:
     return list(dict.fromkeys(names))
 
 
+def _degenerate(n: int) -> str:
+    too_small = "less than a pixel wide or high"
+    return f"{counted(n, f'box {too_small} is', f'boxes {too_small} are')} left out"
+
+
 def _remarks(dataset: DetectionSet) -> list[str]:
     remarks = [dataset.left_out.sentence()] if len(dataset.left_out) else []
     if dataset.n_degenerate:
-        remarks.append(f"{dataset.n_degenerate} boxes less than a pixel wide or high are left out")
+        remarks.append(_degenerate(dataset.n_degenerate))
     return remarks
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ...wording import bytes_text, size_text
+from ...wording import bytes_text, counted, size_text
 from ..backend import AGENT, BackendName, Binary, Delegate, measurer
 from ..options import Json, WorkspaceDir
 from ..output import Output
@@ -54,7 +54,7 @@ def _latency(measurement: Measurement, reply: Mapping[str, Any]) -> str:
     method = reply.get("latency_method")
     if method is not None:
         return f"{_ms(measurement.latency_ms)} ({method})"
-    runs = f"{len(measurement.samples_ms or ())} runs"
+    runs = counted(len(measurement.samples_ms or ()), "run", "runs")
     return f"{_ms(measurement.latency_ms)} median, MAD {_ms(reply['mad_ms'])}, p90 {_ms(reply['p90_ms'])} ({runs})"
 
 

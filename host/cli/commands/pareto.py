@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...errors import InputError
+from ...wording import counted
 from ..campaigns import suggesting_profile
 from ..options import Json, Numbers, PredictorName, SupernetDir, WorkspaceDir
 from ..output import Output
@@ -41,7 +42,7 @@ def pareto(
         import pandas as pd
 
         write_atomic(out, pd.DataFrame(rows).to_csv(index=False).encode())
-        output.say(f"{len(rows)} points: {out}")
+        output.say(f"{counted(len(rows), 'point', 'points')}: {out}")
     shown = rows[:: max(1, len(rows) // 20)]
     output.grid(list(rows[0]), [["" if v is None else f"{v:.4g}" for v in row.values()] for row in shown])
     output.done({"task": str(asked), "device": device, "precision": precision, "points": rows})

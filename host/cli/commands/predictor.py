@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ...wording import counted
 from ..campaigns import show_report, suggesting_profile
 from ..options import Json, Numbers, PredictorName, SupernetDir, WorkspaceDir
 from ..output import Output
@@ -38,7 +39,7 @@ def fit(
         predictors, path = pair.predictors(), pair.predictors_path
     told = predictors.latency.describe()
     facts = ", ".join(f"{name} {value}" for name, value in told.items() if value is not None)
-    output.say(f"fitted to {predictors.latency.n_records_} records: {path}; {facts}")
+    output.say(f"fitted to {counted(predictors.latency.n_records_, 'record', 'records')}: {path}; {facts}")
     output.done(
         {
             "device": device,

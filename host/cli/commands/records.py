@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...errors import InputError
+from ...wording import counted
 from ..options import Json, WorkspaceDir
 from ..output import Output
 
@@ -51,7 +52,8 @@ def export(
     write_atomic(out, _content(table, out))
     n_failed = int(table["error"].notna().sum())
     campaigns = sorted(set(table["campaign"].tolist()))
-    output.say(f"{out}: {len(table)} measurements of {len(campaigns)} campaigns, {n_failed} of them failed")
+    measured = counted(len(table), "measurement", "measurements")
+    output.say(f"{out}: {measured} of {counted(len(campaigns), 'campaign', 'campaigns')}, {n_failed} of them failed")
     output.done(
         {
             "device": device,

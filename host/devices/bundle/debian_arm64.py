@@ -20,6 +20,7 @@ from pathlib import Path
 from ...errors import DeviceError, InputError, StorageError
 from ...file_lock import file_lock
 from ...files import make_dir, sha256_of, storage_error, write_atomic
+from ...wording import counted
 
 SOURCES_VARIABLE = "EDGEWRIGHT_APT_SOURCES"
 _REFRESH_AFTER_S = 24 * 3600.0
@@ -70,7 +71,7 @@ def fetch_packages(
         offers = apt.offers(names)
         missing = [offer for offer in offers if not _is_intact(apt.home / "debs" / offer.file_name, offer.sha256)]
         if missing:
-            on_status(f"downloading {len(missing)} arm64 packages")
+            on_status(f"downloading {counted(len(missing), 'arm64 package', 'arm64 packages')}")
             apt.download(missing)
     return tuple(apt.home / "debs" / offer.file_name for offer in offers)
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.pictures import read_picture
+from ...wording import counted
 from ..protocol import RunModel
 from .boxes import Detections, Grid, decode
 from .drawing import LabelledBox, draw_boxes, write_png
@@ -53,7 +54,7 @@ class Detected:
     @property
     def sentence(self) -> str:
         n = len(self.boxes)
-        return f"{n} {'object' if n == 1 else 'objects'}" if n else f"nothing with a score above {self.min_score:g}"
+        return counted(n, "object", "objects") if n else f"nothing with a score above {self.min_score:g}"
 
     @property
     def rows(self) -> list[list[str]]:

@@ -16,6 +16,7 @@ from ...architecture import Architecture
 from ...errors import InputError
 from ...profiling.records import Record
 from ...spaces.base import FeatureSpace
+from ...wording import counted
 from ..drift.correction import drift_of, teaching
 from ..fitting import table, usable
 from ..linear import MIN_RECORDS, LinearPredictor
@@ -68,8 +69,9 @@ def learning_curve(
     rows = [row for row in usable(teaching(records, drift_of(records, space))) if row.kind == "subnet"]
     n_test = round(_TEST_SHARE * len(rows))
     if len(rows) < MIN_SUBNETS:
+        measured = counted(len(rows), "measured subnet is", "measured subnets are")
         raise InputError(
-            f"{len(rows)} measured subnets are too few for a learning curve: at least {MIN_SUBNETS} are needed; "
+            f"{measured} too few for a learning curve: at least {MIN_SUBNETS} are needed; "
             "measure more with: edgewright profile"
         )
     sizes = _sizes(len(rows) - n_test)

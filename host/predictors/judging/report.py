@@ -12,6 +12,7 @@ from ...architecture import Architecture
 from ...errors import InputError
 from ...profiling.records import Record
 from ...spaces.base import FeatureSpace
+from ...wording import counted
 from ..base import DEFAULT, PREDICTORS, Predictor, Quantity
 from ..drift.correction import drift_of, teaching
 from ..fitting import Table, table, usable, value
@@ -124,8 +125,9 @@ def _hold_out(rows: Sequence[Record], test_share: float, rng: np.random.Generato
     different = sorted({record.features for record in rows})
     n_test = round(test_share * len(different))
     if n_test < MIN_TEST or len(different) - n_test < MIN_RECORDS:
+        measured = counted(len(different), "measured subnet is", "measured subnets are")
         raise InputError(
-            f"{len(different)} measured subnets are too few to judge a predictor: at least {MIN_RECORDS} to fit and "
+            f"{measured} too few to judge a predictor: at least {MIN_RECORDS} to fit and "
             f"{MIN_TEST} to test are needed; measure more with: edgewright profile"
         )
     return {different[index] for index in rng.choice(len(different), n_test, replace=False)}

@@ -24,7 +24,9 @@ def test_every_measurement_is_a_row(edgewright, profiled, stored, tmp_path, suff
     assert len(table) == stored and table.columns.tolist() == answer.json["columns"]
     assert (table["latency_ms"] > 0).all() and set(table["kind"]) == {"subnet", "repeat", "sentinel"}
     assert "features" not in table.columns, "the sites of shipped supernets are columns by their names"
-    assert table.columns[-1].startswith("layer") and f"{stored} measurements of " in answer.err
+    n = len(answer.json["campaigns"])
+    of = "1 campaign" if n == 1 else f"{n} campaigns"
+    assert table.columns[-1].startswith("layer") and f"{stored} measurements of {of}, 0 of them failed" in answer.err
 
 
 def test_what_there_is_nothing_of(edgewright, profiled, tmp_path):
