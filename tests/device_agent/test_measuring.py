@@ -34,7 +34,7 @@ def test_runtime_is_named_with_its_version(runtime: Runtime) -> None:
 
 
 def test_a_record_has_everything(runtime: Runtime, small_model: bytes) -> None:
-    record = measure(small_model, runtime, TimingProtocol())
+    record = measure(small_model, runtime, TimingProtocol(warmup_max_ms=5000, max_time_ms=20_000))
     assert "error" not in record
     samples = record["samples_ms"]
     assert len(samples) >= 30 and min(samples) > 0

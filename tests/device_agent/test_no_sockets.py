@@ -70,9 +70,20 @@ class Watch:
             self.rounds += 1
             self._stop.wait(0.002)
 
+    def sees(self, n_processes: int, n_rounds: int = 0) -> bool:
+        return len(self.seen) >= n_processes and self.rounds >= n_rounds
+
     def stop(self) -> None:
         self._stop.set()
         self._thread.join(timeout=20)
+
+
+def measure_until(watch: Watch, session: AgentSession, job: MeasureJob, ms: float) -> None:
+    """Three times, and as often again as a busy machine takes to look at the agent and three of its children."""
+    for n_measured in range(50):
+        if n_measured >= 3 and watch.sees(4, n_rounds=21):
+            return
+        assert "error" not in session.measure(job, TimingProtocol(min_time_ms=ms, max_time_ms=ms))
 
 
 @pytest.fixture
@@ -96,16 +107,14 @@ def test_the_agent_and_its_children_hold_no_socket(start: Callable[..., LocalStr
     watch = Watch(stream.pid)  # from before the handshake to after the end
     with AgentSession(stream, "bench") as session:
         job = MeasureJob(model_sha=session.put_blob(small_model))
-        for _ in range(3):
-            assert "error" not in session.measure(job, TimingProtocol(min_time_ms=100, max_time_ms=100))
+        measure_until(watch, session, job, 100)
         session.run(job, np.zeros((8, 32, 32, 16), np.float32))
         session.deliver(hashlib.sha256(small_model).hexdigest(), "model.tflite")
         session.facts()
         session.health()
     watch.stop()
     assert watch.sockets == set()
-    assert len(watch.seen) >= 4, "the agent and the child of each measurement"
-    assert watch.rounds > 20
+    assert watch.sees(4, n_rounds=21), "the agent and the children of its measurements were looked at"
 
 
 def test_the_agent_and_its_children_hold_no_socket_with_torch(
@@ -119,10 +128,9 @@ def test_the_agent_and_its_children_hold_no_socket_with_torch(
     watch = Watch(stream.pid)
     with AgentSession(stream, "bench") as session:
         job = MeasureJob(model_sha=session.put_blob(path.read_bytes()))
-        for _ in range(3):
-            assert "error" not in session.measure(job, TimingProtocol(min_time_ms=50, max_time_ms=50))
+        measure_until(watch, session, job, 50)
     watch.stop()
-    assert watch.sockets == set() and len(watch.seen) >= 4
+    assert watch.sockets == set() and watch.sees(4)
 
 
 @pytest.mark.parametrize(

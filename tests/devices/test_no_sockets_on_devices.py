@@ -118,7 +118,9 @@ def test_a_session_opens_no_socket(place: Place, small_model: bytes) -> None:
     quick = TimingProtocol(n_warmup_min=1, warmup_max_ms=5.0, n_runs=5, min_time_ms=300, max_time_ms=300, timeout_s=60)
     with open_session(place.device, place.workspace) as session:
         job = MeasureJob(model_sha=session.put_blob(small_model))
-        for _ in range(3):
+        for n_measured in range(50):  # three times, and as often again as a busy machine takes to look at them
+            if n_measured >= 3 and watch.measurers and watch.rounds > 20:
+                break
             assert "error" not in session.measure(job, quick)
         session.run(job, np.zeros((2, 32, 32, 16), np.float32), quick)
         session.deliver(str(job.model_sha), "model.tflite")
