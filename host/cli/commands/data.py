@@ -65,8 +65,8 @@ def coloured_digits(
     coco = CocoFile.read(written)
     dataset = detection_set(coco)
     _show_counts(output, dataset.categories, dataset.counts())
-    images = counted(len(dataset.images), "image", "images")
-    output.say(f"{written.images}: {images}; annotations: {written.annotations}")
+    made = counted(len(dataset.images), "image", "images")
+    output.say(f"{written.images}: {made}; annotations: {written.annotations}")
     output.done(
         {
             "images": len(dataset.images),
