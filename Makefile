@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: quickstart test lint setup reproduce benchmarks clean
+.PHONY: quickstart test lint setup reproduce benchmarks results clean
 
 quickstart: setup
 	$(BIN)/edgewright quickstart
@@ -32,6 +32,10 @@ benchmarks: setup
 	$(BIN)/python -m benchmarks.budget
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.precisions
+
+# docs/results.md from the files that hold the figures.
+results: setup
+	$(BIN)/python -m benchmarks.results
 
 setup: $(VENV)/ready
 

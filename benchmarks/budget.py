@@ -10,7 +10,6 @@ Algorithm 1 alone. Prints one JSON object.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,8 @@ from edgewright.errors import BudgetError
 from edgewright.workbench.on_device import SupernetOnDevice
 from edgewright.workbench.options import CampaignOptions
 from edgewright.workbench.workbench import Workbench
+
+from benchmarks.runs import arguments, publish
 
 
 def scenarios(ready: Customizer, n: int, seed: int) -> list[Scenario]:
@@ -51,14 +52,14 @@ def used(cost: Cost, budget: Budget) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("--subnets", type=int, default=300)
     parser.add_argument("--scenarios", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--confidence", type=float, default=0.95)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        print(json.dumps(_run(Path(name), options)))
+        publish("budget", _run(Path(name), options), options.json)
 
 
 def _run(folder: Path, options: argparse.Namespace) -> dict[str, Any]:

@@ -6,17 +6,19 @@ much of a campaign's wall time that is.
 
 from __future__ import annotations
 
-import json
 import tempfile
 
 import numpy as np
 from edgewright.workbench.options import CampaignOptions
 from edgewright.workbench.workbench import Workbench
 
+from benchmarks.runs import arguments, publish
+
 SUBNETS = 200
 
 
 def main() -> None:
+    options = arguments(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder, Workbench(folder) as bench:
         pair = bench.pair("local")
         profiled = pair.profile(CampaignOptions(SUBNETS))
@@ -32,7 +34,7 @@ def main() -> None:
         "records": len(records),
         "wall_s": profiled.summary.wall_s,
     }
-    print(json.dumps(result))
+    publish("campaign", result, options.json)
 
 
 if __name__ == "__main__":

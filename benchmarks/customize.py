@@ -6,7 +6,6 @@ machine. Every round asks for another task and budget, so that no answer is a re
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -18,11 +17,14 @@ from edgewright.costs import Budget
 from edgewright.workbench.options import CampaignOptions
 from edgewright.workbench.workbench import Workbench
 
+from benchmarks.runs import arguments, publish
+
 ROUNDS = 7
 SUBNETS = 40
 
 
 def main() -> None:
+    options = arguments(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder, Workbench(folder) as bench:
         pair = bench.pair("local")
         pair.profile(CampaignOptions(SUBNETS))
@@ -48,7 +50,7 @@ def main() -> None:
         "litert_torch_range_s": [min(theirs), max(theirs)],
         "rounds": ROUNDS,
     }
-    print(json.dumps(result))
+    publish("customize", result, options.json)
 
 
 if __name__ == "__main__":

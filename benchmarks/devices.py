@@ -1,7 +1,7 @@
 """What the way to a device costs, per rig and in one run: round trips, pushes, deployments, and the link's part of a
 campaign.
 
-    python -m benchmarks.devices [--rigs ssh,phone,board] [--rounds 5]
+    python -m benchmarks.devices [--rigs ssh,phone,board] [--rounds 5] [--json FILE]
 
 The rigs are those of the tests (`tests/rigs`, which serves both): a real sshd on loopback, an arm64 board behind one, a
 real adbd. Under emulation only the transport's own figures mean anything; latencies of models are never shown.
@@ -9,7 +9,6 @@ real adbd. Under emulation only the transport's own figures mean anything; laten
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -26,6 +25,7 @@ from edgewright.workbench.device import DeviceBench
 from edgewright.workbench.options import CampaignOptions
 from edgewright.workbench.workbench import Workbench
 
+from benchmarks.runs import arguments, publish
 from tests.rigs.client import ClientHome, RigUnavailable
 
 _PUSH_BYTES = 64 << 20
@@ -34,17 +34,19 @@ _MOST_ROUND_TRIP_MS, _LEAST_SHARE, _MOST_SECOND_DEPLOY_S, _MOST_LINK_MS = 1.0, 0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--rigs", default="ssh,phone,board")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    rigs: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as scratch, _client() as client:
         for name in options.rigs.split(","):
             try:
                 with _rig(name, client) as rig, Workbench(scratch) as bench:
-                    _measure(bench, name, rig, client, options.rounds)
+                    rigs[name] = _measure(bench, name, rig, client, options.rounds)
             except RigUnavailable as reason:
                 print(f"\n{name}: not measured, {reason}")
+    publish("devices", {"rounds": options.rounds, "rigs": rigs}, options.json)
 
 
 @contextmanager
@@ -81,7 +83,7 @@ def _wanted(name: str, holds: bool, sentence: str) -> str:
     return f"; wanted: {sentence}, {'met' if holds else 'MISSED'}" if name == "ssh" else ""
 
 
-def _measure(bench: Workbench, name: str, rig: Any, client: Any, rounds: int) -> None:
+def _measure(bench: Workbench, name: str, rig: Any, client: Any, rounds: int) -> dict[str, float]:
     bench.registry.add(name, rig.uri)
     device = bench.device(name)
     print(f"\n{name}: {rig.uri}")
@@ -92,8 +94,14 @@ def _measure(bench: Workbench, name: str, rig: Any, client: Any, rounds: int) ->
     middle, p90 = statistics.median(trips), trips[int(0.9 * len(trips))]
     wanted = _wanted(name, middle <= _MOST_ROUND_TRIP_MS, f"at most {_MOST_ROUND_TRIP_MS:g} ms")
     print(f"  request round trip, 64 B: median {middle:.3f} ms, p90 {p90:.3f} ms of {len(trips)}{wanted}")
-    _pushes(name, rig, client, device, rounds)
-    _campaign_overhead(bench, name)
+    return {
+        "first_deploy_s": first,
+        "second_deploy_s": second,
+        "round_trip_ms": middle,
+        "round_trip_p90_ms": p90,
+        **_pushes(name, rig, client, device, rounds),
+        **_campaign_overhead(bench, name),
+    }
 
 
 def _deployments(device: DeviceBench) -> tuple[float, float]:
@@ -120,7 +128,7 @@ def _round_trips(device: DeviceBench) -> list[float]:
     return sorted(trips[20:])
 
 
-def _pushes(name: str, rig: Any, client: Any, device: DeviceBench, rounds: int) -> None:
+def _pushes(name: str, rig: Any, client: Any, device: DeviceBench, rounds: int) -> dict[str, float]:
     """Our push and the plain tool's, alternating."""
     ours_s, plain_s = [], []
     with tempfile.TemporaryDirectory() as scratch, device.reached() as transport:
@@ -135,6 +143,7 @@ def _pushes(name: str, rig: Any, client: Any, device: DeviceBench, rounds: int) 
     tool = "adb push" if name == "phone" else "sftp"
     wanted = _wanted(name, ours / theirs >= _LEAST_SHARE, f"at least {_LEAST_SHARE:g}")
     print(f"  push of 64 MiB: {ours:.0f} MiB/s, plain {tool} {theirs:.0f} MiB/s: {ours / theirs:.2f} of it{wanted}")
+    return {"push_mib_per_s": ours, "plain_push_mib_per_s": theirs, "push_ratio": ours / theirs}
 
 
 def _sftp(rig: Any, client: Any, source: Path, target: str) -> Callable[[], None]:
@@ -159,7 +168,7 @@ def _seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def _campaign_overhead(bench: Workbench, name: str) -> None:
+def _campaign_overhead(bench: Workbench, name: str) -> dict[str, float]:
     """Added per subnet on the rig and on this machine itself, one after the other: the difference is the link's."""
     options, net, added = CampaignOptions(100 if name == "ssh" else 20, timeout_s=120), bench.supernet(), {}
     for target in ("local", name):
@@ -172,6 +181,7 @@ def _campaign_overhead(bench: Workbench, name: str) -> None:
         f"{added['local']:.1f} ms: {'the link adds' if name == 'ssh' else 'link and emulator add'} {link:.1f} ms"
         + _wanted(name, link <= _MOST_LINK_MS, f"at most {_MOST_LINK_MS:g} ms")
     )
+    return {"added_ms": added[name], "added_local_ms": added["local"], "link_ms": link}
 
 
 if __name__ == "__main__":

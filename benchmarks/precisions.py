@@ -7,7 +7,6 @@ falls on all of them.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from statistics import median
 from typing import Any
@@ -20,6 +19,8 @@ from edgewright.delivery.reference import Reference
 from edgewright.delivery.verification import measure_model, median_latency_ms, verify
 from edgewright.tasks import Task
 from edgewright.workbench.workbench import Workbench
+
+from benchmarks.runs import arguments, publish
 
 TASKS = ("only two even", "has 3", "only four odd")
 LIMIT = 0.25
@@ -76,10 +77,11 @@ class Bench:
 
 
 def main() -> None:
+    options = arguments(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder, Workbench(folder) as workbench:
         bench = Bench(workbench)
         rows = [row for text in TASKS for row in bench.rows(bench.domain.space.parse(text))]
-    print(json.dumps({"n_images": N_IMAGES, "rows": rows}))
+    publish("precisions", {"n_images": N_IMAGES, "rows": rows}, options.json)
 
 
 if __name__ == "__main__":

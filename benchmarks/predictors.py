@@ -10,8 +10,6 @@ campaign on one thread, against converting the same subnets with litert-torch an
 
 from __future__ import annotations
 
-import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -33,6 +31,8 @@ from edgewright.profiling.records import Record
 from edgewright.workbench.options import CampaignOptions
 from edgewright.workbench.workbench import Workbench
 from sklearn.ensemble import HistGradientBoostingRegressor
+
+from benchmarks.runs import arguments, publish
 
 CONVERTED = 6
 # Two fifths of a CPU, in pieces far shorter than a run: what it takes from a model on two threads is about a quarter.
@@ -151,7 +151,7 @@ def _disturbed(bench: Bench, seed: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("--subnets", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
@@ -180,7 +180,8 @@ def main() -> None:
         "ratio": ours_per_minute / peers_per_minute,
         "peer_s": peer_s,
     }
-    print(json.dumps({"rounds": rounds, "disturbed": disturbed, "throughput": throughput}))
+    result = {"rounds": rounds, "disturbed": disturbed, "throughput": throughput}
+    publish("predictors", result, options.json)
 
 
 if __name__ == "__main__":

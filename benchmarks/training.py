@@ -6,8 +6,6 @@ Same weights, same batch, same optimiser and precision; the three kinds take tur
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from collections.abc import Callable
 from statistics import median, quantiles
@@ -25,6 +23,8 @@ from edgewright.supernet.supernet import modularize
 from edgewright.training.compute import Compute
 from edgewright.training.rng import JOINT, step_rng
 from torch import Tensor, nn
+
+from benchmarks.runs import arguments, publish
 
 ROUNDS = 15
 Step = Callable[[], None]
@@ -85,7 +85,7 @@ def seconds(step: Step) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("--recipe", default="numvqa-resnet")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     options = parser.parse_args()
@@ -97,7 +97,7 @@ def main() -> None:
     for name in ("gated", "joint"):
         ratios = [each[name] / each["plain"] for each in rounds]
         result[f"{name}_ratio"], result[f"{name}_ratio_quartiles"] = median(ratios), quantiles(ratios)[::2]
-    print(json.dumps(result))
+    publish("training", result, options.json)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ Blocks that take long or need what is not here say so in a comment before them; 
 
 from __future__ import annotations
 
+import re
+import shlex
 import shutil
 import sys
 from contextlib import ExitStack, redirect_stdout
@@ -122,6 +124,48 @@ def test_every_block_is_known() -> None:
     assert fences == len(BLOCKS) > 20
     text = "".join(block.code for block in BLOCKS if block.left_out is None)
     assert [large for large in SMALLER if large not in text] == [], "nothing of that size is shown any more"
+
+
+def inline_commands() -> list[tuple[str, list[str]]]:
+    """Commands within sentences and tables, which are not run."""
+    return [
+        (path.name, shlex.split(text.replace("\\|", "|")))
+        for path in PAGES
+        for text in re.findall(r"`(edgewright [^`\n]+)`", path.read_text("utf-8"))
+    ]
+
+
+@pytest.mark.parametrize(("page_name", "words"), inline_commands(), ids=lambda value: str(value))
+def test_a_command_within_a_sentence_exists(page_name: str, words: list[str]) -> None:
+    """Each word up to the first option or argument names a command, and each option is one of its own."""
+    import typer.main
+    from edgewright.cli.app import app
+
+    command: Any = typer.main.get_command(app)
+    for word in words[1:]:
+        if not hasattr(command, "commands"):
+            break
+        if not word.startswith("-"):
+            command = command.commands[word]
+    flags = {flag for each in command.params for flag in (*each.opts, *each.secondary_opts)}
+    assert {word for word in words if word.startswith("--")} <= flags | {"--install-completion"}
+
+
+def test_links_lead_somewhere() -> None:
+    for path in PAGES:
+        text = re.sub(r"^```.*?^```", "", path.read_text("utf-8"), flags=re.M | re.S)
+        for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text):
+            name, _, anchor = target.partition("#")
+            file = (path.parent / name).resolve() if name else path
+            assert file.exists(), f"{path.name}: {target}"
+            if anchor:
+                assert anchor in anchors_of(file), f"{path.name}: {target}"
+
+
+def anchors_of(path: Path) -> set[str]:
+    """Of a page's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_the_whole_flow_takes_less_than_thirty_lines() -> None:
