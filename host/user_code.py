@@ -46,7 +46,7 @@ def _imported(source: str) -> ModuleType:
         raise InputError(f"there is no file {path}; check the path")
     spec = importlib.util.spec_from_file_location(f"delivered_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise InputError(f"{path} is no Python file")
+        raise InputError(f"{path} is not a Python file")
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # where dataclasses and pickles look
     with _on_path(path.resolve().parent):
         spec.loader.exec_module(module)

@@ -132,7 +132,7 @@ def _read_facts(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise damaged(path, error) from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise InputError(f"{path} is not a supernet of this program; name a folder that `edgewright train` wrote")
+        raise InputError(f"{path} is not an edgewright supernet; name a folder that `edgewright train` wrote")
     if data.get("version") != VERSION:
         raise InputError(f"{path} has version {data.get('version')}, this program reads {VERSION}; update edgewright")
     return data

@@ -34,7 +34,7 @@ from .output import clean
 
 app = typer.Typer(
     name="edgewright",
-    help="Builds the model that fits: a task, a device and a budget in, a measured model out.",
+    help="Builds models that fit: give a task, a device and a budget, and get a measured model.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -63,10 +63,10 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Builds the model that fits: a task, a device and a budget in, a measured model out."""
+    """Builds models that fit: give a task, a device and a budget, and get a measured model."""
 
 
 _DEVICE_EXIT_CODES = (DeviceError.exit_code, MeasurementError.exit_code)

@@ -17,7 +17,7 @@ AGENT, BENCHMARK_MODEL = "agent", "benchmark-model"
 BackendName = Annotated[
     str, typer.Option("--backend", help="agent, or benchmark-model: Google's tool, which you supply.")
 ]
-Binary = Annotated[Path | None, typer.Option(help="The benchmark_model built for the device.")]
+Binary = Annotated[Path | None, typer.Option(help="With benchmark-model: Google's program, built for the device.")]
 Delegate = Annotated[str, typer.Option(help="With benchmark-model: cpu, xnnpack, gpu or nnapi.")]
 
 
@@ -30,10 +30,10 @@ def measurer(name: str, binary: Path | None, delegate: str) -> BenchmarkModel | 
     if delegate not in DELEGATES:
         raise InputError(f"a delegate is one of {', '.join(DELEGATES)}; got {delegate!r}")
     if name == AGENT and binary is not None:
-        raise InputError("--binary is for --backend benchmark-model; the agent brings what it needs")
+        raise InputError("--binary applies to --backend benchmark-model only; the agent has its own runtime")
     if name == AGENT and delegate != "xnnpack":
         raise InputError(
-            f"--delegate {delegate} is for --backend benchmark-model; the agent computes on the CPU (xnnpack)"
+            f"--delegate {delegate} applies to --backend benchmark-model only; the agent computes on the CPU (xnnpack)"
         )
     if name == AGENT:
         return None

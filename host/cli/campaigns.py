@@ -40,7 +40,7 @@ def shown_on(bar: Bar) -> Callable[[Progress], None]:
 
 def profiled_sentence(profiled: Profiled) -> str:
     summary = profiled.summary
-    added = f", {summary.overhead_ms:.1f} ms a subnet added by host and agent" if summary.overhead_ms else ""
+    added = f", {summary.overhead_ms:.1f} ms per subnet added by host and agent" if summary.overhead_ms else ""
     measured = counted(summary.n_measured, "measurement", "measurements")
     return (
         f"{measured} in {summary.wall_s:.1f} s, {summary.n_failed} failed, "

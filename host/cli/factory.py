@@ -11,7 +11,7 @@ from ..user_code import call_named
 if TYPE_CHECKING:
     from torch import nn
 
-_WANTED = "must return a torch module and a tuple of example inputs, and may add sets of inputs to calibrate on"
+_WANTED = "must return a torch module and a tuple of example inputs, and optionally a list of inputs to calibrate on"
 
 
 @dataclass(frozen=True)

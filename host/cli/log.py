@@ -21,7 +21,7 @@ _KEPT_LINES = 5000
 _KEPT_FILES = 20
 
 Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Show what goes over the link, and where an error came from.")
+    bool, typer.Option("--verbose", "-v", help="Show what goes over the link and where an error comes from.")
 ]
 
 

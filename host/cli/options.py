@@ -10,15 +10,17 @@ import typer
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 WorkspaceDir = Annotated[
     Path | None,
-    typer.Option("--workspace", help="Default: $EDGEWRIGHT_WORKSPACE, else ./edgewright-workspace."),
+    typer.Option("--workspace", help="Default: $EDGEWRIGHT_WORKSPACE, or else ./edgewright-workspace."),
 ]
 SupernetDir = Annotated[
     Path | None,
-    typer.Option("--supernet", help="Folder of a trained supernet, or a shipped one's name. Default: numvqa-resnet."),
+    typer.Option(
+        "--supernet", help="Folder of a trained supernet, or the name of a shipped one. Default: numvqa-resnet."
+    ),
 ]
 MnistDir = Annotated[
     Path | None,
-    typer.Option("--mnist-dir", help="torchvision's MNIST files, in place of the 5,000 digits that come along."),
+    typer.Option("--mnist-dir", help="Folder of torchvision's MNIST files, instead of the 5,000 shipped digits."),
 ]
 DataDir = Annotated[
     Path | None,
@@ -28,6 +30,6 @@ Numbers = Annotated[
     str, typer.Option("--precision", help="float32, float16 (weights in half precision) or int8 (calibrated).")
 ]
 PredictorName = Annotated[
-    str, typer.Option("--predictor", help="linear, or the name of one that an installed package brings.")
+    str, typer.Option("--predictor", help="linear, or the name of one from an installed package.")
 ]
 Bound = str | None  # text, so that "12 s" gets a sentence

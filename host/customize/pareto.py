@@ -25,7 +25,7 @@ from .fill import allowed_by, value_of_modules
 
 @dataclass(frozen=True)
 class ParetoPoint:
-    """One subnet; costs are predicted, the file size is exact. `memory_mib` is None where the device does not tell."""
+    """One subnet; costs are predicted, the file size is exact. `memory_mib` is None if the device reports none."""
 
     gates: Gates
     limit: float

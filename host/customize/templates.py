@@ -50,9 +50,9 @@ def load_or_build(
     try:
         return Template.from_bytes(path.read_bytes())
     except TemplateError as error:
-        raise InputError(f"template {path} cannot be used ({error}); remove the file, it is made again") from error
+        raise InputError(f"template {path} cannot be used ({error}); remove the file; it will be made again") from error
     except OSError as error:
-        raise StorageError(f"cannot read template {path}: {error}; remove the file, it is made again") from error
+        raise StorageError(f"cannot read template {path}: {error}; remove the file; it will be made again") from error
 
 
 def _built(
@@ -63,10 +63,10 @@ def _built(
     domain: TaskDomain | None,
 ) -> Template:
     if precision is Precision.FLOAT32:
-        on_status("converting the supernet once (some ten seconds); every subnet is cut out of it from then on")
+        on_status("converting the supernet once (about ten seconds); every subnet is then cut out of it")
         return _converted(trained)
     float32 = load_or_build(trained, folder, on_status)
-    on_status(f"quantising the supernet to {precision} once (some seconds)")
+    on_status(f"quantising the supernet to {precision} once (a few seconds)")
     return _quantized(trained, float32, precision, domain)
 
 

@@ -55,7 +55,8 @@ class Trials:
         """By how much the last try missed the budget."""
         last, budget = self.tries[-1], self.scenario.budget
         misses = ", ".join(f"{name} by {100 * (f - 1):.1f} %" for name, f in budget.misses(last.measured).items())
-        return f"the device says no at limit {last.candidate.request.limit:.0%} ({misses} over); stepping down"
+        limit = last.candidate.request.limit
+        return f"the model at limit {limit:.0%} misses the budget ({misses}); trying a smaller one"
 
     def impossible(self, least: Iterable[Draft]) -> BudgetError:
         """For a budget nothing meets, with the fastest and the smallest seen; those of the `least` are measured now."""

@@ -82,7 +82,7 @@ def _torchvision_splits(mnist_dir: Path) -> DigitSplits:
     except (RuntimeError, OSError) as error:
         raise InputError(
             f"no MNIST files in {mnist_dir} ({error}); expected {mnist_dir}/MNIST/raw/train-images-idx3-ubyte and its "
-            "three companions, or leave out `mnist_dir` to use the 5,000 digits that come along"
+            "three companions, or leave out `mnist_dir` to use the 5,000 shipped digits"
         ) from error
     both = [Digits(part.data.numpy(), part.targets.numpy()) for part in parts]
     train, validation = _split(both[0], VALIDATION_SHARE)

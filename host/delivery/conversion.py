@@ -82,7 +82,7 @@ def convert_for_delivery(
     rng = np.random.default_rng(seed)
     sets = given if precision is Precision.INT8 else [example, *drawn_like(example, N_DRAWN, rng)]
     expected = _in_torch(module, sets)
-    on_status(f"converting {name} (some seconds)")
+    on_status(f"converting {name} (a few seconds)")
     try:
         float32 = convert_module(module, example)
         takes, gives = file_types(float32)
@@ -102,19 +102,19 @@ def _checked_name(module: object) -> str:
         raise InputError(f"only a torch module can be delivered, got a {type(module).__name__}")
     name = type(module).__name__
     if any(part.training for part in module.modules()):
-        raise InputError(f"{name} is in training mode; call .eval() before it is delivered")
+        raise InputError(f"{name} is in training mode; call .eval() before you deliver it")
     elsewhere = {str(value.device) for value in (*module.parameters(), *module.buffers())} - {"cpu"}
     if elsewhere:
-        raise InputError(f"{name} lies on {', '.join(sorted(elsewhere))}; call .cpu() before it is delivered")
+        raise InputError(f"{name} lies on {', '.join(sorted(elsewhere))}; call .cpu() before you deliver it")
     return name
 
 
 def _like(example: Inputs, values: object) -> Inputs:
     """A set to calibrate on. Raises `InputError` where it is no set of inputs like the example."""
-    given = checked_inputs(values, "a set to calibrate on")
+    given = checked_inputs(values, "a calibration set")
     if [(each.shape, each.dtype) for each in given] != [(each.shape, each.dtype) for each in example]:
         raise InputError(
-            f"a set to calibrate on has shapes {[tuple(each.shape) for each in given]} and types "
+            f"a calibration set has shapes {[tuple(each.shape) for each in given]} and types "
             f"{[str(each.dtype) for each in given]}; the example inputs have {[tuple(each.shape) for each in example]} "
             f"and {[str(each.dtype) for each in example]}"
         )
@@ -127,7 +127,7 @@ def _in_torch(module: nn.Module, sets: Sequence[Inputs]) -> tuple[NDArray[Any], 
     except ConversionError as error:
         raise InputError(str(error)) from error
     if any(value.dtype.kind == "f" and not np.isfinite(value).all() for value in outputs):
-        raise InputError(f"{type(module).__name__} gives numbers that are not finite, so that nothing can be compared")
+        raise InputError(f"{type(module).__name__} gives numbers that are not finite, so there is nothing to compare")
     return outputs
 
 

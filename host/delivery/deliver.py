@@ -107,16 +107,16 @@ def _check_budget(budget: Budget, cost: Cost, purpose: str, device: str) -> None
         return
     over = ", ".join(f"{name} {_excess(share)}" for name, share in misses.items())
     raise BudgetError(
-        f"{purpose} misses {budget} on {device!r} ({over}): measured were {_measured(cost)}; make it smaller, or ask "
-        "for no less than that"
+        f"{purpose} misses {budget} on {device!r} ({over}): it takes {_measured(cost)}; make it smaller, or ask for "
+        "no less than that"
     )
 
 
 def _excess(share: float) -> str:
-    return "is not told there" if not math.isfinite(share) else f"by {100 * (share - 1):.1f} %"
+    return "is not reported there" if not math.isfinite(share) else f"by {100 * (share - 1):.1f} %"
 
 
 def _measured(cost: Cost) -> str:
-    memory = "memory that the device does not tell" if cost.memory_mib is None else size_text(cost.memory_mib)
+    memory = "memory that the device does not report" if cost.memory_mib is None else size_text(cost.memory_mib)
     file = "" if cost.size_mib is None else f" and a file of {size_text(cost.size_mib)}"
     return f"{cost.latency_ms:.4g} ms, {memory}{file}"

@@ -51,5 +51,5 @@ def read_manifest(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InputError(f"manifest {path} is not a JSON file ({error}); copy it again, with its model") from error
     if not isinstance(manifest, dict):
-        raise InputError(f"{path} is no manifest of a model; copy the right one there, or make the model again")
+        raise InputError(f"{path} is not the manifest of a model; copy the right one there, or make the model again")
     return manifest

@@ -109,7 +109,7 @@ def _reader(manifest_file: Path, outputs: dict[str, Any]) -> Reader:
     name = outputs.get("name")
     if not isinstance(name, str) or name not in DOMAINS.names:
         raise InputError(
-            f"{manifest_file} is of the task domain {name!r}, of which this version knows nothing; it reads: "
+            f"{manifest_file} is of the task domain {name!r}, which this version does not know; it knows: "
             f"{', '.join(DOMAINS.names)}"
         )
     try:

@@ -56,7 +56,7 @@ class Quantization:
 
     def __post_init__(self) -> None:
         if self.precision is Precision.FLOAT32:
-            raise InputError("float32 is what a model has before it is quantised; leave the quantisation out")
+            raise InputError("float32 needs no quantisation; leave the quantisation out")
         if self.n_images < 1:
             raise InputError(f"int8 is calibrated on at least one image, got {self.n_images}")
 

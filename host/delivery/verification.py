@@ -164,7 +164,7 @@ def _checked_difference(
     try:
         apart = differences(reference.outputs, on_device)
     except ParityError as error:
-        raise MeasurementError(f"the device's outputs are others than torch's: {error}") from error
+        raise MeasurementError(f"the device's outputs do not match torch's: {error}") from error
     for index, each in enumerate(apart):
         if not math.isfinite(each.max_abs) or not each.within(PARITY_TOLERANCE[precision]):
             where = f" at output {index}" if len(apart) > 1 else ""

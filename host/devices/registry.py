@@ -133,7 +133,7 @@ class Registry:
             return {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
-                f"{self.path} is no device registry ({error}); mend it, or remove it and add the devices again"
+                f"{self.path} is not a device registry ({error}); correct it, or remove it and add the devices again"
             ) from error
 
     def _write(self, devices: Mapping[str, Device]) -> None:

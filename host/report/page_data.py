@@ -90,7 +90,7 @@ class Learning:
 class Front:
     """The assembler's answers to one task that no other beats in cost and score at once, `(p,)` each.
 
-    `score` is how much of what the assembler wanted is open. `memory_mib` is None where the device does not tell.
+    `score` is how much of what the assembler wanted is open. `memory_mib` is None where the device does not report it.
     """
 
     task: str

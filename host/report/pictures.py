@@ -27,7 +27,7 @@ def pictures(data: PageData, form: str) -> Iterator[tuple[str, bytes]]:
     except ImportError as error:
         raise InputError(
             f"pictures need the package kaleido, which is not installed ({error}); "
-            "install it with: pip install 'edgewright[pictures]', or take `format` html"
+            "install it with: pip install 'edgewright[pictures]', or use `format` html"
         ) from error
     logging.getLogger("choreographer").setLevel(logging.CRITICAL)  # it tells of its browser's end as of an error
     for name, figure in figures(data).items():
@@ -39,5 +39,5 @@ def pictures(data: PageData, form: str) -> Iterator[tuple[str, bytes]]:
         except (ChromeNotFoundError, BrowserFailedError, KaleidoError) as error:
             raise InputError(
                 f"pictures are drawn by Chromium, which cannot be started here ({error}); "
-                "install it (Debian: apt install chromium) or take `format` html"
+                "install it (Debian: apt install chromium) or use `format` html"
             ) from error

@@ -46,7 +46,7 @@ def _cost_row(artifact: Artifact, name: str) -> str:
     """For instance: 0.198 ms measured, 0.201 predicted (below 0.22 at 95%), budget 0.25 (79 % used)."""
     measured, predicted = getattr(artifact.measured, name), getattr(artifact.candidate.predicted, name)
     if measured is None:
-        return "the device does not tell"
+        return "the device does not report it"
     parts = [f"{measured:.3f} {_UNITS[name]} measured"]
     if name == "latency_ms":
         low, high = artifact.delivery.latency_spread_ms

@@ -157,8 +157,8 @@ def _resumed(folder: Path | None, facts: dict[str, Any]) -> Checkpoint | None:
     checkpoint = Checkpoint.load(folder)
     if checkpoint.settings != facts:
         raise InputError(
-            f"{folder / FILE_NAME} is of a training with other settings; remove it to start this one, or start that "
-            "one again to finish it"
+            f"{folder / FILE_NAME} belongs to a training with other settings; remove it to start this one, or start "
+            "that one again to finish it"
         )
     return checkpoint
 

@@ -204,7 +204,7 @@ class Loop:
         if resumed is None:
             return 0
         if resumed.stage not in names:
-            raise InputError(f"the checkpoint is of stage {resumed.stage!r}, this run has: {', '.join(names)}")
+            raise InputError(f"the checkpoint belongs to stage {resumed.stage!r}, this run has: {', '.join(names)}")
         return names.index(resumed.stage)
 
     def _run_stage(self, stage: Stage, resumed: Checkpoint | None) -> None:
@@ -232,7 +232,9 @@ class Loop:
                 module.load_state_dict(resumed.modules[name])
         except (KeyError, RuntimeError) as error:
             reason = (str(error).splitlines() or ["?"])[0]
-            raise InputError(f"the checkpoint is of other modules than this run's ({reason}); start anew") from error
+            raise InputError(
+                f"the checkpoint belongs to other modules than this run's ({reason}); start anew"
+            ) from error
 
     def _take_up(self, resumed: Checkpoint) -> None:
         self.step = resumed.step

@@ -44,7 +44,7 @@ def watched(options: CampaignOptions, measured: Sequence[MeasuredSupernet], say:
         return options
     every = min(each.watch_interval() for each in measured)
     if every != USUAL:
-        say(f"a sentinel every {every} records, as the last campaign's drift asks for")
+        say(f"a sentinel every {every} records, because of the drift in the last campaign")
     return replace(options, sentinel_every=every)
 
 

@@ -109,10 +109,10 @@ def test_a_delegate_that_was_not_applied_gives_no_figure(
     [
         (("--backend", "tflite"), "a backend is one of agent, benchmark-model; got 'tflite'"),
         ((*BACKEND, "TOOL", "--delegate", "npu"), "a delegate is one of cpu, xnnpack, gpu, nnapi; got 'npu'"),
-        (("--binary", "TOOL"), "--binary is for --backend benchmark-model; the agent brings what it needs"),
+        (("--binary", "TOOL"), "--binary applies to --backend benchmark-model only; the agent has its own runtime"),
         (
             ("--delegate", "gpu"),
-            "--delegate gpu is for --backend benchmark-model; the agent computes on the CPU (xnnpack)",
+            "--delegate gpu applies to --backend benchmark-model only; the agent computes on the CPU (xnnpack)",
         ),
         (
             ("--backend", "benchmark-model"),
@@ -137,7 +137,7 @@ def test_what_does_not_go_together_is_refused_in_one_sentence(
 def test_a_binary_that_is_no_program_is_refused(edgewright: Command, place: Path, model: Path, tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("not a program")
     answer = edgewright("measure", model, "local", *BACKEND, tmp_path / "notes", "--workspace", place)
-    assert answer.exit_code == 2 and "no Linux or Android program" in answer.err and answer.err.count("\n") == 1
+    assert answer.exit_code == 2 and "not a Linux or Android program" in answer.err and answer.err.count("\n") == 1
 
 
 def test_a_campaign_stores_the_delegate_with_its_records(place: Path, gpu_campaign: list[Record]) -> None:

@@ -130,7 +130,7 @@ def test_a_campaign_that_was_stopped_too_early_is_gone_on_with(folder, edgewrigh
         bench.pair("local").profile(CampaignOptions(60), lambda at: at.done < 5 or stop.set(), stop)
     said = edgewright(*CUSTOMIZE, "--out", folder / "m.tflite", "--workspace", folder / "workspace")
     assert said.exit_code == 0, said.err
-    assert "campaign 1 of 'local' has only 5 measurements: going on with it" in said.err
+    assert "campaign 1 of 'local' has only 5 measurements; continuing it" in said.err
     with Store.open(folder / "workspace" / "measurements.sqlite") as store:
         (campaign,) = store.campaigns("local")
         assert len({record.position for record in store.records(campaign)}) > 60

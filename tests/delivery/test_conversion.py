@@ -32,8 +32,8 @@ def fails(x):
     ("module", "inputs", "sentence"),
     [
         ("a string", ONE, "only a torch module can be delivered, got a str"),
-        (nn.Linear(3, 2), ONE, r"Linear is in training mode; call .eval\(\) before it is delivered"),
-        (nn.Linear(3, 2, device="meta").eval(), ONE, r"Linear lies on meta; call .cpu\(\) before it is delivered"),
+        (nn.Linear(3, 2), ONE, r"Linear is in training mode; call .eval\(\) before you deliver it"),
+        (nn.Linear(3, 2, device="meta").eval(), ONE, r"Linear lies on meta; call .cpu\(\) before you deliver it"),
         (nn.Linear(3, 2).eval(), (), "must be a tuple of tensors, one for each input; got an empty one"),
         (nn.Linear(3, 2).eval(), None, "must be a tuple of tensors, one for each input; got a NoneType"),
         (nn.Linear(3, 2).eval(), (np.ones((1, 3)),), "but number 0 is a ndarray"),
@@ -94,7 +94,7 @@ def test_random_inputs_stay_within_the_example(monkeypatch):
     [
         ([(torch.ones(1, 63),)], r"has shapes \[\(1, 63\)\] and types .*; the example inputs have \[\(1, 64\)\]"),
         ([(torch.ones(1, 64).long(),)], r"types \['torch.int64'\]"),
-        ([torch.ones(1, 64), "more"], "a set to calibrate on must be a tuple of tensors, .*; got a str"),
+        ([torch.ones(1, 64), "more"], "a calibration set must be a tuple of tensors, .*; got a str"),
     ],
 )
 def test_sets_to_calibrate_on_must_be_like_the_example(calibration, sentence):

@@ -106,7 +106,7 @@ def test_a_device_that_computes_something_else_is_told_by_its_output_and_leaves_
     liars = {
         "at output 0": wrong_at(0, lambda values: values + np.float32(0.1)),
         "at output 1": wrong_at(1, lambda values: (values + 1) % 5),
-        "outputs are others than torch's": wrong_at(0, lambda values: values[..., :4]),
+        "outputs do not match torch's": wrong_at(0, lambda values: values[..., :4]),
         "by up to inf at output 0": wrong_at(0, lambda values: values * np.float32("nan")),
     }
     for sentence, liar in liars.items():
@@ -148,7 +148,7 @@ def test_int8_is_calibrated_on_the_example_or_on_what_is_given(local_session, tm
         assert delivery.verification.n_compared == len(lying.ran[0][0]) == n_samples
         assert delivery.size_bytes < 0.4 * delivery.float32_bytes
         assert 0 < delivery.parity_max_abs < 0.05
-    assert said[:2] == ["converting Wide (some seconds)", "measuring Wide on 'local'"]
+    assert said[:2] == ["converting Wide (a few seconds)", "measuring Wide on 'local'"]
 
 
 def test_an_int8_model_that_says_something_else_is_refused_though_nothing_judges_it(local_session, tmp_path):

@@ -26,7 +26,7 @@ def test_what_is_written_is_read_again(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(b"{", "is not a JSON file"), (b"\xff", "is not a JSON file"), (b"[1]", "is no manifest of a model")],
+    [(b"{", "is not a JSON file"), (b"\xff", "is not a JSON file"), (b"[1]", "is not the manifest of a model")],
 )
 def test_a_file_that_is_no_manifest_is_named(tmp_path, content, sentence):
     (tmp_path / "m.json").write_bytes(content)

@@ -170,7 +170,7 @@ def test_outputs_that_are_no_numbers_are_an_error(session, tmp_path):
         ({"outputs": []}, r'\("outputs" is missing\); make the model again with: edgewright customize'),
         ({"hashes": {"model_sha256": "0" * 64}}, r"is not the model that .* describes \(sha256 [0-9a-f]{12}, "),
         ({"hashes": None}, "copy both again from where the model was made"),
-        ({"outputs": {"name": "poems"}}, "of the task domain 'poems', of which this version knows nothing"),
+        ({"outputs": {"name": "poems"}}, "of the task domain 'poems', which this version does not know"),
         ({"outputs": {"name": ["attrod"]}}, "of the task domain"),
         ({"outputs": {**ATTROD, "asked": [3]}}, r"cannot be used \(asked \[3\] of 3 categories\)"),
         ({"outputs": {**ATTROD, "asked": []}}, r"cannot be used \(asked \[\] of 3 categories\)"),
@@ -187,7 +187,7 @@ def test_a_manifest_that_does_not_go_with_the_model(tmp_path, changes, sentence)
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(b"{", "is not a JSON file"), (b"\xff", "is not a JSON file"), (b"[1]", "is no manifest of a model")],
+    [(b"{", "is not a JSON file"), (b"\xff", "is not a JSON file"), (b"[1]", "is not the manifest of a model")],
 )
 def test_a_file_that_is_no_manifest(tmp_path, content, sentence):
     path = deliver(tmp_path / "m.tflite", b"a model", ATTROD)

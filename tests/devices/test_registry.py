@@ -41,7 +41,7 @@ def test_what_several_commands_add_at_once_is_all_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ['{"schema":1,"devices":[]}', '{"schema":1,"devices":{"a":5}}', "[]", "5", "{"])
 def test_a_damaged_file_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "devices.json").write_text(content)
-    with pytest.raises(InputError, match="is no device registry"):
+    with pytest.raises(InputError, match="is not a device registry"):
         Registry(tmp_path).list()
 
 
@@ -108,5 +108,5 @@ def test_bad_names_are_refused(tmp_path: Path, name: str) -> None:
 )
 def test_foreign_or_corrupt_registry_is_an_input_error(tmp_path: Path, content: str) -> None:
     (tmp_path / "devices.json").write_text(content)
-    with pytest.raises(InputError, match=r"devices\.json is no device registry"):
+    with pytest.raises(InputError, match=r"devices\.json is not a device registry"):
         Registry(tmp_path).list()

@@ -133,7 +133,7 @@ def test_an_unfinished_fit_is_not_mixed_with_another(objective, tmp_path):
         fit_task(backbone(), TASK, objective, fit(tmp_path, on_progress=kill_at("fit", 1), **UNTIL))
     other = numvqa.SPACE.parse("has 1")
     for task, how in ((other, fit(tmp_path, **UNTIL)), (TASK, fit(tmp_path, replace(SETTINGS, seed=1), **UNTIL))):
-        with pytest.raises(InputError, match="checkpoint.pt is of a training with other settings; remove it to start"):
+        with pytest.raises(InputError, match="checkpoint.pt belongs to a training with other settings; remove it to"):
             fit_task(backbone(), task, objective, how)
 
 

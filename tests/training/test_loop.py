@@ -216,10 +216,10 @@ def test_a_stage_may_replace_modules_and_a_resumed_run_does_so_too(tmp_path):
 def test_a_checkpoint_of_other_stages_or_modules_is_refused(tmp_path):
     killed(STAGES, [Checkpoints(tmp_path, 0.0, {})], ("first", 2))
     checkpoint = Checkpoint.load(tmp_path)
-    with pytest.raises(InputError, match="the checkpoint is of stage 'first', this run has: other"):
+    with pytest.raises(InputError, match="the checkpoint belongs to stage 'first', this run has: other"):
         Loop({"model": model()}, [stage("other", 1)], resumed=checkpoint)
     for modules in ({"net": model()}, {"model": nn.Linear(1, 1)}):
-        with pytest.raises(InputError, match="of other modules than this run's .*; start anew"):
+        with pytest.raises(InputError, match="to other modules than this run's .*; start anew"):
             run(STAGES, modules=modules, resumed=checkpoint)
 
 

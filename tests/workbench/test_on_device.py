@@ -78,7 +78,7 @@ def test_what_is_slow_is_said(profiled: Path, tmp_path: Path, domain: Any) -> No
         net = bench.supernet(precision="float16", domain=domain)
         (profiled / "templates" / f"{net.trained.digest}.float16.ewt").unlink(missing_ok=True)
         assert net.source
-    assert told == ["quantising the supernet to float16 once (some seconds)"]
+    assert told == ["quantising the supernet to float16 once (a few seconds)"]
 
 
 def test_the_whole_supernet_costs_more_than_any_of_its_subnets_weighs(profiled: Path) -> None:
@@ -95,4 +95,4 @@ def test_a_device_that_drifted_is_watched_more_closely(fresh: Any, monkeypatch: 
     monkeypatch.setattr(type(pair), "watch_interval", lambda self: 7)
     assert pair.profile(CampaignOptions(4, repeat_share=0)).campaign.options.sentinel_every == 7
     assert pair.profile(CampaignOptions(4, repeat_share=0, sentinel_every=3)).campaign.options.sentinel_every == 3
-    assert told.count("a sentinel every 7 records, as the last campaign's drift asks for") == 1
+    assert told.count("a sentinel every 7 records, because of the drift in the last campaign") == 1

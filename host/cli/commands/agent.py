@@ -16,16 +16,16 @@ from ..output import Output
 if TYPE_CHECKING:
     from ...devices.deployment.deploy import AgentStatus
 
-agent_app = typer.Typer(help="The agent on a device: it measures.", no_args_is_help=True, rich_markup_mode=None)
+agent_app = typer.Typer(help="The agent, which measures on a device.", no_args_is_help=True, rich_markup_mode=None)
 DeviceName = Annotated[str, typer.Argument(help="Name of the device.")]
 
 
 @agent_app.command("deploy")
 def deploy(
     device: DeviceName,
-    python: Annotated[str | None, typer.Option(help="A Python of the device. Default: the first that works.")] = None,
+    python: Annotated[str | None, typer.Option(help="A Python on the device. Default: the first that works.")] = None,
     runtime: Annotated[str | None, typer.Option(help="ai-edge-litert, tflite-runtime or tensorflow.")] = None,
-    bundle: Annotated[Path | None, typer.Option(help="A runtime bundle that was built elsewhere.")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="A runtime bundle that was built on another machine.")] = None,
     workspace: WorkspaceDir = None,
     json_: Json = False,
 ) -> None:
@@ -54,7 +54,7 @@ def deploy(
     deployment = done.deployment
     output.say(
         f"{device} is ready: {deployment.runtime} {deployment.runtime_version} in {folder}; {sent}; the canary was "
-        f"measured and computed right; {seconds:.1f} s"
+        f"measured and its outputs are right; {seconds:.1f} s"
     )
     output.done(
         {
@@ -97,17 +97,19 @@ def remove(device: DeviceName, workspace: WorkspaceDir = None, json_: Json = Fal
         with target.reserved("remove the agent"), target.reached() as transport:
             there = remove_agent(transport, device)
             folder = transport.agent_dir
-    output.say(f"{folder} is gone from {device}" if there else f"there was nothing of ours on {device}")
+    output.say(f"{folder} was removed from {device}" if there else f"nothing of edgewright was on {device}")
     output.done({"device": device, "agent_dir": folder, "removed": there})
 
 
 def status_rows(status: AgentStatus, device: str, local: bool) -> dict[str, str]:
     """`local`: the agent is put there by the first command that needs it."""
     if status.deployment is None or (local and not status.current):
-        return {"agent": "comes by itself" if local else f"not deployed; edgewright agent deploy {device}"}
+        return {
+            "agent": "deployed when it is first needed" if local else f"not deployed; edgewright agent deploy {device}"
+        }
     known = status.deployment
     runtime = f"{known.runtime} {known.runtime_version}"
-    state = "this version's" if status.current else f"another version's; edgewright agent deploy {device}"
+    state = "this version's" if status.current else f"from another version; edgewright agent deploy {device}"
     return {
         "agent": f"{known.agent} ({state})",
         "runtime": known.reason if runtime in known.reason else f"{runtime}: {known.reason}",

@@ -21,13 +21,19 @@ def customize(
     task: Annotated[str, typer.Option(help='The task\'s attributes, such as "only two, even".')],
     device: Annotated[str, typer.Option(help="Name of the device.")] = "local",
     latency_ms: Annotated[Bound, typer.Option(help="Upper bound on the median latency.")] = None,
-    memory_mib: Annotated[Bound, typer.Option(help="Upper bound on memory: growth of heap plus model file.")] = None,
-    size_mib: Annotated[Bound, typer.Option(help="Upper bound on the model file.")] = None,
-    confidence: Annotated[float, typer.Option(help="How sure a candidate must be to fit before it is tried.")] = 0.95,
-    fill: Annotated[bool, typer.Option(help="Spend what is left of the budget on the modules wanted most.")] = True,
+    memory_mib: Annotated[
+        Bound, typer.Option(help="Upper bound on memory: growth of the heap plus the model file.")
+    ] = None,
+    size_mib: Annotated[Bound, typer.Option(help="Upper bound on the size of the model file.")] = None,
+    confidence: Annotated[
+        float, typer.Option(help="How certain it must be that a candidate fits before it is tried.")
+    ] = 0.95,
+    fill: Annotated[
+        bool, typer.Option(help="Spend the rest of the budget on the modules that the task wants most.")
+    ] = True,
     out: Annotated[Path, typer.Option(help="The model file to write.")] = Path("model.tflite"),
     push: Annotated[bool, typer.Option("--push", help="Leave the model on the device.")] = False,
-    test_images: Annotated[int, typer.Option(help="Images it is tested on, on the device.")] = 500,
+    test_images: Annotated[int, typer.Option(help="Test images, run on the device.")] = 500,
     predictor: PredictorName = "linear",
     precision: Numbers = "float32",
     supernet: SupernetDir = None,
@@ -81,13 +87,13 @@ def _profile_shortly(output: Output, pair: SupernetOnDevice) -> None:
     begun, records = pair.campaign()
     if begun is not None and not begun.options.fleet:
         measured = counted(len(records), "measurement", "measurements")
-        output.say(f"campaign {begun.id} of {name!r} has only {measured}: going on with it")
+        output.say(f"campaign {begun.id} of {name!r} has only {measured}; continuing it")
         profile_with_bar(output, pair, CampaignOptions(resume=True))
         return
     longer = profile_command(name, net.precision, net.named)
     output.say(
-        f"{name!r} has no measurements with this supernet in {net.precision} yet: a short campaign of "
-        f"{campaigns.SHORT_CAMPAIGN} subnets first; `{longer}` makes a longer one, once"
+        f"{name!r} has no measurements with this supernet in {net.precision} yet: running "
+        f"a short campaign of {campaigns.SHORT_CAMPAIGN} subnets first; `{longer}` runs a longer one"
     )
     profile_with_bar(output, pair, CampaignOptions(campaigns.SHORT_CAMPAIGN))
 

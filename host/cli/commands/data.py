@@ -41,13 +41,13 @@ data_app = typer.Typer(help="Data sets for detection.", no_args_is_help=True, ri
 
 @data_app.command("coloured-digits")
 def coloured_digits(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder; other splits may be in it.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder, which may hold other splits.")],
     images: Annotated[int, typer.Option(help="How many.")] = 1000,
     side: Annotated[int, typer.Option(help="Height and width in pixels.")] = 96,
     seed: Annotated[int, typer.Option(help="Which images.")] = 0,
     split: Annotated[str, typer.Option(help="train, validation or test: they share no handwritten digit.")] = "train",
-    even: Annotated[bool, typer.Option("--even", help="All categories and colours equally often.")] = False,
-    crowds: Annotated[float, typer.Option(help="Share of images with a region annotated as a crowd.")] = 0.0,
+    even: Annotated[bool, typer.Option("--even", help="Make all categories and colours equally frequent.")] = False,
+    crowds: Annotated[float, typer.Option(help="Share of images that have a region annotated as a crowd.")] = 0.0,
     mnist_dir: MnistDir = None,
     json_: Json = False,
 ) -> None:
@@ -61,7 +61,7 @@ def coloured_digits(
         with output.bar("drawing") as bar:
             written = write_digit_set(folder, digit_set, load_digits(mnist_dir), bar.update)
     except KeyboardInterrupt as stop:
-        raise Interrupted("stopped; the same command goes on after what is written") from stop
+        raise Interrupted("stopped; run the same command again to continue") from stop
     coco = CocoFile.read(written)
     dataset = detection_set(coco)
     _show_counts(output, dataset.categories, dataset.counts())
@@ -84,10 +84,14 @@ def annotate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data set in COCO's format, such as COCO 2017.")],
     categories: Annotated[
         str | None,
-        typer.Option(help='Comma-separated, such as "car, person". Default: those of the known task spaces, else all.'),
+        typer.Option(
+            help='Comma-separated, such as "car, person". Default: those of the known task spaces, or else all.'
+        ),
     ] = None,
-    split: Annotated[list[str] | None, typer.Option(help="Such as train2017; may be repeated. Default: all.")] = None,
-    annotator: Annotated[str, typer.Option(help="pixels, or vqa: a model that answers questions.")] = "pixels",
+    split: Annotated[
+        list[str] | None, typer.Option(help="A split, such as train2017; may be repeated. Default: all.")
+    ] = None,
+    annotator: Annotated[str, typer.Option(help="pixels, or vqa (a model that answers questions).")] = "pixels",
     model: Annotated[
         str | None, typer.Option(help="With vqa: a ViLT's folder or name. Default: dandelin/vilt-b32-finetuned-vqa.")
     ] = None,
@@ -122,7 +126,7 @@ def _annotate_split(
         with output.bar(f"looking at {split}") as bar:
             dataset = annotated_set(coco, annotator, cache, bar.update)
     except KeyboardInterrupt as stop:
-        raise Interrupted("stopped; the same command goes on after the images it has seen") from stop
+        raise Interrupted("stopped; run the same command again to continue") from stop
     written = detection_set(coco) if coco.has_colours else None
     path = cache_path(coco, annotator, cache)
     images = counted(len(dataset.images), "image", "images")
@@ -134,7 +138,7 @@ def _annotate_split(
     agreement = _agreement(dataset, written) if written else None
     if agreement:
         shares = ", ".join(f"{name} {share:.1%}" for name, share in agreement.items())
-        output.say(f"agrees with the colours that the file itself gives: {shares}")
+        output.say(f"agreement with the colours in the file: {shares}")
     output.say(f"kept in {path}")
     return {
         "images": len(dataset.images),
@@ -156,7 +160,7 @@ def _annotator(options: AnnotateOptions) -> ColourAnnotator:
 
         return VqaColours.of_model(options.model or DEFAULT_MODEL)
     if options.model is not None:
-        raise InputError(f"--model goes with --annotator vqa only, got --model {options.model}")
+        raise InputError(f"--model applies to --annotator vqa only; got --model {options.model}")
     from ...domains.detection.colours.pixels import PixelColours
 
     return PixelColours()
@@ -167,13 +171,13 @@ def _categories(given: str | None) -> list[str] | None:
         return None
     names = [" ".join(name.split()) for name in given.split(",")]
     if not all(names):
-        raise InputError(f'--categories takes names with commas between, such as "car, person", got {given!r}')
+        raise InputError(f'--categories takes names separated by commas, such as "car, person", got {given!r}')
     return list(dict.fromkeys(names))
 
 
 def _degenerate(n: int) -> str:
     too_small = "less than a pixel wide or high"
-    return f"{counted(n, f'box {too_small} is', f'boxes {too_small} are')} left out"
+    return f"{counted(n, f'box {too_small} was', f'boxes {too_small} were')} left out"
 
 
 def _remarks(dataset: DetectionSet) -> list[str]:

@@ -22,8 +22,10 @@ def deliver(
     device: Annotated[str, typer.Option(help="Name of the device.")] = "local",
     out: Annotated[Path, typer.Option(help="The model file to write.")] = Path("model.tflite"),
     latency_ms: Annotated[Bound, typer.Option(help="Upper bound on the median latency.")] = None,
-    memory_mib: Annotated[Bound, typer.Option(help="Upper bound on memory: growth of heap plus model file.")] = None,
-    size_mib: Annotated[Bound, typer.Option(help="Upper bound on the model file.")] = None,
+    memory_mib: Annotated[
+        Bound, typer.Option(help="Upper bound on memory: growth of the heap plus the model file.")
+    ] = None,
+    size_mib: Annotated[Bound, typer.Option(help="Upper bound on the size of the model file.")] = None,
     push: Annotated[bool, typer.Option("--push", help="Leave the model on the device.")] = False,
     precision: Numbers = "float32",
     workspace: WorkspaceDir = None,
@@ -56,7 +58,7 @@ def deliver(
 
 def _rows(delivery: Delivery) -> dict[str, str]:
     measured, (low, high) = delivery.measured, delivery.latency_spread_ms
-    memory = "the device does not tell" if measured.memory_mib is None else size_text(measured.memory_mib)
+    memory = "the device does not report it" if measured.memory_mib is None else size_text(measured.memory_mib)
     rows = {
         "module": delivery.purpose,
         "device": delivery.device,

@@ -10,12 +10,12 @@ from ..options import Json, WorkspaceDir
 from ..output import Output
 from .agent import status_json, status_rows
 
-device_app = typer.Typer(help="The devices models are made for.", no_args_is_help=True, rich_markup_mode=None)
+device_app = typer.Typer(help="The devices that models are made for.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @device_app.command("add")
 def add(
-    name: Annotated[str, typer.Argument(help="What to call it.")],
+    name: Annotated[str, typer.Argument(help="Name for the device.")],
     uri: Annotated[str, typer.Argument(help="local: · ssh://user@host:port · adb://SERIAL")],
     workspace: WorkspaceDir = None,
     json_: Json = False,
@@ -27,7 +27,7 @@ def add(
     output = Output(json_)
     with Workbench(workspace, output.say) as bench:
         device = bench.registry.add(name, settled_uri(uri))
-    output.say(f"added {device.name}: {device.uri}; `edgewright device check {device.name}` says what is there")
+    output.say(f"added {device.name}: {device.uri}; `edgewright device check {device.name}` shows what it has")
     output.done({"name": device.name, "uri": device.uri})
 
 
@@ -93,5 +93,5 @@ def remove(
     output = Output(json_)
     with Workbench(workspace, output.say) as bench:
         bench.registry.remove(name)
-    output.say(f"removed {name}; its measurements stay in the store")
+    output.say(f"removed {name}; its measurements remain in the store")
     output.done({"removed": name})

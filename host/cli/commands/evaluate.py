@@ -14,20 +14,24 @@ from ..output import Output
 
 
 def evaluate(
-    space: Annotated[str, typer.Argument(metavar="TASKS", help="Whose experiments, such as numvqa or attrod.")],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where tables, models and the page go.")],
+    space: Annotated[str, typer.Argument(metavar="TASKS", help="Which experiments: numvqa or attrod.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for tables, models and the page.")],
     supernet: Annotated[
         list[Path] | None, typer.Option(help="A trained supernet; may be repeated. Default: the shipped ones.")
     ] = None,
     part: Annotated[list[str] | None, typer.Option(help="accuracy, similarity or scenarios. Default: all.")] = None,
     images: Annotated[int, typer.Option(help="Test images per task.")] = 500,
-    subnets: Annotated[int, typer.Option(help="Of the campaign on this machine.")] = 300,
-    budget: Annotated[list[float] | None, typer.Option(help="Share of the full model's cost; may be repeated.")] = None,
-    task: Annotated[list[str] | None, typer.Option(help="Task of the scenarios; may be repeated.")] = None,
+    subnets: Annotated[int, typer.Option(help="Subnets of the campaign on this machine.")] = 300,
+    budget: Annotated[
+        list[float] | None, typer.Option(help="A budget as a share of the full model's cost; may be repeated.")
+    ] = None,
+    task: Annotated[list[str] | None, typer.Option(help="A task of the scenarios; may be repeated.")] = None,
     method: Annotated[
         list[str] | None, typer.Option(help="edgewright, retrain, retrain-equal or prune-tune. Default: all.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Baselines trained side by side. Default: one per core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="How many baselines to train side by side. Default: one per core.")
+    ] = None,
     data: DataDir = None,
     mnist_dir: MnistDir = None,
     workspace: WorkspaceDir = None,
@@ -46,7 +50,7 @@ def evaluate(
     shipped = {name: path for name, path in shipped_supernets().items() if domain_of(path) == space}
     named = {path.name: find_supernet(path) for path in supernet or []} or shipped
     if not named:
-        raise InputError(f"no supernet for {space} comes along; name one by --supernet DIR")
+        raise InputError(f"no supernet for {space} is shipped; name one with --supernet DIR")
     first = next(iter(named))
     with Workbench(workspace, output.say) as bench:
         domain = bench.supernet(named[first], data=data, mnist=mnist_dir).domain
@@ -67,6 +71,6 @@ def evaluate(
                 folder, domain, options, tuple(part or []), lambda what, done, total: bar.update(done, total, "", what)
             )
     except KeyboardInterrupt as stop:
-        raise Interrupted("stopped; the same command goes on after what is finished") from stop
-    output.say(f"{page}; the tables lie beside it as CSV")
+        raise Interrupted("stopped; run the same command again to continue") from stop
+    output.say(f"{page}; the tables are beside it as CSV files")
     output.done({"page": str(page), "supernets": list(named)})

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def pareto(
     task: Annotated[str, typer.Option(help='The task\'s attributes, such as "only two, even".')],
     device: Annotated[str, typer.Option(help="Name of the device.")] = "local",
-    out: Annotated[Path | None, typer.Option(help="Write all points to a .csv file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A .csv file to write all points to.")] = None,
     predictor: PredictorName = "linear",
     precision: Numbers = "float32",
     supernet: SupernetDir = None,

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="A model that customize wrote, its manifest beside it.")],
+    model: Annotated[Path, typer.Argument(help="A model that customize wrote, with its manifest beside it.")],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files of any size.")],
     out: Annotated[
         Path | None, typer.Option(help="A .png file, or a folder. Default: IMAGE.boxes.png in the current folder.")
     ] = None,
     device: Annotated[str, typer.Option(help="Name of the device.")] = "local",
-    min_score: Annotated[float, typer.Option(help="Least score of a box, within 0 and 1.")] = 0.3,
+    min_score: Annotated[float, typer.Option(help="Lowest score of a box that is shown, between 0 and 1.")] = 0.3,
     workspace: WorkspaceDir = None,
     json_: Json = False,
 ) -> None:
@@ -37,7 +37,7 @@ def predict(
         delivered = DeliveredModel.read(model)
         draws = delivered.reader.draws
         if out is not None and not draws:
-            raise InputError(f"--out is for pictures with boxes; {model} answers questions and draws none")
+            raise InputError(f"--out is for pictures with boxes; {model} answers questions and finds no boxes")
         pictures: Sequence[Path | None] = picture_paths(images, out) if draws else [None] * len(images)
         check_images(images)
         found = zip(predict_each(delivered, images, target.session, min_score), pictures, strict=True)
@@ -55,7 +55,7 @@ def picture_paths(images: Sequence[Path], out: Path | None) -> list[Path]:
         if len(images) > 1:
             raise InputError(f"--out must be a folder for {len(images)} images, got {out}")
         if out.suffix.lower() != ".png":
-            raise InputError(f"pictures are written as PNG: take --out {out.with_suffix('.png')}, or a folder")
+            raise InputError(f"pictures are written as PNG files: use --out {out.with_suffix('.png')}, or a folder")
         paths = [out]
     else:
         paths = [(out or Path()) / f"{image.stem}.boxes.png" for image in images]
@@ -67,7 +67,7 @@ def _check_places(images: Sequence[Path], paths: Sequence[Path]) -> None:
     taken: dict[Path, Path] = {}
     for image, path in zip(images, paths, strict=True):
         if path in taken:
-            raise InputError(f"{taken[path]} and {image} would both be drawn in {path}; draw them one by one")
+            raise InputError(f"{taken[path]} and {image} would both be written to {path}; predict them one at a time")
         taken[path] = image
     originals = {image.resolve() for image in images}
     for path in paths:

@@ -80,7 +80,7 @@ def evaluate(
     features: Annotated[str, typer.Option(help="Names of the feature columns, comma-separated.")],
     latency: Annotated[str, typer.Option(help="Name of the column with the latencies, in any unit.")],
     order: Annotated[
-        str, typer.Option(help="When rows were measured: index (as they stand), none (unknown), or a column.")
+        str, typer.Option(help="When rows were measured: index (in this order), none (unknown), or a column.")
     ] = "index",
     json_: Json = False,
 ) -> None:
@@ -98,10 +98,10 @@ def evaluate(
 
 def _rows(report: TableReport) -> dict[str, str]:
     plain = "" if report.drift_lag1 is None else f" ({report.plain_mape:.2f} % without a drift term)"
-    floor = "unknown, nothing was measured twice"
+    floor = "unknown: nothing was measured twice"
     if report.noise_floor is not None:
         floor = f"{report.noise_floor:.2f} %, drift between the two measurements included"
-    lag1 = "unknown, no order was given" if report.drift_lag1 is None else f"{report.drift_lag1:.2f}"
+    lag1 = "unknown: no order was given" if report.drift_lag1 is None else f"{report.drift_lag1:.2f}"
     return {
         "rows": str(report.n_rows),
         "held-out error": f"{report.mape:.2f} % MAPE{plain}",
@@ -120,5 +120,5 @@ def _next_step(report: TableReport) -> str:
     gain = before.mape - last.mape
     more = f"the last {last.n_train - before.n_train} rows lowered the error by {gain:.2f} points"
     if report.drift_lag1 is not None and report.drift_lag1 > _DRIFTS:
-        return f"{more}; the device drifted while it was measured: let a sentinel be measured every few rows"
+        return f"{more}; the device drifted during the measurements: measure a sentinel every few rows"
     return more

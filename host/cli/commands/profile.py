@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 def profile(
     devices: Annotated[list[str], typer.Argument(metavar="DEVICE...", help="One device, or several at once.")],
     subnets: Annotated[int, typer.Option(help="How many random subnets.")] = 200,
-    seed: Annotated[int, typer.Option(help="Which random subnets.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random subnets.")] = 0,
     threads: Annotated[int, typer.Option(help="Threads of the runtime.")] = 1,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted campaign.")] = False,
-    spread: Annotated[bool, typer.Option("--spread", help="One campaign spread over identical devices.")] = False,
-    patience_s: Annotated[float, typer.Option(help="How long a lost device is retried.")] = 120.0,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the interrupted campaign.")] = False,
+    spread: Annotated[bool, typer.Option("--spread", help="Spread one campaign over identical devices.")] = False,
+    patience_s: Annotated[float, typer.Option(help="How long to try to reconnect to a lost device.")] = 120.0,
     sentinel_every: Annotated[
-        int | None, typer.Option(help="Records between two sentinels. Default: as the last campaign's drift asks for.")
+        int | None,
+        typer.Option(help="Records between two sentinels. Default: depends on the last drift."),
     ] = None,
     backend: BackendName = "agent",
     binary: Binary = None,

@@ -32,7 +32,7 @@ def export(
     out: Annotated[Path, typer.Option(help="A .csv or .parquet file.")],
     supernet: Annotated[
         list[Path] | None,
-        typer.Option(help="A supernet of your own, whose sites become columns; may be repeated."),
+        typer.Option(help="A supernet of your own; its sites become columns. May be repeated."),
     ] = None,
     workspace: WorkspaceDir = None,
     json_: Json = False,
@@ -74,5 +74,5 @@ def _content(table: pd.DataFrame, out: Path) -> bytes:
         table.to_parquet(buffer, index=False)
     except ImportError as error:
         hint = "pip install 'edgewright[parquet]'"
-        raise InputError(f"a {PARQUET} file needs pyarrow: {hint}, or take --out {out.with_suffix(CSV)}") from error
+        raise InputError(f"a {PARQUET} file needs pyarrow: {hint}, or use --out {out.with_suffix(CSV)}") from error
     return buffer.getvalue()

@@ -24,9 +24,11 @@ FORMATS = ("html", "png", "svg")
 
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A workspace with measurements.")],
-    device: Annotated[str | None, typer.Option(help="Name of the device. Default: the only profiled one.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Name of the device. Default: the only one that was profiled.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Default: DIR/reports/DEVICE.html, or a folder of pictures.")] = None,
-    format_: Annotated[str, typer.Option("--format", help="html, or the charts alone as png or svg.")] = "html",
+    format_: Annotated[str, typer.Option("--format", help="html, or png or svg for the charts alone.")] = "html",
     precision: Numbers = "float32",
     supernet: SupernetDir = None,
     json_: Json = False,
@@ -61,7 +63,7 @@ def _profiled_device(bench: Workbench, net: SupernetBench, device: str | None) -
     profiled = sorted({campaign.device for campaign in campaigns})
     if device is None and len(profiled) > 1:
         names = ", ".join(profiled)
-        raise InputError(f"several devices were profiled with this supernet, {names}: name one by --device")
+        raise InputError(f"several devices were profiled with this supernet, {names}: name one with --device")
     if not profiled or (device is not None and device not in profiled):
         raise InputError(
             f"{bench.store.path} has no records of {device or 'any device'} with this supernet; "

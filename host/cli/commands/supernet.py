@@ -25,8 +25,8 @@ supernet_app = typer.Typer(help="Supernets and their backbones.", no_args_is_hel
 def evaluate(
     supernet: SupernetDir = None,
     images: Annotated[int, typer.Option(help="Test images per task.")] = 500,
-    seed: Annotated[int, typer.Option(help="Which test images.")] = 0,
-    card: Annotated[Path | None, typer.Option(help="Write a card (Markdown) there.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the test images.")] = 0,
+    card: Annotated[Path | None, typer.Option(help="A Markdown file to write a card to.")] = None,
     data: DataDir = None,
     mnist_dir: MnistDir = None,
     workspace: WorkspaceDir = None,
@@ -78,9 +78,11 @@ def _cell(value: float) -> str:
 @supernet_app.command("inspect")
 def inspect(
     backbone: Annotated[str, typer.Argument(help="A timm name, or module.path:callable for a module of your own.")],
-    image_size: Annotated[int | None, typer.Option(help="Pixels a side. Default: the model's own.")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Height and width in pixels. Default: the model's own.")
+    ] = None,
     policy: Annotated[
-        str, typer.Option(help="single: what one layer makes is a site; coupled: residual streams too.")
+        str, typer.Option(help="single: gate what one layer produces; coupled: residual streams too.")
     ] = "single",
     json_: Json = False,
 ) -> None:

@@ -14,10 +14,10 @@ from ..output import Output
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="A recipe that comes along, such as numvqa-resnet, or a .toml file.")],
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe, such as numvqa-resnet, or a .toml file.")],
     out: Annotated[Path | None, typer.Option(help="Folder to write the supernet to.")] = None,
-    show: Annotated[bool, typer.Option("--show", help="Print the recipe instead, to start your own from.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Print the recipe instead, as a start for your own.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     seed: Annotated[int | None, typer.Option(help="Default: the recipe's.")] = None,
     pretrain_steps: Annotated[int | None, typer.Option(help="Default: the recipe's.")] = None,
     joint_steps: Annotated[int | None, typer.Option(help="Default: the recipe's.")] = None,
@@ -54,7 +54,7 @@ def train(
 
                 trained = bench.train(asked, out, resume=resume, domain=domain, on_progress=shown)
     except KeyboardInterrupt as stop:
-        raise Interrupted(f"stopped; `edgewright train {recipe} --out {out} --resume` goes on") from stop
+        raise Interrupted(f"stopped; `edgewright train {recipe} --out {out} --resume` continues") from stop
     train_s = trained.facts["train_s"]
-    output.say(f"{out}: supernet {trained.digest}, {train_s:.0f} s; metrics.csv and curve.html beside it")
+    output.say(f"{out}: supernet {trained.digest}, {train_s:.0f} s; metrics.csv and curve.html are beside it")
     output.done({"supernet": str(out), "digest": trained.digest, "train_s": train_s, "recipe": asked.to_json()})

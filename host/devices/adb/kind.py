@@ -23,7 +23,7 @@ class AdbKind:
     def parse(self, uri: str) -> Address:
         serial = uri.removeprefix(_PREFIX)
         if serial == uri:
-            raise InputError(f"{uri!r} is no adb URI; write {self.form}")
+            raise InputError(f"{uri!r} is not an adb URI; write {self.form}")
         return Address("adb", serial=checked_part("serial", serial, _SERIAL, uri) if serial else None)
 
     def settled(self, uri: str) -> str:

@@ -107,7 +107,7 @@ def choose_serial() -> str:
             "edgewright device check NAME then says what it lacks"
         )
     raise InputError(
-        f"{len(usable)} phones could be meant; attached: {listed(phones)}; say which one with: {commands}"
+        f"{len(usable)} phones match; attached: {listed(phones)}; choose one with: {commands}"
     )
 
 
@@ -142,7 +142,7 @@ def find_phone(name: str, timeout_s: float = REPLY_S) -> Phone | None:
     if len(named) > 1:
         commands = " or ".join(_add_command(name_of(phone, phones)) for phone in named)
         raise InputError(
-            f"{len(named)} phones answer to {shown(name)!r}: {listed(named)}; say which one with: {commands}"
+            f"{len(named)} phones match {shown(name)!r}: {listed(named)}; choose one with: {commands}"
         )
     return named[0] if named else None
 

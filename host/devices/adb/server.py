@@ -72,7 +72,7 @@ class ServerConnection:
         if status == b"FAIL":
             raise Refusal(self.reply())
         if status != b"OKAY":
-            raise LinkError(f"what listens on port {self.port} is no adb server: it answered {status!r}")
+            raise LinkError(f"the program on port {self.port} is not an adb server: it answered {status!r}")
 
     def reply(self) -> str:
         """A text with its length in front."""
@@ -80,7 +80,7 @@ class ServerConnection:
         try:
             size = int(length, 16)
         except ValueError as error:
-            raise LinkError(f"the adb server on port {self.port} sent {length!r} for the length of a text") from error
+            raise LinkError(f"the adb server on port {self.port} sent {length!r} as the length of a text") from error
         return self.receive(size).decode(errors="replace")
 
     def send(self, data: bytes | memoryview) -> None:

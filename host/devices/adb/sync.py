@@ -76,7 +76,7 @@ class SyncSession:
         self._ask(b"STAT", os.fsencode(path))
         answer, mode, size, _ = _STAT.unpack(self._receive(_STAT.size))
         if answer != b"STAT":
-            raise LinkError(f"adbd answered {answer!r} to a question for a file's size")
+            raise LinkError(f"adbd answered {answer!r} when asked for a file's size")
         return RemoteStat(mode, size)
 
     def send(self, source: io.RawIOBase, path: str) -> int:

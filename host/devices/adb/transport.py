@@ -186,7 +186,7 @@ class AdbTransport:
                 source = self._resolved(source)
                 remote = sync.stat(source)
             if remote.is_other:
-                raise LinkError("it is no regular file")
+                raise LinkError("it is not a regular file")
             size = sync.receive(source, file.write)
         if not remote.has_size(size):
             raise self._failure(doing, LinkError(f"{size} of {remote.size_mod_4gib} bytes arrived"))
@@ -262,7 +262,7 @@ def _check_place(sync: SyncSession, target: str) -> None:
     """adbd would make the folder, open to everybody; `mv` would put the file into a folder of its name."""
     folder = posixpath.dirname(target)
     if not sync.stat(f"{folder}/.").is_folder:
-        raise LinkError(f"there is no folder {shown(folder)} that the shell user may look into")
+        raise LinkError(f"there is no folder {shown(folder)} that the shell user may read")
     if sync.stat(f"{target}/.").is_folder:
         raise LinkError("it is a folder")
 

@@ -32,7 +32,7 @@ def check_program(path: Path, content: bytes, report: DeviceReport, device_name:
         return
     machine, loader = _elf(content)
     if machine is None:
-        raise InputError(f"{path} is no Linux or Android program (no ELF file); supply Google's benchmark_model")
+        raise InputError(f"{path} is not a Linux or Android program (not an ELF file); supply Google's benchmark_model")
     can_run = _ELF_MACHINES.get(report.machine or "")
     if can_run is not None and machine not in can_run:
         raise InputError(

@@ -217,8 +217,8 @@ class BenchmarkModelSession:
         made = transport.run(["sh", "-c", _PREPARE, "sh", transport.agent_dir, self._folder], _COMMAND_S)
         if made.returncode != 0:
             raise DeviceError(
-                f"device {self.device_name!r} does not let us make {self._folder}: "
-                f"{made.stderr.decode(errors='replace').strip()[-300:]}; free space there or mend its permissions"
+                f"device {self.device_name!r} does not allow edgewright to make {self._folder}: "
+                f"{made.stderr.decode(errors='replace').strip()[-300:]}; free space there or correct its permissions"
             )
         self._program = f"{transport.agent_dir}/benchmark_model-{self._binary_sha[:16]}"
         if not self._is_there(transport):

@@ -73,7 +73,7 @@ def load_bundle(path: Path) -> Bundle:
             member = packed.extractfile("manifest.json")
             manifest = json.loads(member.read()) if member is not None else None
     except (OSError, zlib.error, tarfile.TarError, KeyError, ValueError, EOFError) as error:
-        raise InputError(f"{path} is no runtime bundle ({error}); build one with edgewright agent deploy") from error
+        raise InputError(f"{path} is not a runtime bundle ({error}); build one with edgewright agent deploy") from error
     if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
         raise InputError(f"{path} is a bundle of another version; build one with edgewright agent deploy")
     return Bundle(path, hashlib.sha256(content).hexdigest(), len(content), manifest)
@@ -93,7 +93,7 @@ def _built(cache_dir: Path, say: Say) -> Bundle:
         _build(Path(scratch), debs, wheels, parts, path)
     bundle = load_bundle(path)
     write_atomic(path.with_suffix(".sha256"), bundle.sha256.encode())
-    say(f"the bundle has {bundle.size_bytes / 2**20:.1f} MiB and stays in {cache_dir}")
+    say(f"the bundle has {bundle.size_bytes / 2**20:.1f} MiB and is kept in {cache_dir}")
     return bundle
 
 
@@ -133,13 +133,15 @@ def _fetch_wheels(folder: Path) -> tuple[Path, ...]:
             argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PIP_S, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise InputError(f"pip brought no aarch64 wheels within {_PIP_S:g} s; check the network") from error
+        raise InputError(f"pip did not download the aarch64 wheels within {_PIP_S:g} s; check the network") from error
     if done.returncode != 0:
         said = done.stderr.strip()[-400:]
-        raise InputError(f"pip cannot bring the aarch64 wheels of {REQUIREMENTS.name}: {said}; check the network")
+        raise InputError(f"pip cannot download the aarch64 wheels of {REQUIREMENTS.name}: {said}; check the network")
     wheels = [path for name, version in names if (path := _wheel(folder, name, version)) is not None]
     if len(wheels) != len(names):
-        raise InputError(f"pip brought other wheels into {folder} than {REQUIREMENTS.name} pins; empty it, try again")
+        raise InputError(
+            f"pip downloaded other wheels into {folder} than {REQUIREMENTS.name} pins; empty that folder and try again"
+        )
     return tuple(wheels)
 
 

@@ -62,7 +62,7 @@ def fetch_packages(
     """
     for name in names:
         if not _PACKAGE_NAME.fullmatch(name):
-            raise InputError(f"{name!r} is no name of a Debian package; use names such as 'libc6'")
+            raise InputError(f"{name!r} is not the name of a Debian package; use a name such as 'libc6'")
     if not names:
         return ()
     apt = _Apt(cache_dir.resolve() / "arm64-packages", _sources())
@@ -98,7 +98,7 @@ def _sources() -> Path | None:
         return None
     path = Path(value).absolute()
     if not path.is_file():
-        raise InputError(f"{SOURCES_VARIABLE} names {value}, which is no file; name a sources.list or .sources file")
+        raise InputError(f"{SOURCES_VARIABLE} names {value}, which is not a file; name a sources.list or .sources file")
     return path
 
 
@@ -226,7 +226,7 @@ def _program(name: str, package: str) -> str:
     path = shutil.which(name)
     if path is None:
         raise DeviceError(
-            f"this machine has no {name}, which arm64 packages are fetched and unpacked with; on Debian or Ubuntu it "
+            f"this machine has no {name}, which is needed to fetch and unpack arm64 packages; on Debian or Ubuntu it "
             f"is in the package {package}; elsewhere run this in a Debian container"
         )
     return path

@@ -48,7 +48,7 @@ def send_canary(session: CanarySession, device_name: str) -> dict[str, Any]:
     expected = inputs @ weights.T + bias  # (B, K)
     if outputs.shape != expected.shape or not np.allclose(outputs, expected, atol=1e-4):
         raise DeviceError(
-            f"device {device_name!r} runs the canary but computes something else than this machine "
+            f"device {device_name!r} runs the canary but computes something different from this machine "
             f"(largest difference {_difference(outputs, expected):.3g}); deploy the agent with another `runtime`: "
             f"edgewright agent deploy {device_name}"
         )

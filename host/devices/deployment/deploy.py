@@ -64,11 +64,11 @@ class DeployOptions:
 
     def __post_init__(self) -> None:
         if self.python is not None and self.bundle is not None:
-            raise InputError("`python` and `bundle` exclude each other: the bundle brings a Python of its own")
+            raise InputError("`python` and `bundle` exclude each other: the bundle has its own Python")
         if self.runtime not in (None, *TFLITE_RUNTIMES):
             raise InputError(f"`runtime` is one of {', '.join(TFLITE_RUNTIMES)}; got {self.runtime!r}")
         if self.bundle is not None and self.runtime not in (None, BUNDLED_RUNTIME):
-            raise InputError(f"a bundle brings {BUNDLED_RUNTIME}; leave out `runtime` {self.runtime}, or `bundle`")
+            raise InputError(f"a bundle has {BUNDLED_RUNTIME}; leave out `runtime` {self.runtime}, or `bundle`")
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def deploy(
     _make_folder(transport, device_name)
     known = _still_good(transport, device_name, options)
     if known is not None:
-        say(f"agent and runtime are there already ({known.reason})")
+        say(f"agent and runtime are already there ({known.reason})")
         try:
             return _proved(transport, device_name, known, [], limits)
         except DeviceError as error:

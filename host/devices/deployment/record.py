@@ -50,7 +50,7 @@ class Deployment:
             raise ValueError(str(error)) from error
         for name in (deployment.agent, deployment.bundle or ""):
             if not isinstance(name, str) or set(name) - set(_SAFE) or name.startswith("."):
-                raise ValueError(f"{name!r} is no name of a file here")
+                raise ValueError(f"{name!r} is not a valid file name")
         return deployment
 
 

@@ -60,7 +60,7 @@ def _named_bundle(transport: Transport, device_name: str, bundle_path: Path) -> 
             f"{bundle_path} is a bundle for {bundle.manifest.get('machine')}, and device {device_name!r} is {machine}; "
             f"leave out `bundle`"
         )
-    return Choice((), bundle, f"the bundle {bundle_path.name}, as asked")
+    return Choice((), bundle, f"the bundle {bundle_path.name}, as requested")
 
 
 def _machine(transport: Transport) -> str:
@@ -89,7 +89,7 @@ def _found(
 
         for python in pythons:
             say(f"{python.path}: {python.why_not()}{_unused_torch(python)}")
-        say(f"no Python with a TFLite runtime on device {device_name!r}: using a bundle of our own")
+        say(f"no Python with a TFLite runtime on device {device_name!r}: using our own bundle")
         return Choice((), build_bundle(cache_dir, say), "our own bundle of Python and LiteRT")
     for python in pythons:
         if runtime_name is None and python.usable_for_agent and "tensorflow" in python.runtimes:

@@ -94,7 +94,7 @@ def _runtime_needs(
     if any(python.usable_for_agent for python in pythons):
         return [Need("the agent is not on this device yet", deploy)]
     reasons = "; ".join(f"{python.path}: {python.why_not()}" for python in pythons) or "it has none"
-    what = f"no Python of this device can run the agent ({reasons})"
+    what = f"no Python on this device can run the agent ({reasons})"
     install = _install_need(report, pythons, device_name)
     if report.machine == _BUNDLE_MACHINE:
         bundled = Need(f"{what}; this puts a self-contained runtime there", deploy)

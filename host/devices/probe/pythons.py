@@ -172,7 +172,7 @@ class DevicePython:
         if not self.version:
             return f"it does not start: {self.failures.get('python', 'no reason given')}"
         if self.version[:2] < _OLDEST:
-            return f"Python {self._version_text} is too old, 3.8 is the oldest that can be used"
+            return f"Python {self._version_text} is too old; 3.8 or newer is needed"
         reasons = [self._broken(name) for name in ("numpy", *TFLITE_RUNTIMES) if name in self.failures]
         if self.numpy is None and "numpy" not in self.failures:
             reasons.insert(0, "numpy is not installed")

@@ -86,7 +86,7 @@ class DeviceReport:
         for name in ("cores", "memory_total_mib"):
             value = getattr(self, name)
             if value is not None and not value > 0:
-                raise InputError(f"`{name} > 0` must hold, but got {name}={value!r}; what is not known is None")
+                raise InputError(f"`{name} > 0` must hold, but got {name}={value!r}; unknown values are None")
 
     @property
     def is_android(self) -> bool:

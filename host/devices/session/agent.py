@@ -185,7 +185,7 @@ class AgentSession:
                 return
             reply = self._campaign_reply(frame.header["record"])
             if (reply.position, reply.attempt) not in wanted:
-                raise DeviceError(f"device {self.device_name!r} sent a record nobody asked for: {str(reply):.200}")
+                raise DeviceError(f"device {self.device_name!r} sent an unexpected record: {str(reply):.200}")
             yield reply
 
     def spooled(self, key: str) -> Iterator[CampaignReply]:
@@ -241,7 +241,7 @@ class AgentSession:
         counts = {len(value) if value.ndim else 0 for value in inputs}
         if len(counts) != 1 or 0 in counts:
             raise InputError(
-                "running needs as many values of every input, and at least one; got arrays of shapes "
+                "running needs the same number of values for every input, and at least one; got arrays of shapes "
                 f"{[value.shape for value in inputs]}"
             )
         (n,) = counts
@@ -266,7 +266,9 @@ class AgentSession:
         try:
             return list(_arrays(reply["outputs"], data))
         except (KeyError, TypeError, ValueError) as error:
-            raise DeviceError(f"device {self.device_name!r} sent outputs that are none ({error}); try again") from error
+            raise DeviceError(
+                f"device {self.device_name!r} sent outputs that cannot be read ({error}); try again"
+            ) from error
 
     def deliver(self, sha: str, name: str) -> dict[str, str]:
         """Leave blob `sha` on the device as `name`. Returns: its absolute `path` there, and its `sha256`."""

@@ -62,7 +62,7 @@ class AgentLink:
         """Send a request and return its reply, which has either `ok` (an object) or `error` (an object)."""
         for frame in self.stream(header, payload, reply_s, silence_s):
             if "record" in frame.header:
-                raise self._fail(f"its agent sent something else than a reply to {header['op']}: a record")
+                raise self._fail(f"its agent sent something other than a reply to {header['op']}: a record")
             reply = frame
         return reply
 
@@ -84,7 +84,7 @@ class AgentLink:
         except LinkClosed:
             raise self._fail(f"its agent ended during {operation}: {self._stream.ending()}") from None
         except FrameError as error:
-            raise self._fail(f"its agent sent something else than a reply to {operation}: {error}") from error
+            raise self._fail(f"its agent sent something other than a reply to {operation}: {error}") from error
         except TimeoutError as error:
             raise self._fail(f"its agent did not answer {operation}: {error}") from error
         except OSError as error:
@@ -140,7 +140,7 @@ class AgentLink:
         self._stream.kill()
         tail = self._stream.stderr_tail()
         _LOG.debug("%s: %s; stderr: %.4000r", self._device_name, what, tail)
-        said = f"; the last it said: {tail[-800:]}" if tail else ""
+        said = f"; its last output: {tail[-800:]}" if tail else ""
         return DeviceError(f"device {self._device_name!r}: {what}{said}; check the device and open a new session")
 
     def _write(self, header: dict[str, Any], payload: bytes) -> None:

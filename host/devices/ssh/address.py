@@ -17,12 +17,12 @@ _HOST = re.compile(r"[A-Za-z0-9:][A-Za-z0-9.:_-]{0,254}\Z")
 def parse_ssh(uri: str) -> Address:
     """Raises `InputError`, saying which part is wrong."""
     if not uri.startswith("ssh://"):
-        raise InputError(f"{uri!r} is no ssh URI; write {FORM}")
+        raise InputError(f"{uri!r} is not an ssh URI; write {FORM}")
     try:
         parts = urlsplit(uri)
         port = parts.port
     except ValueError as error:
-        raise InputError(f"{uri!r} is no ssh URI ({error}); write {FORM}") from error
+        raise InputError(f"{uri!r} is not an ssh URI ({error}); write {FORM}") from error
     if port == 0 or parts.path or parts.query or parts.fragment or parts.password is not None:
         raise InputError(f"an ssh URI has a user, a host and a port from 1 to 65535, and nothing else; got {uri!r}")
     user = None if parts.username is None else checked_part("user", parts.username, _USER, uri)

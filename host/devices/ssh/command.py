@@ -49,8 +49,8 @@ class Command:
             raise InputError(f"an argument of a command cannot contain a NUL character; got {list(self.argv)!r:.300}")
         if len(self.line) > _MAX_COMMAND_BYTES:
             raise InputError(
-                f"the command {self.argv[0]!r:.100} is {len(self.line)} bytes long, and {_MAX_COMMAND_BYTES} go over "
-                "SSH; put what is long into a file and push it"
+                f"the command {self.argv[0]!r:.100} is {len(self.line)} bytes long, and SSH carries at most "
+                f"{_MAX_COMMAND_BYTES}; put long arguments into a file and push it"
             )
 
     @property
@@ -75,7 +75,7 @@ class Command:
         _, found, rest = data.partition(mark)
         if not found:
             if len(data) > MAX_NOISE_BYTES:
-                raise LoginShellError(f"its login shell says too much before any command: {data[:80]!r}...")
+                raise LoginShellError(f"its login shell prints too much before any command: {data[:80]!r}...")
             return None
         if rest.startswith(b"\r"):
             raise LoginShellError(

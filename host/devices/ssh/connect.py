@@ -98,7 +98,7 @@ def _last_jump(target: SshTarget, hops_left: int) -> SshTarget:
     """The host before the target. Those before it in the same list are its way; the first goes its own."""
     if hops_left == 0:
         raise InputError(
-            f"the way to {target.where} has more than {_MAX_HOPS} jump hosts, which is a loop; "
+            f"the way to {target.where} has more than {_MAX_HOPS} jump hosts, which must be a loop; "
             "correct ProxyJump in ~/.ssh/config"
         )
     *before, last = target.proxy_jump

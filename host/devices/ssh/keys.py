@@ -75,8 +75,8 @@ def _lets_anybody_in(transport: paramiko.Transport, target: SshTarget) -> bool:
         if "publickey" in error.allowed_types:
             return False
         raise DeviceError(
-            f"{target.where} accepts only {' or '.join(error.allowed_types)} of user {target.user!r}, and no passwords "
-            "are asked for here; set PubkeyAuthentication yes in the device's /etc/ssh/sshd_config"
+            f"{target.where} accepts only {' or '.join(error.allowed_types)} from user {target.user!r}, and edgewright "
+            "asks for no passwords; set PubkeyAuthentication yes in the device's /etc/ssh/sshd_config"
         ) from error
     except paramiko.AuthenticationException as error:
         if transport.is_active():
@@ -129,8 +129,8 @@ def _accepts(transport: paramiko.Transport, target: SshTarget, key: paramiko.PKe
         return False
     if more:
         raise DeviceError(
-            f"{target.where} wants {' and '.join(more)} of user {target.user!r} besides a key, and nothing is asked "
-            "for here; let this key in alone, or open a connection with OpenSSH and use it as ProxyCommand"
+            f"{target.where} requires {' and '.join(more)} from user {target.user!r} besides a key, and edgewright "
+            "asks for nothing; allow this key alone, or open a connection with OpenSSH and use it as ProxyCommand"
         )
     return True
 
@@ -148,11 +148,11 @@ def _refused(target: SshTarget, attempts: _Attempts) -> str:
     copy = shlex.join(["ssh-copy-id", *target.login])
     if not attempts.tried:
         return (
-            f"there is no key to log in to {target.where} as {target.user!r} with{skipped}; make one with: "
+            f"no key to log in to {target.where} as {target.user!r}{skipped}; make one with: "
             f"ssh-keygen -t ed25519 ; then allow it there with: {copy}"
         )
     return (
-        f"{target.where} lets user {target.user!r} in with none of these keys: {_listed(attempts.tried)}{skipped}; "
+        f"{target.where} accepts none of these keys for user {target.user!r}: {_listed(attempts.tried)}{skipped}; "
         f"check the user name, or allow a key there with: {copy}"
     )
 

@@ -159,7 +159,7 @@ def _changed(name: str, offered: HostKey, known: Iterable[KnownLine]) -> str:
     return (
         f"the host key of {name} has changed: expected {expected}, got {offered}; either the device was set up anew "
         f"or somebody else answers in its place; look at the key on the device with: {_look_at_it(offered.kind)} ; "
-        f"only if that prints {offered.fingerprint}, take out the old line with: "
+        f"only if that prints {offered.fingerprint}, remove the old line with: "
         f"{shlex.join(['ssh-keygen', '-R', name, '-f', str(path)])} ; then connect again to be shown the new one"
     )
 

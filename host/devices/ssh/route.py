@@ -45,7 +45,7 @@ def silent(target: SshTarget, what: str, limit_s: float) -> str:
 def no_ssh(target: SshTarget, said: str) -> str:
     """The sentence for whatever answers in another way than an SSH server does."""
     return (
-        f"{target.where} does not speak SSH with us ({said}); see what it says with: "
+        f"{target.where} does not speak SSH as expected ({said}); see what it says with: "
         f"{shlex.join(['ssh', '-v', *target.login])}"
     )
 
@@ -81,7 +81,7 @@ def _unreachable(target: SshTarget, error: OSError, limit_s: float) -> str:
     if isinstance(error, ConnectionResetError):
         return no_ssh(target, "it closed the connection")
     return (
-        f"there is no way to {target.where} from here ({error.strerror or error}); "
+        f"there is no route to {target.where} from here ({error.strerror or error}); "
         "check the cable or Wi-Fi of both sides, and the address"
     )
 
@@ -120,7 +120,7 @@ def tunnel(transport: paramiko.Transport, jump: SshTarget, target: SshTarget, de
             "direct-tcpip", (target.host, target.port), ("127.0.0.1", 0), timeout=deadline.left_s
         )
     except paramiko.ChannelException as error:
-        forbidden = "it lets nobody through (AllowTcpForwarding no)"
+        forbidden = "it forwards no connections (AllowTcpForwarding no)"
         cause = forbidden if error.code == 1 else f"it does not reach it ({error.text})"
         raise DeviceError(
             f"the jump host {jump.where} does not lead to {target.where}: {cause}; try it by hand with: "
@@ -181,7 +181,7 @@ class StallGuard:
             self._stalled_since = self._stalled_since or now
             if now - self._stalled_since > self._stall_s:
                 self.close()
-                raise ConnectionAbortedError(f"the peer took nothing for {self._stall_s:g} s") from None
+                raise ConnectionAbortedError(f"the peer accepted nothing for {self._stall_s:g} s") from None
             raise
         self._stalled_since = None
         return sent

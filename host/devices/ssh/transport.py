@@ -210,7 +210,7 @@ class SshTransport:
         try:
             with self._explained_file(f"read {source!r}", source):
                 if not is_file(self._session(), os.fsencode(source)):
-                    raise OSError("it is no regular file")
+                    raise OSError("it is not a regular file")
                 download(self._session(), os.fsencode(source), write)
         except DeviceError:
             if failed_here:

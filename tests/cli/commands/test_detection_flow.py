@@ -70,7 +70,7 @@ def test_from_a_folder_of_photographs_to_boxes(edgewright, coco, tmp_path):
     made = edgewright(*words, "--task", "black motorcycles", *place)
     assert made.exit_code == 0 and made.json["task"] == "motorcycle, charcoal" and made.json["verified"]
     assert 0 <= made.json["map50"] <= 1 and made.json["customize_s"] < 5
-    assert f"`edgewright profile local --supernet {supernet}` makes a longer one" in made.err
+    assert f"`edgewright profile local --supernet {supernet}` runs a longer one" in made.err
 
     shown = edgewright("predict", model, coco / "val2017" / name(9), "--out", tmp_path / "boxes.png", *place)
     assert shown.exit_code == 0 and shown.json["task"] == "motorcycle, charcoal"

@@ -11,6 +11,6 @@ def test_devices_are_added_listed_checked_and_removed(edgewright, tmp_path):
     checked = edgewright("device", "check", "desk", "--workspace", tmp_path, "--json")
     assert checked.json["report"]["machine"] == platform.machine()
     assert checked.json["pythons"][0]["path"] == sys.executable and checked.json["pythons"][0]["usable_for_agent"]
-    assert not any("agent" in need["what"] for need in checked.json["missing"]), "its agent comes by itself"
+    assert not any("agent" in need["what"] for need in checked.json["missing"]), "it is deployed when needed"
     assert edgewright("device", "remove", "desk", "--workspace", tmp_path).exit_code == 0
     assert edgewright("device", "check", "desk", "--workspace", tmp_path).exit_code == 2

@@ -27,7 +27,7 @@ def test_customize_in_int8_profiles_the_int8_supernet_first(edgewright, place, t
     assert answer.exit_code == 0, answer.err
     assert "quantising the supernet to int8 once" in answer.err
     assert "no measurements with this supernet in int8 yet" in answer.err
-    assert "`edgewright profile local --precision int8` makes a longer one" in answer.err
+    assert "`edgewright profile local --precision int8` runs a longer one" in answer.err
     assert "predictions come from campaign 1 of 'local'" in answer.err
     found = answer.json
     assert found["precision"] == "int8" and found["agreement"] > 0.95

@@ -85,7 +85,7 @@ def test_one_image_goes_into_a_file_or_a_folder(edgewright, folder, place):
     (folder / "there.d").mkdir()
     assert edgewright(*words, "--out", "there.d").json["images"][0]["picture"] == "there.d/street.boxes.png"
     answer = edgewright(*words, "--out", "here.jpg")
-    assert answer.exit_code == 2 and "pictures are written as PNG: take --out here.png, or a folder" in answer.err
+    assert answer.exit_code == 2 and "pictures are written as PNG files: use --out here.png, or a folder" in answer.err
 
 
 def test_no_image_is_overwritten(edgewright, folder, place):
@@ -97,7 +97,7 @@ def test_no_image_is_overwritten(edgewright, folder, place):
     (folder / "other" / "street.jpg").write_bytes(before)
     answer = edgewright(*words, "other/street.jpg")
     assert answer.exit_code == 2
-    assert "street.png and other/street.jpg would both be drawn in street.boxes.png" in answer.err
+    assert "street.png and other/street.jpg would both be written to street.boxes.png" in answer.err
     assert (folder / "street.png").read_bytes() == before and not (folder / "street.boxes.png").exists()
 
 

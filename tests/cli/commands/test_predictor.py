@@ -29,7 +29,7 @@ def test_a_csv_file_is_judged(edgewright, tmp_path):
         "mape", "within_5", "within_10", "spearman", "coverage_90", "noise_floor", "drift_lag1", "learning_curve"
     } <= set(answer.json)  # fmt: skip
     assert answer.json["noise_floor"] is None and answer.json["drift_lag1"] > 0.3
-    assert "let a sentinel be measured" in answer.err and "without a drift term" in answer.err
+    assert "measure a sentinel every few rows" in answer.err and "without a drift term" in answer.err
     plain = edgewright(*words, "--order", "none", "--json").json
     assert plain["drift_lag1"] is None and plain["mape"] == pytest.approx(answer.json["plain_mape"])
     assert json.dumps(plain)

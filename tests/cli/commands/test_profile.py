@@ -36,4 +36,4 @@ def test_a_device_that_drifted_is_watched_more_closely(edgewright, profiled, tmp
                 [slower, 1 + number / 100, identity],
             )
     after = edgewright("profile", "local", "--subnets", 4, *place)
-    assert after.json["profile"]["sentinel_every"] < 20 and "as the last campaign's drift asks for" in after.err
+    assert after.json["profile"]["sentinel_every"] < 20 and "because of the drift in the last campaign" in after.err

@@ -43,4 +43,4 @@ def test_a_file_of_another_kind(edgewright, profiled, tmp_path):
 def test_parquet_without_its_library(edgewright, profiled, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     answer = edgewright("records", "export", "local", "--out", tmp_path / "r.parquet", "--workspace", profiled)
-    assert answer.exit_code == 2 and f"edgewright[parquet]', or take --out {tmp_path / 'r.csv'}" in answer.err
+    assert answer.exit_code == 2 and f"edgewright[parquet]', or use --out {tmp_path / 'r.csv'}" in answer.err

@@ -44,7 +44,7 @@ def test_a_server_that_is_silent_is_given_up_on(server: PretendServer) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "sentence"),
-    [(b"HTTP/1.1 400", "is no adb server: it answered b'HTTP'"), (b"OKAYzzzz", "b'zzzz' for the length"),
+    [(b"HTTP/1.1 400", "is not an adb server: it answered b'HTTP'"), (b"OKAYzzzz", "b'zzzz' as the length"),
      (b"OKAY00ffshort", "did not answer"), (fail("busy"), "no answer from adb: busy")],
 )  # fmt: skip
 def test_a_server_that_talks_nonsense_is_named(server: PretendServer, answer: bytes, sentence: str) -> None:
@@ -155,7 +155,7 @@ def stat(size: int, mode: int = 0o100600) -> bytes:
         ([stat(4), b"FAIL\xff\xff\xff\xff"], "lost"),
         ([b"STAT\0"], "lost"),
         ([b"JUNK" + bytes(12)], "answered b'JUNK'"),
-        ([stat(0, 0o040700)], "no regular file"),
+        ([stat(0, 0o040700)], "not a regular file"),
     ],
 )
 def test_a_pull_that_goes_wrong_leaves_nothing(

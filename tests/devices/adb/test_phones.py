@@ -40,7 +40,7 @@ def test_several_phones_are_refused_by_name_with_the_command_for_each(server: Pr
     with pytest.raises(InputError) as refused:
         choose_serial()
     assert str(refused.value) == (
-        "2 phones could be meant; attached: A (Pixel 8, device), B (device), C (offline); say which one with: "
+        "2 phones match; attached: A (Pixel 8, device), B (device), C (offline); choose one with: "
         "edgewright device add NAME adb://A or edgewright device add NAME adb://B"
     )
 
@@ -138,8 +138,8 @@ def test_a_shared_serial_is_refused_with_what_tells_the_phones_apart(server: Pre
     with pytest.raises(InputError) as refused:
         connected("adb://0123456789ABCDEF")
     assert str(refused.value) == (
-        "2 phones answer to '0123456789ABCDEF': 0123456789ABCDEF (Tab A, device) as transport:3, 0123456789ABCDEF "
-        "(Tab B, device) as transport:4; say which one with: edgewright device add NAME 'adb://model:Tab A' or "
+        "2 phones match '0123456789ABCDEF': 0123456789ABCDEF (Tab A, device) as transport:3, 0123456789ABCDEF "
+        "(Tab B, device) as transport:4; choose one with: edgewright device add NAME 'adb://model:Tab A' or "
         "edgewright device add NAME 'adb://model:Tab B'"
     )
 
@@ -160,7 +160,7 @@ def test_a_model_is_reached_by_a_serial_that_lasts(server: PretendServer) -> Non
 
 def test_two_phones_of_one_model_and_serial_have_only_their_transports(server: PretendServer) -> None:
     server.attach(TWINS, TWINS_LONG.replace("Tab_B", "Tab_A"))
-    with pytest.raises(InputError, match=r"2 phones answer to 'model:Tab A'.* adb://transport:3 or .* adb://transport:4"):
+    with pytest.raises(InputError, match=r"2 phones match 'model:Tab A'.* adb://transport:3 or .* adb://transport:4"):
         find_phone("model:Tab A")
 
 

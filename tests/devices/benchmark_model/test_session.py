@@ -316,7 +316,7 @@ def test_a_binary_of_another_architecture_or_system_is_refused_before_it_is_push
     with pytest.raises(InputError, match="built for Android .* runs Ubuntu"):
         check_program(path, elf(183, b"/system/bin/linker64"), board, "d")
     for garbage in (b"", b"PK\3\4 an archive", b"\x7fELF", elf(183)[:30]):
-        with pytest.raises(InputError, match="no ELF file"):
+        with pytest.raises(InputError, match="not an ELF file"):
             check_program(path, garbage, phone, "d")
 
 
@@ -337,7 +337,7 @@ def test_bad_arguments_are_input_errors(start: Callable[..., BenchmarkModelSessi
     with pytest.raises(InputError, match="cannot read the benchmark_model binary"):
         start(binary=tmp_path / "absent")
     (tmp_path / "text").write_text("hello")
-    with pytest.raises(InputError, match="no Linux or Android program"):
+    with pytest.raises(InputError, match="not a Linux or Android program"):
         start(binary=tmp_path / "text")
 
 

@@ -127,7 +127,7 @@ def test_an_altered_wheel_that_cannot_be_brought_again_is_not_used(
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     [wheel] = own_cache.rglob("numpy-*.whl")
     flip_a_byte(wheel)
-    with pytest.raises(InputError, match="pip cannot bring the aarch64 wheels of requirements.txt"):
+    with pytest.raises(InputError, match="pip cannot download the aarch64 wheels of requirements.txt"):
         build_bundle(own_cache)
 
 
@@ -144,7 +144,7 @@ def test_half_a_build_is_no_bundle(bundle: Bundle, own_cache: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../libc6", "libc6;reboot", "-o=Dir=/", "", "LIBC6"])
 def test_what_is_no_name_of_a_package_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match="is no name of a Debian package"):
+    with pytest.raises(InputError, match="is not the name of a Debian package"):
         fetch_packages([name], tmp_path)
 
 
@@ -154,7 +154,7 @@ def test_sources_without_the_packages_are_named(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(DeviceError, match=rf"apt sources in .*empty.list offer no arm64 package .*{SOURCES_VARIABLE}"):
         build_bundle(tmp_path / "cache")
     monkeypatch.setenv(SOURCES_VARIABLE, str(tmp_path / "absent.list"))
-    with pytest.raises(InputError, match=rf"{SOURCES_VARIABLE} names .*absent.list, which is no file"):
+    with pytest.raises(InputError, match=rf"{SOURCES_VARIABLE} names .*absent.list, which is not a file"):
         build_bundle(tmp_path / "cache")
 
 
@@ -215,7 +215,7 @@ def test_what_is_no_bundle_is_refused(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_bundle_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="absent.tar.gz is no runtime bundle"):
+    with pytest.raises(InputError, match="absent.tar.gz is not a runtime bundle"):
         load_bundle(tmp_path / "absent.tar.gz")
 
 
@@ -225,7 +225,7 @@ def test_a_truncated_bundle_is_refused(bundle: Bundle, tmp_path: Path, kept: flo
     content = bundle.path.read_bytes()
     end = int(len(content) * kept) if 0 < kept < 1 else int(kept)
     (tmp_path / "half.tar.gz").write_bytes(content[:end])
-    with pytest.raises(InputError, match="half.tar.gz is no runtime bundle"):
+    with pytest.raises(InputError, match="half.tar.gz is not a runtime bundle"):
         load_bundle(tmp_path / "half.tar.gz")
 
 
@@ -234,7 +234,7 @@ def test_an_altered_bundle_is_refused(bundle: Bundle, tmp_path: Path, place: flo
     content = bytearray(bundle.path.read_bytes())
     content[int(len(content) * place)] ^= 0x10
     (tmp_path / "altered.tar.gz").write_bytes(content)
-    with pytest.raises(InputError, match="altered.tar.gz is no runtime bundle"):
+    with pytest.raises(InputError, match="altered.tar.gz is not a runtime bundle"):
         load_bundle(tmp_path / "altered.tar.gz")
 
 
@@ -329,7 +329,7 @@ def test_a_torch_that_the_bundle_leaves_unused_is_said_aloud(choose: Choose) -> 
 
 def test_a_bundle_is_taken_where_it_is_named(choose: Choose, bundle: Bundle) -> None:
     choice, _ = choose([LITERT], "aarch64", bundle_path=bundle.path)
-    assert choice.bundle == bundle and choice.reason == f"the bundle {bundle.path.name}, as asked"
+    assert choice.bundle == bundle and choice.reason == f"the bundle {bundle.path.name}, as requested"
 
 
 def test_a_bundle_for_another_machine_is_refused_before_anything_is_sent(bundle: Bundle, tmp_path: Path) -> None:
@@ -348,7 +348,7 @@ def test_a_bundle_that_lost_part_of_a_file_is_brought_again(
     board = connect(Registry(tmp_path).add("board", board_rig.uri), tmp_path)
     try:
         first = deploy(board, "board", cache, DeployOptions(bundle=bundle.path)).deployment
-        assert first.reason == f"the bundle {bundle.path.name}, as asked"
+        assert first.reason == f"the bundle {bundle.path.name}, as requested"
         path = f"{board.agent_dir}/{first.bundle}/{library}"
         half = 'head -c $(($(wc -c < "$1") / 2)) "$1" > "$1.half" && cat "$1.half" > "$1" && rm "$1.half"'
         assert board.run(["sh", "-c", half, "sh", path], 60).returncode == 0

@@ -115,7 +115,7 @@ def test_a_file_name_from_the_device_is_data(name: str) -> None:
         "schema": 1, "agent": name, "agent_sha256": "0" * 64, "agent_version": "1", "protocol": 2,
         "argv": ["python3"], "runtime": None, "runtime_version": None, "reason": "",
     }  # fmt: skip
-    with pytest.raises(ValueError, match="no name of a file here"):
+    with pytest.raises(ValueError, match="not a valid file name"):
         Deployment.from_json(fields)
 
 
@@ -124,7 +124,7 @@ def test_a_name_that_is_no_text_is_refused() -> None:
         "schema": 1, "agent": 5, "agent_sha256": "0" * 64, "agent_version": "1", "protocol": 2,
         "argv": ["python3"], "runtime": None, "runtime_version": None, "reason": "",
     }  # fmt: skip
-    with pytest.raises(ValueError, match="5 is no name of a file here"):
+    with pytest.raises(ValueError, match="5 is not a valid file name"):
         Deployment.from_json(fields)
 
 
@@ -157,7 +157,7 @@ class _Answering:
 
 def test_the_canary_tells_right_from_wrong() -> None:
     assert send_canary(_Answering(0.0), "board") == {"median_ms": 1.0}
-    with pytest.raises(DeviceError, match=r"computes something else than this machine \(largest difference 0.01"):
+    with pytest.raises(DeviceError, match=r"computes something different from this machine \(largest difference 0.01"):
         send_canary(_Answering(0.01), "board")
     crash = {"kind": "crash", "message": "killed by SIGILL"}
     with pytest.raises(DeviceError, match="fails at measuring a model: crash: killed by SIGILL"):

@@ -167,7 +167,7 @@ def test_an_old_python_can_say_that_it_is_too_old(local: LocalTransport, version
         pytest.skip(f"there is no Python {version} on this machine; install one with: pyenv install {version}")
     python = only(local, str(places[0]))
     assert python.version[:2] == tuple(map(int, version.split("."))) and not python.usable_for_agent
-    assert "is too old, 3.8 is the oldest that can be used" in python.why_not()
+    assert "is too old; 3.8 or newer is needed" in python.why_not()
 
 
 def write_program(path: Path, body: str) -> str:

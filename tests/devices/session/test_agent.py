@@ -72,7 +72,7 @@ def test_inputs_that_do_not_go_with_the_model_or_with_each_other_are_named(
     with pytest.raises(MeasurementError, match="all inputs must hold as many batches"):
         session.run_each(job, (floats, np.zeros((2, 8), np.int32), single))
     for wrong in ((), (floats, numbers[:1], single), (floats[:0], numbers[:0], single[:0]), (np.float32(3),)):
-        with pytest.raises(InputError, match="as many values of every input, and at least one; got arrays of shapes"):
+        with pytest.raises(InputError, match="same number of values for every input, and at least one; got arrays"):
             session.run_each(job, [np.asarray(value) for value in wrong])
 
 

@@ -151,7 +151,7 @@ sys.stdin.buffer.read()
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        ("print('Welcome to the board! ' * 10, flush=True); input()", "something else than a reply.*Welc"),
+        ("print('Welcome to the board! ' * 10, flush=True); input()", "something other than a reply.*Welc"),
         ("import sys; sys.exit('no such option')", "exit code 1.*no such option"),
         ("import sys; sys.stdin.buffer.read(10); sys.stdout.write('EWF1'); sys.exit(0)", "before the end of a frame"),
         ("import os; os.kill(os.getpid(), 11)", "SIGSEGV"),
@@ -197,7 +197,7 @@ def test_a_delivery_that_arrived_as_something_else_is_an_error() -> None:
 def test_endless_records_in_place_of_a_reply_are_cut_off_at_the_first() -> None:
     reply = """[send({"record": {}, "re": 2}) for _ in iter(int, 1)]"""
     with AgentSession(fake_agent(SECOND_REPLY.format(reply=reply)), "board") as session:
-        with pytest.raises(DeviceError, match="something else than a reply to ping: a record"):
+        with pytest.raises(DeviceError, match="something other than a reply to ping: a record"):
             session.ping()
 
 

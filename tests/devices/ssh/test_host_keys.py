@@ -32,7 +32,7 @@ def test_a_changed_key_is_refused_until_the_old_one_is_taken_out(desk: Desk, ssh
     assert f"expected ssh-ed25519 {gate.fingerprint()} ({desk.known_hosts}:2)" in text
     assert f"got ssh-ed25519 {ssh_rig.fingerprint()}" in text
     assert desk.known_hosts.read_bytes() == before and ssh_rig.log().count("publickey") == accepted
-    command = text.partition("take out the old line with: ")[2].partition(" ; ")[0]
+    command = text.partition("remove the old line with: ")[2].partition(" ; ")[0]
     subprocess.run(shlex.split(command), check=True, capture_output=True)
     assert "not known yet" in desk.refusal(ssh_rig.uri)
 

@@ -157,7 +157,7 @@ def test_a_device_that_does_not_answer(desk: Desk, ssh_rig: SshdRig) -> None:
         assert "within 1 s" in desk.refusal(uri, 600)
         proxy.heal()
         proxy.refuse()
-        assert "does not speak SSH with us" in desk.refusal(uri, 10)
+        assert "does not speak SSH as expected" in desk.refusal(uri, 10)
 
 
 def test_a_device_that_falls_silent_in_the_login(desk: Desk, ssh_rig: SshdRig) -> None:
@@ -193,7 +193,7 @@ def test_something_else_than_an_ssh_server(desk: Desk) -> None:
         answering.start()
         text = desk.refusal(f"ssh://jet@127.0.0.1:{server.getsockname()[1]}", 5)
         answering.join()
-    assert "does not speak SSH with us" in text and "ssh -v -p" in text
+    assert "does not speak SSH as expected" in text and "ssh -v -p" in text
 
 
 def test_a_failure_is_one_sentence_and_nothing_of_paramikos_own(desk: Desk) -> None:

@@ -285,7 +285,7 @@ def test_names_that_are_no_text_arrive_as_they_are(desk: Desk, ssh_rig: SshdRig,
 
 def test_a_command_too_long_for_ssh_is_refused_before_it_is_sent(desk: Desk, ssh_rig: SshdRig) -> None:
     transport = desk.connect(ssh_rig.uri)
-    with pytest.raises(InputError, match="put what is long into a file"):
+    with pytest.raises(InputError, match="put long arguments into a file"):
         transport.run(["true", "x" * 200_000], 30)
     with pytest.raises(InputError, match="empty list"):
         transport.run([], 30)

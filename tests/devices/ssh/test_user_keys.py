@@ -19,7 +19,7 @@ from tests.rigs.sshd import SshdRig
 def test_no_key_is_accepted(desk: Desk, ssh_rig: SshdRig) -> None:
     desk.trust(ssh_rig)
     text = desk.refusal(f"ssh://root@{ssh_rig.host}:{ssh_rig.port}")
-    assert "lets user 'root' in with none of these keys" in text and str(desk.key) in text
+    assert "accepts none of these keys for user 'root'" in text and str(desk.key) in text
     assert f"ssh-copy-id -p {ssh_rig.port} root@{ssh_rig.host}" in text
 
 
@@ -27,7 +27,7 @@ def test_no_key_at_all(desk: Desk, ssh_rig: SshdRig) -> None:
     desk.trust(ssh_rig)
     desk.key.unlink()
     text = desk.refusal(ssh_rig.uri)
-    assert "there is no key" in text and "ssh-keygen -t ed25519" in text and "ssh-copy-id" in text
+    assert "no key to log in" in text and "ssh-keygen -t ed25519" in text and "ssh-copy-id" in text
 
 
 def test_keys_that_cannot_be_used_are_named_and_the_next_is_tried(desk: Desk, ssh_rig: SshdRig) -> None:
@@ -89,7 +89,7 @@ def test_keys_of_the_agent(desk: Desk, ssh_rig: SshdRig, agent: Path, monkeypatc
     desk.config(f"IdentityAgent {agent}\n")
     assert desk.whoami(ssh_rig.uri) == ssh_rig.user
     desk.config("IdentityAgent none\n")
-    assert "there is no key" in desk.refusal(ssh_rig.uri)
+    assert "no key to log in" in desk.refusal(ssh_rig.uri)
 
 
 def test_too_many_keys(desk: Desk, ssh_rig: SshdRig, agent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,4 +127,4 @@ def test_a_server_that_wants_a_password_too(desk: Desk, ssh_rig: SshdRig) -> Non
     settings = ["PasswordAuthentication yes", "AuthenticationMethods publickey,password"]
     with SshdRig(ssh_rig.client, settings) as strict:
         desk.trust(strict)
-        assert "wants password" in desk.refusal(strict.uri)
+        assert "requires password" in desk.refusal(strict.uri)
