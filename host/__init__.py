@@ -1,4 +1,4 @@
-"""Edgewright builds the model that fits: a task, a device and a budget in, a measured model out.
+"""Edgewright builds models that fit: give a task, a device and a budget, and get a measured model.
 
     from edgewright import Budget, Workbench
 
@@ -7,7 +7,7 @@
         pair.profile()
         model = pair.customize("only two, even", Budget(latency_ms=0.3), "model.tflite")
 
-What is here is public; each name is imported when it is first used. `docs/python.md` shows the tasks one by one.
+All names here are public; each is imported when it is first used. `docs/python.md` shows what to do with them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One process at a time: locks that are files, and that the system frees when their holder dies."""
+"""One process at a time: file locks, which the system releases when their holder dies."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Guests: implementations of a protocol by name, those that come along and those that installed packages bring.
+"""Guests: implementations of a protocol by name, built in or from installed packages.
 
-A package brings one by an entry point of the protocol's group; nothing of ours has to be changed for it:
+A package adds one through an entry point of the protocol's group; nothing in this package changes:
 
     [options.entry_points]
     edgewright.domains =

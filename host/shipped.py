@@ -1,4 +1,4 @@
-"""The supernets that come with the package."""
+"""The supernets that are shipped with the package."""
 
 from __future__ import annotations
 

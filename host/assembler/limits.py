@@ -1,4 +1,4 @@
-"""A limit always holds: where the assembler opens too many modules, those with the lowest weights are closed.
+"""A limit always holds: if the assembler opens too many modules, those with the lowest weights are closed.
 
 NN-Factory mentions this importance pruning with its Fig. 11; here it also keeps one module open at every site.
 """

@@ -1,7 +1,7 @@
 """How good assembled subnets are, task by task and limit by limit.
 
-A gated supernet equals the extracted subnet up to rounding, which tests assert. Extracting takes as long as a few
-hundred images take the supernet; the subnet is then several times faster.
+A gated supernet equals the extracted subnet up to rounding, which tests assert. Extracting a subnet takes as
+long as running the supernet on a few hundred images; the subnet is then several times faster.
 """
 
 from __future__ import annotations

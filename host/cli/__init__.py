@@ -1,1 +1,1 @@
-"""The command line. Every command: people's output on stderr, with --json one object on stdout."""
+"""The command line. Every command writes text for people to stderr and, with --json, one object to stdout."""

@@ -1,4 +1,4 @@
-"""Who measures: our agent, or Google's benchmark_model where the user has a binary of it."""
+"""Which program measures: the agent, or Google's benchmark_model if the user has a binary of it."""
 
 from __future__ import annotations
 

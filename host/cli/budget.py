@@ -1,4 +1,4 @@
-"""Bounds as a user types them: plain numbers, and a hint where another unit was meant."""
+"""Bounds as a user types them: plain numbers, with a hint if another unit was meant."""
 
 from __future__ import annotations
 

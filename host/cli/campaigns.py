@@ -1,4 +1,4 @@
-"""What commands that measure or predict subnets share: the bar, the sentences, the JSON."""
+"""Shared by commands that measure or predict subnets: the progress bar, the sentences and the JSON."""
 
 from __future__ import annotations
 

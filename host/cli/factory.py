@@ -1,4 +1,4 @@
-"""The user's function that makes a module to deliver."""
+"""The user's function that makes the module to deliver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command says: sentences, tables and bars on stderr; with --json one object on stdout, nothing else there."""
+"""The output of a command: sentences, tables and bars on stderr; with --json, one object and nothing else on stdout."""
 
 from __future__ import annotations
 

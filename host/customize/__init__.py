@@ -1,1 +1,1 @@
-"""From a scenario (task, device, budget) to an artifact: the whole flow, none of its insides."""
+"""From a scenario (task, device, budget) to an artifact: the whole flow; its steps are in the rooms below."""

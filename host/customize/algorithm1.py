@@ -1,8 +1,8 @@
 """Algorithm 1 of NN-Factory, all limits in one batched pass.
 
-The paper raises the limit step by step and stops at the first subnet that is too slow. Here every limit is asked at
-once, which costs one pass, and the largest subnet that is predicted to fit is taken even where the predicted cost does
-not rise evenly with the limit.
+The paper raises the limit step by step and stops at the first subnet that is too slow. Here all limits are evaluated
+at once, which costs one pass. The largest subnet that is predicted to fit is taken, even if the predicted cost does not
+rise with every limit.
 
 Shapes: `n` candidates, `L` sites.
 """

@@ -1,6 +1,6 @@
-"""Which subnet is tried: ask the assembler, predict, fill the budget; step down after the device has said no.
+"""Choose the subnet to try: ask the assembler, predict, fill the budget, and step down after a miss on the device.
 
-Everything here is computed; no device and no file takes part.
+This is computation alone: no device and no file is involved.
 
 Shapes: `N` modules of all sites.
 """

@@ -1,4 +1,4 @@
-"""A scenario in, an artifact out: choose, cut, measure on the device, step down if it says no, hand over."""
+"""From a scenario to an artifact: choose, cut, measure on the device, step down after a miss, deliver."""
 
 from __future__ import annotations
 

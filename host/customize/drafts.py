@@ -1,4 +1,4 @@
-"""A candidate becomes a model file of the workspace: cut out of the template, quantised where that is asked for."""
+"""Turns a candidate into a model file of the workspace: cut out of the template, and quantised if requested."""
 
 from __future__ import annotations
 

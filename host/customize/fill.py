@@ -1,17 +1,17 @@
-"""Fill: what Algorithm 1 leaves of a budget is spent on the closed modules that the assembler wanted most.
+"""Fill: spend what Algorithm 1 leaves of a budget on the closed modules that the assembler wanted most.
 
-Only modules that the assembler opens for this task at some limit may open. Others belong to other tasks and were never
-trained to work with this one's: opening them costs accuracy down to chance (`allowed_by`).
+Only modules that the assembler opens for this task at some limit may be opened. Others belong to other tasks and were
+never trained to work with this one's: opening them costs accuracy down to chance (`allowed_by`).
 
-A knapsack with a constraint per bound. Modules of one site cost the same, so within a site they open in the order of
-their weight; which sites get how many is solved exactly by HiGHS for a cost that is linear in the counts. Other costs
-(products of two sites, steps of a kernel's tile) are linearised around the last answer and solved again; what they are
-estimated to cost, never the linearisation, decides what fits. A last pass, module by module, leaves nothing that would
-still fit; modules that cost nothing there, up to a kernel's tile, come first.
+This is a knapsack problem with one constraint per bound. Modules of one site cost the same, so within a site they open
+in the order of their weight. HiGHS finds how many each site gets, exactly for a cost that is linear in the counts. Other
+costs (products of two sites, steps of a kernel's tile) are linearised around the last answer and solved again; the
+estimated cost, never the linearisation, decides what fits. A last pass adds single modules until nothing more fits,
+beginning with those that cost nothing because a kernel's tile is not full.
 
-A module is worth the sigmoid of its weight. The assembler opens where a weight is positive, so that the weights of
-closed modules are mostly negative; but a weight is a score, whose order counts. The sigmoid keeps that order, makes
-nothing worth less than staying closed, and lets a module wanted clearly count for several that are hardly wanted.
+A module is worth the sigmoid of its weight. The assembler opens a module if its weight is positive, so the weights of
+closed modules are mostly negative; but only their order matters. The sigmoid keeps that order, gives every module a
+positive worth, and lets one module that is clearly wanted count for several that are hardly wanted.
 
 Shapes: `N` modules of all sites, `L` sites, `b` bounds, `m` modules that may be opened.
 """

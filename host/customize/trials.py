@@ -1,4 +1,4 @@
-"""What a device says to one draft after another of a scenario."""
+"""The drafts of a scenario, measured on the device one after another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the store keeps of a chosen model that was measured on its device, delivered or not."""
+"""The store's record of a chosen model that was measured on its device, whether or not it was delivered."""
 
 from __future__ import annotations
 

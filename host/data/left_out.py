@@ -1,4 +1,4 @@
-"""Files of a data set that cannot be used: counted and told in one sentence, and an error when they are too many."""
+"""Files of a data set that cannot be used: counted, reported in one sentence, and an error if there are too many."""
 
 from __future__ import annotations
 

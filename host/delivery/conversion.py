@@ -1,4 +1,4 @@
-"""A torch module becomes a model file, in the precision that is asked for, beside what torch computes."""
+"""Converts a torch module to a model file of the requested precision, and keeps what torch computes for comparison."""
 
 from __future__ import annotations
 

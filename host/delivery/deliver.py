@@ -1,4 +1,4 @@
-"""Any torch module to a verdict on a device: converted, pushed, measured, compared with torch, written."""
+"""Takes any torch module to a verdict on a device: convert, push, measure, compare with torch, write."""
 
 from __future__ import annotations
 

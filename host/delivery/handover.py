@@ -1,4 +1,4 @@
-"""What is delivered: a model that was verified on its device, written beside its manifest, and left there if wanted."""
+"""Delivery: writes a model that was verified on its device beside its manifest, and leaves it there if wanted."""
 
 from __future__ import annotations
 

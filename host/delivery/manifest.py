@@ -1,4 +1,4 @@
-"""The file beside a delivered model: what it is, what it was measured to cost, and how its outputs are read."""
+"""The file beside a delivered model: what the model is, its measured cost, and how to read its outputs."""
 
 from __future__ import annotations
 

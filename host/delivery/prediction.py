@@ -1,4 +1,4 @@
-"""A delivered model at work: images in, boxes or answers out. The device computes, the host reads its outputs."""
+"""Runs a delivered model: images in, boxes or answers out. The device computes; the host reads the outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Smaller numbers for a model. Of a task's model they are calibrated on the task, and never on what it is tested on."""
+"""Quantises a model. A task's model is calibrated on images of the task, never on its test images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Devices: which there are (`Registry`), and how to talk to the agent on one (`open_session`)."""
+"""Devices: those that are known (`Registry`), and how to talk to the agent on one (`open_session`)."""
 
 from .address import Address
 from .connect import connect, open_session

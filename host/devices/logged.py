@@ -1,4 +1,4 @@
-"""A transport that tells the log what went over it."""
+"""A transport that logs what goes over it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ways to a device by the scheme of its URI: those that come along, and those of installed packages."""
+"""Transports by the scheme of a device's URI: the built-in ones, and those of installed packages."""
 
 from __future__ import annotations
 

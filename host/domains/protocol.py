@@ -1,6 +1,6 @@
-"""What a kind of tasks brings along: one object behind one protocol, found by its name in `registry`.
+"""What a kind of tasks provides: one object behind one protocol, found by its name in `registry`.
 
-An opened domain (`tasks.domain.TaskDomain`) is a kind over some data; an objective is what training makes of it.
+An opened domain (`tasks.domain.TaskDomain`) is a kind over some data; an objective is what training needs of it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""All task domains by name: those that come along, and those of installed packages."""
+"""All task domains by name: the built-in ones, and those of installed packages."""
 
 from __future__ import annotations
 

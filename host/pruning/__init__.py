@@ -1,1 +1,1 @@
-"""Taking parts of a trained network away."""
+"""Removing parts of a trained network."""

@@ -1,1 +1,1 @@
-"""What people read at the end."""
+"""Reports for people."""

@@ -1,7 +1,7 @@
-"""One HTML file that holds everything: text, tables, charts and the library that draws them. It asks no network.
+"""One HTML file that holds everything: text, tables, charts and the library that draws them. It needs no network.
 
-Pages are Jinja templates that extend `page.html`, with autoescape on: what a device or a supernet says is text, never
-markup. The page's own policy names the hashes of the two scripts that may run, so that nothing else could.
+Pages are Jinja templates that extend `page.html`, with autoescape on: words of a device or a supernet are text, never
+markup. The page's security policy names the hashes of the only two scripts that may run.
 """
 
 from __future__ import annotations

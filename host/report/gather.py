@@ -1,4 +1,4 @@
-"""From a workspace to a page's data: what is stored of a device, predicted anew, and asked of the assembler."""
+"""From a workspace to a page's data: a device's stored measurements, new predictions, and the assembler's answers."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What a report page shows, ready to be drawn: numbers and plain text, no records and no models.
 
-All text is as it came, from a device too; whoever writes it into a page escapes it.
+Text, including that of a device, is unchanged; whoever writes it into a page must escape it.
 
 Shapes: `n` measurements, `K` tasks, `L` sites, `p` points of a front.
 """

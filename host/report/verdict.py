@@ -1,4 +1,4 @@
-"""The last lines of a customisation: what came out, against what was asked for."""
+"""The last lines of a customisation: the result, compared with the request."""
 
 from __future__ import annotations
 

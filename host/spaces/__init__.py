@@ -1,1 +1,1 @@
-"""Search spaces: what architectures there are, which of them a campaign measures, and what their costs depend on."""
+"""Search spaces: which architectures exist, which of them a campaign measures, and what their costs depend on."""

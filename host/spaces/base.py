@@ -1,6 +1,6 @@
-"""What a search space offers to those who measure and predict its architectures, one capability a protocol.
+"""What a search space offers for measuring and predicting its architectures: one protocol for each capability.
 
-A space implements those that it has; who needs a capability asks for its protocol.
+A space implements the protocols of the capabilities it has; code that needs a capability asks for its protocol.
 
 Shapes: `n` architectures, `L` recorded features.
 """

@@ -1,4 +1,4 @@
-"""A backbone by its name: a timm model, one that a package brings, or a user's own as `package.module:NAME`."""
+"""A backbone by its name: a timm model, one from an installed package, or a user's own as `package.module:NAME`."""
 
 from __future__ import annotations
 

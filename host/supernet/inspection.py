@@ -1,4 +1,4 @@
-"""What modularising a backbone gives, before anything is trained: its sites, and how small its subnets get."""
+"""What modularising a backbone would give, before any training: its sites, and how small its subnets get."""
 
 from __future__ import annotations
 

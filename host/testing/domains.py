@@ -7,8 +7,8 @@
         kind = PARCELS
         backbone = Backbone("resnet10t", {"in_chans": 3}, (3, 32, 32))
 
-Override the fixture `sources` where the data lie in a folder, `opened` to open fewer of them than usual, and `perfect`
-to have it tested that right outputs score 1.
+Override the fixture `sources` if the data are in a folder, `opened` to open fewer of them than usual, and `perfect` to
+test that right outputs score 1.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
     class TestForest(PredictorContract):
         kind = ForestPredictor
 
-Override the fixtures `space` and `table` to run them on a search space of yours, too.
+Override the fixtures `space` and `table` to run the tests on a search space of your own, too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Averaged weights: an exponential moving average that is often better, and always steadier, than the last step's."""
+"""Averaged weights: an exponential moving average, often better and always steadier than the last step's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state of a run on disk: whole or not at all, loaded without pickle's code execution."""
+"""The state of a run on disk: written completely or not at all, and loaded without executing code from a pickle."""
 
 from __future__ import annotations
 

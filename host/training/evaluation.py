@@ -1,4 +1,4 @@
-"""Evaluation in the course of a run: it keeps the best weights and delivers them."""
+"""Evaluation during a run: keeps the best weights and delivers them."""
 
 from __future__ import annotations
 

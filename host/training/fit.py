@@ -1,8 +1,8 @@
 """One model for one task, trained in the ordinary way: what customising without training is compared with.
 
-Trained until it stops improving: where the loss on validation images has not fallen for `patience` evaluations the
-learning rate falls to a tenth, and after the last fall's patience the best weights are the result. The loss, because
-validation images made of few digits are soon all answered right.
+Training continues until the model stops improving. When the loss on validation images has not fallen for `patience`
+evaluations, the learning rate drops to a tenth; after the last drop and its patience, the best weights are the result.
+The loss is used because validation images made of few digits are soon all answered correctly.
 """
 
 from __future__ import annotations

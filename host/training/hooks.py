@@ -1,6 +1,6 @@
-"""The hooks of a training run: checkpoints, an early end, lower rates on a plateau, and progress.
+"""The hooks of a training run: checkpoints, early stop, lower rates on a plateau, and progress.
 
-Evaluation, averaged weights and metrics are hooks with files of their own.
+Evaluation, averaged weights and metrics are hooks in files of their own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The training loop: named modules go through stages, and hooks see every moment of it.
 
-A stage says how many steps it has and which modules learn in them. What else happens in a run (checkpoints, evaluation,
-an early end) are hooks. Batches are functions of the step, so that a run that was killed goes on as the same run.
+A stage says how many steps it has and which modules learn in them. Everything else in a run (checkpoints, evaluation,
+early stop) is a hook. Batches are functions of the step, so a run that was killed continues as the same run.
 """
 
 from __future__ import annotations

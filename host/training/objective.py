@@ -1,4 +1,4 @@
-"""What training needs of a task domain: batches to learn from, and what is wrong about a model's outputs.
+"""What training needs of a task domain: batches to learn from, and the loss of a model's outputs.
 
 Shapes: `B` samples, `T` attributes.
 """

@@ -1,4 +1,4 @@
-"""What the batches of every domain share: generators that are a function of (seed, stage, step), tasks and limits.
+"""Shared by the batches of every domain: generators that are a function of (seed, stage, step), tasks and limits.
 
 Shapes: `B` samples.
 """

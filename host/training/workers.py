@@ -1,6 +1,6 @@
-"""Several processes train as one: each works on its part of every batch, and all make the same step.
+"""Several processes train as one: each handles its part of every batch, and all take the same step.
 
-`torchrun` starts them and numbers them; without it there is one. Torch's DistributedDataParallel averages gradients.
+`torchrun` starts and numbers them; without it there is one. Torch's DistributedDataParallel averages gradients.
 Batch norm sees the whole batch. Torch's own synchronised batch norm needs GPUs, so a torch function mode computes every
 batch norm of any model from sums over all processes.
 """

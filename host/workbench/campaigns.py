@@ -1,4 +1,4 @@
-"""What the store knows of the campaigns of a template's slices: the newest, those that can be resumed."""
+"""The store's campaigns of a template's slices: the newest, and those that can be resumed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The task domain of a supernet or a recipe, over the user's data or what comes along."""
+"""The task domain of a supernet or a recipe, over the user's data or the shipped data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several devices profiled at once: a thread, a session and a store each; what one does never stops the others."""
+"""Several devices profiled at once: a thread, a session and a store each; a failure of one never stops the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What needs no workbench of one's own: one call each, in the default workspace or a named one."""
+"""Functions that open a workbench themselves: one call each, in the default workspace or a named one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the workspace knows of a supernet on a device, which need not be there for it."""
+"""What the workspace knows of a supernet on a device, even if the device is not connected."""
 
 from __future__ import annotations
 

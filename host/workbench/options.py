@@ -1,4 +1,4 @@
-"""What a campaign is asked for, and who measures."""
+"""The options of a campaign, and which program measures."""
 
 from __future__ import annotations
 

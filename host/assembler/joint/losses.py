@@ -1,6 +1,6 @@
 """The losses of joint training, as modules: one forward pass under gates, one loss.
 
-Random draws are made for the whole batch of a step and handed in, so that processes that share a batch draw the same.
+Random draws are made for the whole batch of a step and passed in, so that processes that share a batch use the same.
 
 Shapes: `B` samples, `N` modules.
 """

@@ -1,4 +1,4 @@
-"""A joint recipe: task domain, backbone and schedule, in one frozen object that travels with what it trained."""
+"""A joint recipe: task domain, backbone and schedule, in one frozen object, stored with the supernet it trained."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """From a recipe to a trained supernet: pre-train, train jointly, tune, calibrate, save. Resumable after a kill.
 
-Under `torchrun` several processes do it together; all need the folder, the first writes it.
+Under `torchrun` several processes train together; all need the folder, and the first writes it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What earlier versions wrote, as today's form has it: recipes of one flat table, and checkpoints of them.
+"""Brings recipes and checkpoints of earlier versions, which had one flat table, to today's form.
 
 Flat recipes are in users' TOML files, in the facts of the shipped supernets, and in checkpoints without a version.
 """

@@ -1,1 +1,1 @@
-"""The commands, one file each: what is typed, and what is done about it."""
+"""The commands, one file each: their options, and what they do."""

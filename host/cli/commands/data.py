@@ -1,4 +1,4 @@
-"""`edgewright data`: making a detection data set, and finding the colours of one."""
+"""`edgewright data`: make a detection data set, and find the colours in one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`edgewright deliver`: any torch module to a verdict on a device."""
+"""`edgewright deliver`: take any torch module to a verdict on a device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`edgewright device`: the devices models are made for."""
+"""`edgewright device`: the devices that models are made for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`edgewright pareto`: what a task costs on a device, from the smallest answer to the whole."""
+"""`edgewright pareto`: what a task costs on a device, from the smallest subnet to the largest."""
 
 from __future__ import annotations
 

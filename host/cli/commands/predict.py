@@ -1,4 +1,4 @@
-"""`edgewright predict`: a delivered model on one's own images."""
+"""`edgewright predict`: run a delivered model on images of the user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`edgewright predictor`: fitted to measurements, and judged on measurements that they have not seen."""
+"""`edgewright predictor`: fit predictors to measurements, and judge them on measurements they have not seen."""
 
 from __future__ import annotations
 

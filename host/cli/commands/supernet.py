@@ -1,4 +1,4 @@
-"""`edgewright supernet`: how good a trained one is, and what of a backbone could become one."""
+"""`edgewright supernet`: how good a trained supernet is, and what of a backbone can be gated."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The adb server of this machine: started when none runs, and asked with a time limit.
+"""The adb server of this machine: started if none runs, and asked with a time limit.
 
-Of adbutils only the adb program it carries is used: its own client loses what a failed push says, does not bound every
-read, and starts the first adb on the PATH.
+Only the adb program in adbutils is used. Its client loses the message of a failed push, does not limit the time of
+every read, and starts the first adb on the PATH.
 """
 
 from __future__ import annotations

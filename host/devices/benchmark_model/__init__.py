@@ -1,1 +1,1 @@
-"""Google's benchmark_model in the agent's place, where a user supplies it."""
+"""Google's benchmark_model instead of the agent, if a user supplies it."""

@@ -1,4 +1,4 @@
-"""A program the user supplies for a device: is it one, and can this device execute it?"""
+"""Checks whether a file of the user is a program, and whether the device can execute it."""
 
 from __future__ import annotations
 

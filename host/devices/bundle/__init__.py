@@ -1,1 +1,1 @@
-"""A Python with a runtime as one folder, for devices that have neither."""
+"""A Python and a runtime in one folder, for devices that have neither."""

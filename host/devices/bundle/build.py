@@ -1,7 +1,7 @@
 """A self-contained arm64 runtime, built on this machine: glibc's loader, Python, numpy and LiteRT in one folder.
 
-It runs where a device has no Python and no glibc of its own (Android), or one too old for LiteRT's wheel. Its parts are
-Debian's arm64 packages and PyPI's aarch64 wheels, each verified by hash; nothing of it is redistributed.
+It serves devices that have no Python and no glibc (Android), or a glibc too old for LiteRT's wheel. Its parts are
+Debian's arm64 packages and PyPI's aarch64 wheels, each verified by hash; none of them is redistributed.
 """
 
 from __future__ import annotations

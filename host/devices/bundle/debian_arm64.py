@@ -1,7 +1,7 @@
 """Debian's arm64 packages on a machine of any architecture, through its own apt with a private state.
 
-apt checks the signature of the index, the index has every package's sha256, and every package is checked against it,
-those taken from the cache too. Nothing is installed, and the machine's own apt state is neither read nor changed.
+apt checks the signature of the index. The index has the sha256 of every package, and every package is checked against
+it, including those from the cache. Nothing is installed, and the machine's own apt state is neither read nor changed.
 """
 
 from __future__ import annotations

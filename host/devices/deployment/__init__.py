@@ -1,1 +1,1 @@
-"""Putting the agent on a device, with a runtime where there is none, and taking it off again."""
+"""Putting the agent on a device, with a runtime if there is none, and removing it again."""

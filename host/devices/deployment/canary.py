@@ -1,4 +1,4 @@
-"""The smallest model that tells whether a device can do the work: load, run, compute right, be measured."""
+"""The smallest model that shows whether a device can do the work: load, run, compute correctly, be measured."""
 
 from __future__ import annotations
 

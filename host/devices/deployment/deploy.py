@@ -1,4 +1,4 @@
-"""The agent on a device: put there once, by content hash, into one private folder; looked at; taken away again."""
+"""The agent on a device: sent once, by content hash, into one private folder; checked; and removed again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What lies on a device: its deployed.json, which is the device's word and is believed no further than it can harm."""
+"""What was deployed on a device, according to its deployed.json. The file comes from the device, so it is not trusted
+where a false entry could do harm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which runtime the agent uses on a device: the device's own where one works, else a bundle built on this machine."""
+"""Which runtime the agent uses on a device: the device's own if one works, or else a bundle built on this machine."""
 
 from __future__ import annotations
 

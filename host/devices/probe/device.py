@@ -1,4 +1,4 @@
-"""Look at a device through nothing but a POSIX shell."""
+"""Examines a device with nothing but a POSIX shell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is missing on a device or would disturb measuring there, and the command that mends it."""
+"""What is missing on a device or would disturb measurements on it, and the command that fixes it."""
 
 from __future__ import annotations
 

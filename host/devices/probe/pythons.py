@@ -1,4 +1,4 @@
-"""The Pythons of a device: which there are, and which runtimes really load in them."""
+"""The Pythons of a device, and which runtimes really load in them."""
 
 from __future__ import annotations
 

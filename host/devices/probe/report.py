@@ -1,4 +1,4 @@
-"""What a device is and what state it is in: the result of one look at it. What could not be read is None, never 0."""
+"""What a device is and in which state: the result of one probe. Values that could not be read are None, never 0."""
 
 from __future__ import annotations
 

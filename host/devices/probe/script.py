@@ -1,4 +1,4 @@
-"""The fixed shell scripts that look at a device; they print key=value lines. POSIX sh, sed and uname suffice."""
+"""The fixed shell scripts that examine a device and print key=value lines. They need only POSIX sh, sed and uname."""
 
 from __future__ import annotations
 

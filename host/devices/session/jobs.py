@@ -1,4 +1,4 @@
-"""What an agent is asked to measure, and what comes back of a campaign."""
+"""What an agent is asked to measure, and what a campaign returns."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A command as text for a login shell of whatever kind, and its output told from what that shell says itself.
+"""A command as text for any login shell, and its output, separated from what that shell prints itself.
 
 sshd hands every command to the user's login shell, which may be fish or tcsh, and may print a greeting. So the text
-holds nothing that shells read differently: `/bin/sh` decodes it. The command's output lies between marks that nobody
+holds nothing that shells read differently: `/bin/sh` decodes it. The command's output is between marks that nobody
 else can print, since they are drawn anew for each command.
 """
 

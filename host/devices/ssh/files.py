@@ -1,6 +1,6 @@
-"""Files over SFTP with many requests on their way at once.
+"""Files over SFTP, with many requests in flight.
 
-paramiko's own `put` loses the errors of its last writes, and the thread of its prefetching outlives a broken link.
+paramiko's own `put` loses the errors of its last writes, and its prefetching thread outlives a broken link.
 """
 
 from __future__ import annotations

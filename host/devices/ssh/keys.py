@@ -1,4 +1,4 @@
-"""Who we are: the agent's keys and key files, offered one by one, without ever asking anybody anything."""
+"""The user's keys, from the SSH agent and from files, offered one by one. The user is never asked for anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is this the host it was? Its key, checked against known_hosts. Nothing is ever added on its own."""
+"""Checks a host's key against known_hosts. No key is ever added automatically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way to a host's SSH server: a TCP connection, a tunnel through a jump host, or a ProxyCommand; each in time."""
+"""The route to an SSH server: a TCP connection, a tunnel through a jump host, or a ProxyCommand, each with a time limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NumVQA: images of four handwritten digits and yes/no questions about how many of them are what.
+"""NumVQA: images of four handwritten digits and yes/no questions about how many of them have a property.
 
 The 60 tasks of NN-Factory (section 5): {has, only one, only two, only three, only four} x {0..9, odd, even}.
 "has X" is true when at least one digit is X, "only two X" when exactly two are. For a task and an answer, the four

@@ -1,6 +1,6 @@
-"""Retrain and Prune&Tune as models on this machine: trained once each, kept, and cut to a budget that is measured.
+"""Retrain and Prune&Tune as models on this machine: each trained once, kept, and pruned to a measured budget.
 
-Every model is a safetensors file of the evaluation's folder, named after what it is, and is found there by a rerun.
+Every model is a safetensors file in the evaluation's folder, with a name that says what it is; a rerun finds it there.
 """
 
 from __future__ import annotations

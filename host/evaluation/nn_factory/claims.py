@@ -1,4 +1,4 @@
-"""What the paper claims, held against an evaluation's tables: reached, not reached, or not testable here."""
+"""The paper's claims, compared with an evaluation's tables: reached, not reached, or not testable here."""
 
 from __future__ import annotations
 

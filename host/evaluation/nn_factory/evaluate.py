@@ -1,4 +1,4 @@
-"""All experiments into one folder, in an order that shows something early; interrupted, a rerun goes on."""
+"""Runs all experiments into one folder, in an order that shows results early. A rerun continues where it stopped."""
 
 from __future__ import annotations
 

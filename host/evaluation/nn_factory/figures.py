@@ -1,4 +1,4 @@
-"""The paper's figures out of an evaluation's tables."""
+"""The paper's figures, from an evaluation's tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An evaluation as one page: the paper's claims with their verdicts, its tables and figures in our numbers."""
+"""An evaluation as one page: the paper's claims with their verdicts, its tables and figures with our numbers."""
 
 from __future__ import annotations
 

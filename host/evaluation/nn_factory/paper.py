@@ -1,4 +1,4 @@
-"""What NN-Factory's tables say, to stand beside our own numbers."""
+"""The figures of NN-Factory's tables, for comparison with our own."""
 
 from __future__ import annotations
 

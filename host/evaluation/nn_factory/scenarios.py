@@ -1,7 +1,7 @@
 """Tables 3 and 4: tasks under budgets on this machine, by customising, Retrain and Prune&Tune; what each costs.
 
-All methods answer the same test images; all models are measured by the same agent under the same protocol, and never
-while anything is being trained: a budget's models are first cut, then trained side by side, then measured.
+All methods answer the same test images. The same agent measures all models under the same protocol, and never while
+anything is being trained: the models for a budget are first pruned, then trained side by side, then measured.
 """
 
 from __future__ import annotations

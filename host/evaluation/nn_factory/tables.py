@@ -1,4 +1,4 @@
-"""An evaluation's tables, the paper's figures beside ours, as rows of text and numbers: for page and Markdown."""
+"""An evaluation's tables, with the paper's figures beside ours, as rows for the page and Markdown."""
 
 from __future__ import annotations
 

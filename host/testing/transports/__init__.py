@@ -1,4 +1,4 @@
-"""What every way to a device promises, as tests:
+"""What every transport promises, as tests:
 
     from edgewright.testing.transports import TransportContract
 

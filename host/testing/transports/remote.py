@@ -1,6 +1,6 @@
-"""A device under test, and what is asked of it again and again.
+"""A device under test, and requests that many tests make of it.
 
-Only tools that an Android phone has too are used on the other side.
+They use only tools that an Android phone has, too.
 """
 
 from __future__ import annotations

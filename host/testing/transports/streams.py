@@ -1,4 +1,4 @@
-"""Commands that are talked to."""
+"""Commands that read and write while they run."""
 
 from __future__ import annotations
 
