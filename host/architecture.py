@@ -1,4 +1,4 @@
-"""What is measured, recorded and predicted: an architecture of a search space."""
+"""An architecture of a search space: the unit that is measured, recorded and predicted."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from .architecture import Architecture
 from .errors import InputError
 
 CONFIDENCE = 0.95
-"""How sure a candidate must be to fit, where nobody says otherwise."""
+"""The default certainty with which a candidate must fit."""
 
 
 @dataclass(frozen=True)

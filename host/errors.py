@@ -44,7 +44,7 @@ class DeviceError(EdgewrightError):
 
 
 class DeviceRefused(DeviceError):
-    """The device was reached and said no: trying again brings the same."""
+    """The device was reached and refused: trying again would give the same result."""
 
 
 class MeasurementError(EdgewrightError):
@@ -54,6 +54,6 @@ class MeasurementError(EdgewrightError):
 
 
 class Interrupted(EdgewrightError):
-    """Ctrl-C; what is finished is kept."""
+    """Ctrl-C; finished work is kept."""
 
     exit_code = 130

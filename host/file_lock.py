@@ -11,7 +11,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 from .errors import StorageError
 from .files import make_dir, storage_error
 
-_PATIENCE_S = 1.0  # of a wait that nobody is told of
+_PATIENCE_S = 1.0  # of a wait that is not reported
 
 
 @contextmanager

@@ -21,7 +21,7 @@ BoolArray = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Site:
-    """One place with a gate vector. `width` modules of `block` consecutive channels each."""
+    """Part of a supernet with a gate vector: `width` modules of `block` consecutive channels each."""
 
     name: str
     width: int
@@ -67,7 +67,7 @@ class GateSpace:
 
     @cached_property
     def slices(self) -> tuple[slice, ...]:
-        """Where each site lies in a flat vector of `N` bits."""
+        """Where each site is in a flat vector of `N` bits."""
         ends = np.cumsum([site.width for site in self.sites]).tolist()
         return tuple(slice(end - site.width, end) for site, end in zip(self.sites, ends, strict=True))
 

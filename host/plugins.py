@@ -21,12 +21,12 @@ Guest = TypeVar("Guest")
 
 
 class Guests(Generic[Guest]):
-    """The guests of one kind. Nothing is imported before it is asked for.
+    """The guests of one kind. Nothing is imported before it is needed.
 
     Args:
         group: of entry points, such as "edgewright.domains".
         kind: what a guest is called in sentences, such as "task domain".
-        own: those that come along, name to "module:attribute".
+        own: the built-in ones, name to "module:attribute".
     """
 
     def __init__(self, group: str, kind: str, own: Mapping[str, str] | None = None) -> None:
@@ -36,13 +36,13 @@ class Guests(Generic[Guest]):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Those that come along first, then those of installed packages by name."""
+        """The built-in ones first, then those of installed packages by name."""
         return tuple(dict.fromkeys([*self._found(), *self._added]))
 
     def get(self, name: str) -> Guest:
         """The guest of that name.
 
-        Raises `InputError` for an unknown name, one that two packages bring, and one that cannot be imported.
+        Raises `InputError` for an unknown name, one that two packages provide, and one that cannot be imported.
         """
         if name in self._added:
             return self._added[name]
@@ -54,16 +54,16 @@ class Guests(Generic[Guest]):
             raise InputError(f"{self.kind} {name!r} cannot be imported from {where}: {error}") from error
 
     def add(self, name: str, guest: Guest) -> None:
-        """Bring a guest along for this process, in place of one that was added before under the same name.
+        """Add a guest for this process; it replaces one that was added before under the same name.
 
-        Raises `InputError` for a name of one that comes along or that an installed package brings.
+        Raises `InputError` for the name of a built-in guest or of an installed package's.
         """
         if name in (known := self._found()):
             raise InputError(f"{self.kind} {name!r} is there already, from {known[name][0]}; choose another name")
         self._added[name] = guest
 
     def check(self, name: str) -> None:
-        """Raises `InputError` for an unknown name, and one that two packages bring. Nothing is imported."""
+        """Raises `InputError` for an unknown name, and one that two packages provide. Nothing is imported."""
         if name not in self._added:
             self._where(name)
 
@@ -78,7 +78,7 @@ class Guests(Generic[Guest]):
         return known[name][0]
 
     def _found(self) -> dict[str, list[str]]:
-        """Where each guest is; more than one place where packages compete for its name."""
+        """Where each guest is defined; several entries if packages compete for its name."""
         known = {name: [where] for name, where in self._own.items()}
         for each in sorted(entry_points(group=self.group), key=lambda entry: entry.name):
             paths = known.setdefault(each.name, [])

@@ -14,7 +14,7 @@ Settings = TypeVar("Settings")
 
 
 def read_table(kind: type[Settings], table: Mapping[str, Any], what: str) -> Settings:
-    """`table` as an instance of the dataclass `kind`, its fields strictly of their types: "12" is no number.
+    """`table` as an instance of the dataclass `kind`, its fields strictly of their types: "12" is not a number.
 
     Args:
         kind: a dataclass whose fields are numbers, texts, tuples, dictionaries and such dataclasses.

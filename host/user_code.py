@@ -55,7 +55,7 @@ def _imported(source: str) -> ModuleType:
 
 @contextlib.contextmanager
 def _on_path(folder: Path) -> Iterator[None]:
-    """Stays there: what is imported may import more when it is called."""
+    """The path stays: the imported code may import more when it is called."""
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     yield

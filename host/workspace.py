@@ -46,7 +46,7 @@ class Workspace:
 
     @property
     def locks(self) -> Path:
-        """Who uses a device, or builds a template, right now."""
+        """Locks of the devices and templates in use."""
         return self.root / "locks"
 
     @property

@@ -84,7 +84,7 @@ def main() -> None:
 def with_options(sentence: str, words: Sequence[str]) -> str:
     """`sentence` with each `parameter` in backticks that is an option of the command in `words` as that option.
 
-    What lies below the command line knows parameters only: "start without `resume`" becomes "start without --resume".
+    Code below the command line knows only parameters: "start without `resume`" becomes "start without --resume".
     """
     options = _options_of(words)
     return re.sub(r"`([a-z][a-z0-9_]*)`", lambda match: options.get(match[1], match[0]), sentence)
@@ -112,7 +112,7 @@ def _invoked(words: Sequence[str]) -> tuple[Any, list[str]]:
 
 def _fail(sentence: str, exit_code: int) -> None:
     print(f"edgewright: {clean(sentence)}", file=sys.stderr)
-    # Bad input and a budget that cannot be met are no fault of the link.
+    # Bad input, or a budget that cannot be met, is not the link's fault.
     log = LOG.keep("-".join(_invoked(sys.argv[1:])[1]), sentence) if exit_code in _DEVICE_EXIT_CODES else None
     if log is not None:
         print(f"edgewright: what went over the link is in {log}", file=sys.stderr)

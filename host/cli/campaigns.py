@@ -63,7 +63,7 @@ def profile_command(device: str, precision: str, supernet: Path | None) -> str:
 
 @contextmanager
 def suggesting_profile(device: str, precision: str, supernet: Path | None) -> Iterator[None]:
-    """Where measurements are missing, the sentence ends with the command that makes them."""
+    """If measurements are missing, the sentence ends with the command that makes them."""
     from ..workbench.measured import NotProfiled
 
     try:

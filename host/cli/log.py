@@ -36,7 +36,7 @@ class CommandLog(logging.Handler):
         self._workspace: Path | None = None
 
     def begin(self, verbose: bool, workspace: Path | None) -> None:
-        """Listen to everything of ours from now on."""
+        """Record all of edgewright's log messages from now on."""
         self._verbose, self._workspace = verbose, workspace
         self._lines.clear()
         logger = logging.getLogger("edgewright")

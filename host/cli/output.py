@@ -18,7 +18,7 @@ def clean(text: str) -> str:
 
 
 class Output:
-    """One command's output. `done` is called once, at its end. A silent one is that of a process among several."""
+    """One command's output. `done` is called once, at its end. A silent one belongs to one process among several."""
 
     def __init__(self, as_json: bool, silent: bool = False) -> None:
         self.as_json = as_json and not silent

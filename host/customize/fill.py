@@ -4,7 +4,7 @@ Only modules that the assembler opens for this task at some limit may be opened.
 never trained to work with this one's: opening them costs accuracy down to chance (`allowed_by`).
 
 This is a knapsack problem with one constraint per bound. Modules of one site cost the same, so within a site they open
-in the order of their weight. HiGHS finds how many each site gets, exactly for a cost that is linear in the counts. Other
+in the order of their weight. HiGHS finds how many each site gets, exactly if cost is linear in the counts. Other
 costs (products of two sites, steps of a kernel's tile) are linearised around the last answer and solved again; the
 estimated cost, never the linearisation, decides what fits. A last pass adds single modules until nothing more fits,
 beginning with those that cost nothing because a kernel's tile is not full.

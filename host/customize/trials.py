@@ -22,7 +22,7 @@ from .drafts import Draft
 from .scenario import Scenario
 
 Keep = Callable[[Scenario, Candidate, Sequence[Measurement]], None]
-"""Gets what every model measured on the device, before anything else is done with it."""
+"""Receives every model's measurements from the device before anything else is done with them."""
 
 
 def keep_nothing(scenario: Scenario, candidate: Candidate, measurements: Sequence[Measurement]) -> None:

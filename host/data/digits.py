@@ -38,7 +38,7 @@ class Digits:
 
 @dataclass(frozen=True)
 class DigitSplits:
-    """Three sets without a common digit; what is tested never appears in a training image."""
+    """Three sets without a common digit, so no tested digit appears in a training image."""
 
     train: Digits
     validation: Digits

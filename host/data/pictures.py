@@ -40,7 +40,7 @@ def read_picture(path: Path, mode: str = "RGB") -> NDArray[np.uint8]:
 
 
 def check_picture(path: Path) -> None:
-    """Raises `InputError` for what is no image file, by its beginning alone."""
+    """Raises `InputError` if it is not an image file, judging by its beginning alone."""
     with _opened(path):
         pass
 

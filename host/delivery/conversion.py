@@ -73,8 +73,8 @@ def convert_for_delivery(
             model is compared on what it was calibrated on.
 
     Raises:
-        InputError: a module or inputs of which no model file can be made.
-        MeasurementError: the module cannot be converted or quantised, or the file computes something else than torch.
+        InputError: a module or inputs that no model file can be made of.
+        MeasurementError: the module cannot be converted or quantised, or the file computes different outputs.
     """
     example = checked_inputs(example_inputs)
     name = _checked_name(module)
@@ -97,7 +97,7 @@ def convert_for_delivery(
 
 
 def _checked_name(module: object) -> str:
-    """What the module is called. Raises `InputError` for what cannot be converted as it stands."""
+    """The module's name. Raises `InputError` if it cannot be converted as it is."""
     if not isinstance(module, nn.Module):
         raise InputError(f"only a torch module can be delivered, got a {type(module).__name__}")
     name = type(module).__name__
@@ -110,7 +110,7 @@ def _checked_name(module: object) -> str:
 
 
 def _like(example: Inputs, values: object) -> Inputs:
-    """A set to calibrate on. Raises `InputError` where it is no set of inputs like the example."""
+    """A calibration set. Raises `InputError` if it is not a set of inputs like the example."""
     given = checked_inputs(values, "a calibration set")
     if [(each.shape, each.dtype) for each in given] != [(each.shape, each.dtype) for each in example]:
         raise InputError(

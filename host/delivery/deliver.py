@@ -49,8 +49,8 @@ def deliver(
         seed: of the random inputs on which the device is compared with torch, beside the example inputs.
 
     Raises:
-        InputError: a module or inputs of which no model can be made.
-        MeasurementError: it cannot be converted, the device cannot run it, or computes something else than torch.
+        InputError: a module or inputs that no model can be made of.
+        MeasurementError: it cannot be converted, the device cannot run it, or computes something different from torch.
         BudgetError: it misses the budget on the device.
     """
     converted = convert_for_delivery(

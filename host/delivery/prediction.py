@@ -64,7 +64,7 @@ class DeliveredModel:
 
 
 def check_images(images: Sequence[Path]) -> None:
-    """Raises `InputError` for what is no image, before anything is done with the others."""
+    """Raises `InputError` for a file that is not an image, before anything is done with the others."""
     for path in images:
         check_picture(path)
 

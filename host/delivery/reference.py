@@ -47,7 +47,7 @@ class Reference:
 
 
 def checked_inputs(inputs: object, name: str = "the example inputs") -> Inputs:
-    """A set of inputs, copied. Raises `InputError` for what is none."""
+    """A copy of a set of inputs. Raises `InputError` if it is not one."""
     if isinstance(inputs, Tensor):
         inputs = (inputs,)
     if not isinstance(inputs, (tuple, list)) or not inputs:

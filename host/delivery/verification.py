@@ -26,7 +26,7 @@ from .reference import Reference
 
 PROTOCOL = TimingProtocol(n_runs=100, min_time_ms=100.0)
 N_MEASUREMENTS = 3
-# Of the largest output. int8 cuts off what is rarer than its calibration, and is judged by its answers.
+# As a share of the largest output. int8 clips values beyond its calibration, and is judged by its answers.
 PARITY_TOLERANCE = {Precision.FLOAT32: 1e-3, Precision.FLOAT16: 1e-2, Precision.INT8: math.inf}
 MAX_RMS = 0.5  # of an output itself, that an int8 model may be off whose answers nothing judges
 MAX_LOSS = 0.02  # of the score, that a quantised model may have less than float32
@@ -123,8 +123,8 @@ def verify(
     """Measure `content` on the device and compare its outputs there with those of the reference.
 
     Args:
-        examples: what is right about the reference's inputs, which are their images; both sides get a score.
-        on_measured: gets the measurements before anything else is done with them.
+        examples: the right answers to the reference's inputs, which are their images; both sides get a score.
+        on_measured: receives the measurements before anything else is done with them.
 
     Raises `MeasurementError` when the device cannot run it, or computes something else than torch does: beyond
     rounding in float32 and float16, and in every precision with a score that is more than `MAX_LOSS` less. Without
@@ -189,7 +189,7 @@ def _check_int8(difference: Difference, index: int) -> None:
 def _checked_scores(
     on_device: Sequence[NDArray[Any]], reference: Reference, examples: Examples, precision: Precision
 ) -> Scores:
-    """A single image of a few is no loss yet."""
+    """One wrong image among a few does not count as a loss yet."""
     ours, torchs = (outputs[0].reshape(-1, *outputs[0].shape[2:]) for outputs in (on_device, reference.outputs))
     name, n_images = examples.score_name, len(examples.images)
     scores = Scores(name, examples.score(ours), examples.score(torchs), examples.agreement(ours, torchs), n_images)

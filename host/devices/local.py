@@ -183,7 +183,7 @@ class LocalKind:
         return uri
 
     def connect(self, address: Address, device_name: str, workspace_dir: Path) -> LocalTransport:
-        """Everything of ours lies in a folder of the workspace that is this user's only. Raises `StorageError`."""
+        """All files are in a folder of the workspace that only this user can read. Raises `StorageError`."""
         return LocalTransport(_private_folder(workspace_dir / "agent"))
 
     def own_python(self) -> str:

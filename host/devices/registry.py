@@ -80,7 +80,7 @@ class Registry:
         self.path = workspace_dir / "devices.json"
 
     def list(self) -> tuple[Device, ...]:
-        """`local` first, the others by name. Raises `InputError` for a file that is no registry."""
+        """`local` first, the others by name. Raises `InputError` for a file that is not a registry."""
         added = self._read()
         return (LOCAL, *(added[name] for name in sorted(added)))
 

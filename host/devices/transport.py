@@ -13,7 +13,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Completed:
-    """A command that ended by itself."""
+    """A command that ended on its own."""
 
     returncode: int
     stdout: bytes
@@ -47,7 +47,7 @@ class Transport(Protocol):
 
     @property
     def agent_dir(self) -> str:
-        """Absolute path of the private folder on the device that everything of ours lives in; it may not exist yet."""
+        """Absolute path of the device's private folder for all of edgewright's files; it may not exist yet."""
 
     def run(self, argv: Sequence[str], timeout_s: float) -> Completed:
         """Run a command to its end; a non-zero exit code is a result, not an error. Its stdin is empty."""

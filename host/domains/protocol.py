@@ -27,9 +27,9 @@ class DataSources:
     """Where data may come from.
 
     Attributes:
-        folder: the user's; None means what comes along.
-        mnist: torchvision's MNIST files; None means the digits that come along.
-        cache: a folder for what is made of the data once.
+        folder: the user's; None means the shipped data.
+        mnist: torchvision's MNIST files; None means the shipped digits.
+        cache: a folder for what is computed from the data once.
         say: is told in a sentence when something slow begins.
         progress: is told what is being loaded, how much of it is done, and of how much.
     """
@@ -113,7 +113,7 @@ class DomainKind(Protocol):
     def open(
         self, settings: Any, backbone: Backbone, sources: DataSources, space: AttributeSpace | None = None
     ) -> TaskDomain:
-        """The domain over the user's data, or what comes along; with a `space` that of a trained supernet.
+        """The domain over the user's data or the shipped data; with a `space`, that of a trained supernet.
 
         Raises `InputError` where data are missing or lack something, or the backbone cannot do the tasks.
         """

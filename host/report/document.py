@@ -34,7 +34,7 @@ def document(template: Path, title: str, charts: Mapping[str, go.Figure], values
         draw=Markup(draw),
         policy=_policy(library, draw),
     )
-    return content.encode("utf-8", "replace")  # a lone surrogate from a device is no reason to lose the page
+    return content.encode("utf-8", "replace")  # a lone surrogate from a device must not cost the page
 
 
 def _environment(folder: Path) -> Environment:
@@ -56,7 +56,7 @@ def _charts_json(charts: Mapping[str, go.Figure]) -> str:
 
 
 def _script_safe(text: str) -> str:
-    """JSON that cannot end the script element it stands in: in JSON these letters occur in strings only."""
+    """JSON that cannot end its script element: in JSON these characters occur in strings only."""
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
     return text

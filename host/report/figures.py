@@ -57,7 +57,7 @@ def figures(data: PageData) -> dict[str, go.Figure]:
 
 
 def predicted_against_measured(data: Predictions) -> go.Figure:
-    """One point a subnet with its interval; what lies outside of its interval has another colour."""
+    """One point per subnet with its interval; a point outside its interval has another colour."""
     figure = blank(440, f"measured {data.quantity}, {data.unit}", f"predicted, {data.unit}")
     ends = [float(min(data.measured.min(), data.low.min())), float(max(data.measured.max(), data.high.max()))]
     line = {"color": GREY, "width": 1, "dash": "dash"}

@@ -47,7 +47,7 @@ class Predictions:
 
     @property
     def inside(self) -> NDArray[np.bool_]:
-        """`(n,)`: whether the measurement lies in its interval."""
+        """`(n,)`: whether the measurement is within its interval."""
         return (self.low <= self.measured) & (self.measured <= self.high)
 
     @property

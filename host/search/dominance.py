@@ -19,7 +19,7 @@ def non_dominated(objectives: NDArray[np.float64]) -> NDArray[np.bool_]:
     One row dominates another that it nowhere exceeds and somewhere falls below; equal rows do not dominate each other.
     Objectives may be infinite.
 
-    Raises `InputError` for another shape, and for objectives that are no numbers.
+    Raises `InputError` for another shape, and for objectives that are not numbers.
     """
     if objectives.ndim != 2:
         raise InputError(f"objectives must have shape (n, k), got {objectives.shape}")

@@ -1,7 +1,7 @@
 """Gates on an ordinary module: forward pre-hooks on the layers that sum over a site's channels.
 
-Multiplying a consumer's input, not the producer's output, makes gating equal to slicing whatever batch norm,
-bias or non-linearity lies between. Hooks are objects and not closures: a closure survives neither deepcopy nor saving.
+Multiplying a consumer's input, not the producer's output, makes gating equal to slicing, whatever batch norm,
+bias or non-linearity is between them. Hooks are objects, not closures: a closure survives neither deepcopy nor saving.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ class AttributeSpace:
         return cls(groups, dict(data["aliases"]), frozenset(data["fillers"]))
 
     def _names(self, part: str) -> list[str]:
-        """The attributes that what stands between two separators names; what is unknown is left as it was typed."""
+        """The attributes named between two separators; an unknown word is kept as it was typed."""
         whole = self._spelled(part)
         if whole in self._index:
             return [whole]

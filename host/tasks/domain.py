@@ -30,7 +30,7 @@ MAP50 = ScoreName("map50", "mAP@0.5")
 
 
 class Examples(Protocol):
-    """Images `(B, C, H, W)` of one task, and what is right about them."""
+    """Images `(B, C, H, W)` of one task, and the right answers."""
 
     @property
     def score_name(self) -> ScoreName: ...

@@ -77,7 +77,7 @@ class DomainContract:
         return run
 
     def perfect(self, examples: Any) -> NDArray[np.float32] | None:
-        """The outputs `(B, ...)` of a model that makes no mistake on `examples`; None where nobody can say."""
+        """The outputs `(B, ...)` of a model that makes no mistake on `examples`; None if they are not known."""
         return None
 
     def some_task(self, domain: TaskDomain) -> Task:

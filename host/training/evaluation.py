@@ -36,7 +36,7 @@ class Evaluation(Hook):
     Before the first evaluation the best weights are those that the stage began with.
 
     Args:
-        evaluate: judges the modules. Only the first process is asked; the others take its word.
+        evaluate: judges the modules. Only the first process evaluates; the others use its result.
         every: steps.
         stages: their names.
         by: "score" takes the highest score, of equal ones the latest; "loss" takes the lowest loss, of equal ones the
@@ -78,7 +78,7 @@ class Evaluation(Hook):
             self.return_to_best(loop)
 
     def return_to_best(self, loop: Loop) -> None:
-        """The best weights are loaded, and evaluations since them count anew."""
+        """Load the best weights, and restart the count of evaluations since."""
         self.since_best = 0
         if self.best is not None:
             load(loop.modules, self.best.modules)

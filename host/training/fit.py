@@ -71,8 +71,8 @@ class Fitted:
 class Fit:
     """How models are fitted: on which batches, with which settings, and until when.
 
-    `settings` are those of any run; `evaluate_every` and `patience` are `until`'s. With a `folder` a fit that is
-    interrupted goes on there when it is started again.
+    `settings` are those of any run; `evaluate_every` and `patience` are `until`'s. With a `folder`, a fit that was
+    interrupted continues when it is started again.
     """
 
     sampling: Sampling

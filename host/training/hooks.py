@@ -65,7 +65,7 @@ class EarlyStop(Hook):
 
 
 class DropOnPlateau(Hook):
-    """Where evaluations stop improving, goes on from the best weights at a lower rate, and in the end ends the stage.
+    """When evaluations stop improving, continues from the best weights at a lower rate, and finally ends the stage.
 
     Args:
         patience: evaluations without a better one.

@@ -26,7 +26,7 @@ Modules = dict[str, nn.Module]
 
 @dataclass(frozen=True)
 class StepLoss:
-    """What a step gave, scalars: what is minimised, the loss of the task in it, and a score to watch a run by."""
+    """Scalars of one step: the minimised loss, the task's part of it, and a score to watch a run by."""
 
     total: Tensor
     loss: Tensor
@@ -127,7 +127,7 @@ class Loop:
         seed: int = 0,
         resumed: Checkpoint | None = None,
     ) -> None:
-        """`seed` is of torch's global generator, which dropout draws from: it is set anew at every step.
+        """`seed` is for torch's global generator, which dropout uses; it is set again at every step.
 
         Raises `InputError` when `resumed` is of a stage that is not among `stages`.
         """
@@ -182,7 +182,7 @@ class Loop:
                 self._run_stage(stage, self._resumed if index == self._first else None)
 
     def checkpoint(self, settings: Mapping[str, Any]) -> Checkpoint:
-        """The run as it is now; `settings` are the JSON that travels with it."""
+        """The state of the run; `settings` are JSON stored with it."""
         return Checkpoint(
             stage=self.stage.name,
             step=self.step,

@@ -91,13 +91,13 @@ class Objective(Protocol):
 
     @property
     def watched(self) -> Sequence[Task]:
-        """Trained tasks that validation looks at."""
+        """The trained tasks that validation uses."""
         ...
 
     def source(self, sampling: Sampling, tasks: Sequence[Task] | None = None) -> BatchSource:
         """Training batches of the trained tasks, or of the given ones.
 
-        Raises `InputError` where the training images cover none of them.
+        Raises `InputError` if the training images cover none of them.
         """
         ...
 

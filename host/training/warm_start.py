@@ -29,7 +29,7 @@ def start_from(model: nn.Module, named: str) -> int:
         named: a shipped supernet's name, or a folder.
 
     Raises:
-        InputError: there is no such supernet, or nothing of it fits.
+        InputError: there is no such supernet, or none of it fits.
     """
     own = model.state_dict()
     found = read_weights(find_supernet(Path(named)) / BACKBONE)

@@ -75,7 +75,7 @@ class Workers:
 
 @contextlib.contextmanager
 def joined(choice: DeviceChoice) -> Iterator[Workers]:
-    """The processes that torchrun started, connected. Raises `InputError` when CUDA is asked for and missing."""
+    """The processes that torchrun started, connected. Raises `InputError` if CUDA is requested and missing."""
     device = choose_device(choice)
     count = int(os.environ.get("WORLD_SIZE", 1))
     if count == 1:

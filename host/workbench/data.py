@@ -33,7 +33,7 @@ def recipe_domain(recipe: JointRecipe, sources: DataSources) -> TaskDomain:
 def sources_of(
     workspace: Workspace, say: Say, data: str | Path | None = None, mnist: str | Path | None = None
 ) -> DataSources:
-    """The user's folders, or what comes along; what is made of them once lies in the workspace."""
+    """The user's folders or the shipped data; what is computed from them once is kept in the workspace."""
     from ..domains.protocol import DataSources
 
     folder, digits = (None if given is None else Path(given) for given in (data, mnist))

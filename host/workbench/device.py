@@ -89,7 +89,7 @@ class DeviceBench:
         """Latency and memory of a model file.
 
         Raises:
-            InputError: the file cannot be read or is empty, or `threads` is no number of threads.
+            InputError: the file cannot be read or is empty, or `threads` is not a number of threads.
             MeasurementError: the device could not measure it.
         """
         return self.measure_and_tell(model, threads)[0]

@@ -33,9 +33,9 @@ def profile_fleet(
     """A campaign on each device, or with `spread` one over all of them.
 
     Args:
-        on_progress: what is told how far each device is, by its name; called from threads.
+        on_progress: receives how far each device is, by name; called from threads.
 
-    Returns: when all have ended, what each brought, by name, and the errors of those that failed.
+    Returns: when all have ended, the result of each, by name, and the errors of those that failed.
 
     Raises: `InputError` for a device named twice, devices to spread over that differ, and nothing to resume.
     """
@@ -71,7 +71,7 @@ def raise_first(failed: Mapping[str, EdgewrightError], done: Sequence[str]) -> N
 def _resumed(
     bench: Workbench, pairs: Mapping[str, SupernetOnDevice], fleet: tuple[str, ...], options: CampaignOptions
 ) -> dict[str, CampaignOptions]:
-    """What each device does: where a campaign is resumed, one that never began begins what the others go on with."""
+    """What each device does: when a campaign is resumed, a device that never began its part begins it now."""
     from .campaigns import find_resumable
 
     source = next(iter(pairs.values())).source  # the template is built here, before the threads need it
@@ -91,7 +91,7 @@ def _resumed(
 
 
 def _goes_on(own: Campaign | None, newest: Campaign) -> bool:
-    """Whether a device has its part already; a share of an older spread campaign is no part of the newest one."""
+    """Whether a device has its part already; a share of an older spread campaign does not belong to the newest one."""
     if own is None or not newest.options.fleet:
         return own is not None
     whole = replace(newest.options, share=own.options.share)
@@ -109,7 +109,7 @@ def _check_identical(devices: Sequence[DeviceBench]) -> None:
 
 
 def _together(jobs: Mapping[str, Callable[[], Profiled]], stop: threading.Event) -> dict[str, Future[Profiled]]:
-    """Every job in a thread; Ctrl-C lets each finish the measurement at hand."""
+    """Every job in a thread; Ctrl-C lets each finish its current measurement."""
     with ThreadPoolExecutor(len(jobs), thread_name_prefix="edgewright-device") as pool:
         futures = {name: pool.submit(job) for name, job in jobs.items()}
         try:

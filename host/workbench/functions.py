@@ -89,9 +89,9 @@ def deliver(
         push: leave the model on the device, too.
 
     Raises:
-        InputError: a module or inputs of which no model can be made, or an unknown device.
+        InputError: a module or inputs that no model can be made of, or an unknown device.
         DeviceError: the device cannot be reached.
-        MeasurementError: it cannot be converted, the device cannot run it, or computes something else than torch.
+        MeasurementError: it cannot be converted, the device cannot run it, or computes something different from torch.
         BudgetError: it misses the budget on the device.
     """
     with Workbench(workspace, on_status) as bench:

@@ -55,7 +55,7 @@ class MeasuredSupernet:
 
     @property
     def space(self) -> SubnetSpace:
-        """The subnets, as what is measured and predicted."""
+        """The subnets as a search space, to be measured and predicted."""
         return self.supernet.trained.supernet.subnets
 
     @property

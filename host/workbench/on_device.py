@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from .supernet import SupernetBench
 
 Tell = Callable[["Progress"], None]
-"""Is told after every measurement where a campaign stands."""
+"""Receives the progress of a campaign after every measurement."""
 
 
 def watched(options: CampaignOptions, measured: Sequence[MeasuredSupernet], say: Say) -> CampaignOptions:
-    """With a number of records between two sentinels where none is given: what the one that drifted most asks for."""
+    """`options` with an interval between sentinels, if none is given: the one for the device that drifted most."""
     from ..predictors.drift.sentinels import USUAL
 
     if options.sentinel_every is not None or options.resume:
@@ -49,7 +49,7 @@ def watched(options: CampaignOptions, measured: Sequence[MeasuredSupernet], say:
 
 
 class SupernetOnDevice(MeasuredSupernet):
-    """What is known of a supernet on a device, and what can be made of it there; `Workbench.pair` makes one."""
+    """A supernet on a device: its measurements, and the models made from it there; `Workbench.pair` opens one."""
 
     def __init__(
         self,
@@ -69,12 +69,12 @@ class SupernetOnDevice(MeasuredSupernet):
         on_progress: Tell | None = None,
         stop: threading.Event | None = None,
     ) -> Profiled:
-        """Run a campaign, or go on with one.
+        """Run a campaign, or continue one.
 
         It waits while another process runs a campaign on the device.
 
         Raises:
-            Interrupted: Ctrl-C, or `stop` was set; what is measured is stored.
+            Interrupted: Ctrl-C, or `stop` was set; finished measurements are stored.
             InputError: there is nothing to resume, or the supernet has too few different subnets.
             DeviceError, MeasurementError: as `profiling.campaign.run_campaign` says.
         """

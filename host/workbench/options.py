@@ -21,7 +21,7 @@ DELEGATES = ("cpu", "xnnpack", "gpu", "nnapi")
 class CampaignOptions:
     """How many random subnets are measured, which, and how.
 
-    `repeat_share` of the subnets are measured twice, which tells the noise. `resume` goes on with the newest campaign.
+    `repeat_share` of the subnets are measured twice, which shows the noise. `resume` continues the newest campaign.
     A lost device is retried for `patience_s`. `sentinel_every` is the number of records between two sentinels; None: as
     the drift in the device's last campaign asks for. `timeout_s` bounds each measurement.
     """
@@ -62,7 +62,7 @@ class CampaignOptions:
 
 @dataclass(frozen=True)
 class BenchmarkModel:
-    """Google's benchmark_model in the agent's place: the user's binary of it, and the delegate that computes."""
+    """Google's benchmark_model instead of the agent: the user's binary, and the delegate that computes."""
 
     binary: Path
     delegate: str = "xnnpack"

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class Workbench:
-    """Opens what is in a workspace when it is first asked for, and closes it at the end; a context manager.
+    """Opens the parts of a workspace when they are first needed, and closes them at the end; a context manager.
 
         with Workbench("edgewright-workspace") as bench:
             model = bench.pair("phone", "numvqa-resnet").customize("only two, even", Budget(latency_ms=5), path)
@@ -61,7 +61,7 @@ class Workbench:
         self.close()
 
     def close(self) -> None:
-        """Close sessions first, then the store. What is asked for afterwards is opened anew."""
+        """Close sessions first, then the store. Parts that are needed afterwards are opened again."""
         with self._stack:
             while self._devices:
                 self._stack.callback(self._devices.popitem()[1].close)
@@ -101,7 +101,7 @@ class Workbench:
         Args:
             supernet: a shipped one's name, a folder, one in memory, or None for the default one.
             precision: of the models that are measured and delivered: "float32", "float16" or "int8".
-            data: the user's data; those that come along where None.
+            data: the user's data; the shipped data if None.
             mnist: torchvision's MNIST files, in place of the digits that come along.
             domain: the tasks and their data, where they are open already.
 
@@ -123,7 +123,7 @@ class Workbench:
         return SupernetBench(trained, numbers, open_domain, self.workspace, self.on_status, named)
 
     def sources(self, data: str | Path | None = None, mnist: str | Path | None = None) -> DataSources:
-        """Where the data of a task domain come from: the user's folders, or what comes along."""
+        """Where the data of a task domain come from: the user's folders, or the shipped data."""
         from .data import sources_of
 
         return sources_of(self.workspace, self.on_status, data, mnist)
@@ -142,8 +142,8 @@ class Workbench:
         """A supernet and its assembler, trained and written to the folder `out`.
 
         Args:
-            recipe: one that comes along, such as "numvqa-resnet", a TOML file, or one in memory.
-            resume: go on with an interrupted run; its weights come out as if it had not been interrupted.
+            recipe: a shipped one, such as "numvqa-resnet", a TOML file, or one in memory.
+            resume: continue an interrupted run; its weights come out as if it had not been interrupted.
             data: the user's data; those that come along where None.
             mnist: torchvision's MNIST files, in place of the digits that come along.
             domain: the tasks and their data, where they are open already.
@@ -162,7 +162,7 @@ class Workbench:
     def domain(
         self, recipe: JointRecipe, data: str | Path | None = None, mnist: str | Path | None = None
     ) -> TaskDomain:
-        """The tasks of a recipe over the user's data, or those that come along. Raises `InputError`."""
+        """The tasks of a recipe over the user's data or the shipped data. Raises `InputError`."""
         from .data import recipe_domain
 
         return recipe_domain(recipe, self.sources(data, mnist))
@@ -196,7 +196,7 @@ class Workbench:
     def measured(
         self, device_name: str, supernet: SupernetBench | None = None, predictor: str = "linear"
     ) -> MeasuredSupernet:
-        """What is known of a supernet on a device, also of one that is no longer in the registry."""
+        """What is known of a supernet on a device, even one that is no longer in the registry."""
         from .measured import MeasuredSupernet
 
         net = supernet or self.supernet()

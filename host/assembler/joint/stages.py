@@ -71,7 +71,7 @@ class JointStages:
         ]
 
     def new_supernet(self, num_classes: int | None = None) -> Supernet:
-        """An untrained supernet; `num_classes` in place of the recipe's."""
+        """An untrained supernet; `num_classes` replaces the recipe's."""
         backbone, seed = self.recipe.backbone, self.recipe.training.seed
         torch.manual_seed(seed)  # timm and torch initialise weights from the global generator only
         head = {} if num_classes is None else {"num_classes": num_classes}
@@ -112,7 +112,7 @@ class JointStages:
         return [self._together(modules, JOINT, 1.0, recipe.keep_limits, weight)]
 
     def _tune(self, modules: Modules) -> list[Update]:
-        """The joint stage once more, shorter and slower, with gates as they are deployed."""
+        """A second, shorter and slower joint stage, with gates as they are deployed."""
         weight = self.recipe.gate_loss_weight
         return [self._together(modules, TUNE, self.recipe.tune_lr_share, True, lambda step: weight)]
 
@@ -140,7 +140,7 @@ class JointStages:
         modules[ASSEMBLER].eval()
 
     def _calibrate(self, modules: Modules) -> list[Update]:
-        """Nothing learns: batch norm looks at what is deployed."""
+        """Nothing learns: batch norm collects statistics of subnets as they are deployed."""
 
         def look(step: int) -> None:
             batch = self._batch(CALIBRATE, step)

@@ -42,7 +42,7 @@ def train(
 ) -> TrainedSupernet:
     """Train `recipe` and write the supernet to `folder`; with a checkpoint every now and then.
 
-    With `resume` a run that was killed goes on from its last checkpoint, with the recipe it was started with. Raises
+    With `resume` a run that was killed continues from its last checkpoint, with the recipe it was started with. Raises
     `InputError` when there is something in the folder and `resume` is not set, or nothing to resume, and when the
     domain is not the recipe's.
     """

@@ -29,7 +29,7 @@ def deploy(
     workspace: WorkspaceDir = None,
     json_: Json = False,
 ) -> None:
-    """Put the agent on a device, with a runtime where there is none; only what is missing is sent."""
+    """Put the agent on a device, with a runtime if it has none; only what is missing is sent."""
     from ...devices.connect import own_python
     from ...devices.deployment.deploy import DeployOptions
     from ...devices.deployment.deploy import deploy as run
@@ -71,7 +71,7 @@ def deploy(
 
 @agent_app.command("status")
 def status(device: DeviceName, workspace: WorkspaceDir = None, json_: Json = False) -> None:
-    """What of ours is on a device."""
+    """Show which of edgewright's files are on a device."""
     from ...devices.connect import own_python
     from ...devices.deployment.deploy import agent_status
     from ...workbench.workbench import Workbench
@@ -87,7 +87,7 @@ def status(device: DeviceName, workspace: WorkspaceDir = None, json_: Json = Fal
 
 @agent_app.command("remove")
 def remove(device: DeviceName, workspace: WorkspaceDir = None, json_: Json = False) -> None:
-    """Take everything of ours off a device, delivered models included."""
+    """Remove all of edgewright's files from a device, including delivered models."""
     from ...devices.deployment.deploy import remove_agent
     from ...workbench.workbench import Workbench
 

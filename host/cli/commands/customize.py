@@ -66,7 +66,7 @@ def customize(
 
 
 def _ensure_records(output: Output, pair: SupernetOnDevice) -> None:
-    """A device that was never profiled gets a short campaign first; one that another process runs is waited for."""
+    """Run a short campaign on a device that was never profiled, or wait for one that another process runs."""
     if not pair.is_profiled:
         with pair.lock.held(output.say):
             if not pair.is_profiled:  # another process may just have ended its campaign
@@ -79,7 +79,7 @@ def _ensure_records(output: Output, pair: SupernetOnDevice) -> None:
 
 
 def _profile_shortly(output: Output, pair: SupernetOnDevice) -> None:
-    """A short campaign, or what is missing of one that was interrupted."""
+    """Run a short campaign, or the rest of an interrupted one."""
     from ...workbench import campaigns
     from ...workbench.options import CampaignOptions
 

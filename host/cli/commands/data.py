@@ -28,7 +28,7 @@ Counts = Mapping[tuple[str, str | None], int]
 
 @dataclass(frozen=True)
 class AnnotateOptions:
-    """What `edgewright data annotate` was asked for."""
+    """The options of `edgewright data annotate`."""
 
     categories: str | None = None
     splits: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ def coloured_digits(
     mnist_dir: MnistDir = None,
     json_: Json = False,
 ) -> None:
-    """Make images of coloured handwritten digits in COCO's format. Interrupted, the same command goes on."""
+    """Make images of coloured handwritten digits in COCO's format. Run it again to continue after an interruption."""
     from ...data.digits import load_digits
     from ...domains.detection.coco.file import CocoFile, detection_set
     from ...domains.detection.scenes.digit_set import DigitSet, write_digit_set
@@ -98,7 +98,7 @@ def annotate(
     workspace: WorkspaceDir = None,
     json_: Json = False,
 ) -> None:
-    """Find the colour of every object, and count. Kept in the workspace; interrupted, the same command goes on."""
+    """Find the colour of every object, and count. Results are kept; run it again to continue after an interruption."""
     options = AnnotateOptions(categories, tuple(split or ()), annotator, model)
     from ...domains.detection.coco.file import splits
 

@@ -49,7 +49,7 @@ def check(
     workspace: WorkspaceDir = None,
     json_: Json = False,
 ) -> None:
-    """What a device is, what state it is in, and what is missing with the command that mends it."""
+    """Show what a device is, its state, and what is missing, with the command that fixes it."""
     from ...devices.connect import own_python
     from ...devices.deployment.deploy import agent_status
     from ...devices.probe.device import probe_device

@@ -15,7 +15,7 @@ from ..output import Output
 if TYPE_CHECKING:
     from ...predictors.judging.table_report import TableReport
 
-_DRIFTS = 0.3  # errors of neighbouring rows that are alike to this degree are no chance
+_DRIFTS = 0.3  # errors of neighbouring rows that correlate this much are no coincidence
 
 predictor_app = typer.Typer(help="Latency and memory predictors.", no_args_is_help=True, rich_markup_mode=None)
 DeviceName = Annotated[str, typer.Argument(help="Name of the device.")]
@@ -115,7 +115,7 @@ def _rows(report: TableReport) -> dict[str, str]:
 
 
 def _next_step(report: TableReport) -> str:
-    """What more measuring would bring, and what it should heed."""
+    """What more measurements would gain, and how to take them."""
     before, last = report.learning_curve[-2:]
     gain = before.mape - last.mape
     more = f"the last {last.n_train - before.n_train} rows lowered the error by {gain:.2f} points"

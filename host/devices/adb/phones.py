@@ -38,7 +38,7 @@ class Phone:
 
     @property
     def is_coming_up(self) -> bool:
-        """Whether it may become usable by itself in a moment."""
+        """Whether it may become usable in a moment without help."""
         return self.state in ("offline", "connecting", "authorizing")
 
     def __str__(self) -> str:
@@ -148,7 +148,7 @@ def find_phone(name: str, timeout_s: float = REPLY_S) -> Phone | None:
 
 
 def not_attached(serial: str, device_name: str, said: str = "") -> DeviceError:
-    """The sentence for a serial adb does not know; `said` is what an attempt to connect to it brought."""
+    """The sentence for a serial that adb does not know; `said` is the result of an attempt to connect to it."""
     because = f" ({said})" if said else ""
     which = shown(serial) if is_selector(serial) else f"with serial {shown(serial)}"
     return DeviceError(

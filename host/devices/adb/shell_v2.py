@@ -22,7 +22,7 @@ TAIL_BYTES = 8192
 
 
 class PacketError(ValueError):
-    """What came is no shell protocol."""
+    """The bytes received are not the shell protocol."""
 
 
 def packet(kind: int, payload: bytes | memoryview = b"") -> bytes:
@@ -196,7 +196,7 @@ class AdbStream:
         self._sock.close()
 
     def _send(self, data: bytes, timeout_s: float) -> None:
-        """Raises `TimeoutError` when nothing of it was taken for `timeout_s`, `OSError` when nobody will."""
+        """Raises `TimeoutError` when no byte was accepted for `timeout_s`, `OSError` when none ever will be."""
         if not self._writing.acquire(timeout=max(0.0, timeout_s)):
             raise TimeoutError(f"another write took longer than {timeout_s:g} s")
         try:

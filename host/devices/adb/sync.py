@@ -22,7 +22,7 @@ _MAX_MESSAGE = 64 << 10
 
 @dataclass(frozen=True)
 class RemoteStat:
-    """`mode` is 0 when there is no such file, or none that may be looked at; links are not followed."""
+    """`mode` is 0 when there is no such file or it may not be read; links are not followed."""
 
     mode: int
     size_mod_4gib: int

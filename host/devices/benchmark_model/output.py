@@ -109,7 +109,7 @@ def parse_output(text: str) -> BenchmarkOutput:
 def check_delegate(delegate: str, text: str, output: BenchmarkOutput) -> str | None:
     """Why the figures are not those of `delegate`; None when they are.
 
-    The tool goes on without a delegate that it cannot have, and ends well.
+    The tool continues without a delegate that it cannot use, and still ends with success.
     """
     if delegate == "cpu":
         helper = re.search(r"Created TensorFlow Lite XNNPACK delegate for CPU", text)

@@ -27,7 +27,7 @@ def read_program(path: Path) -> bytes:
 
 
 def check_program(path: Path, content: bytes, report: DeviceReport, device_name: str) -> None:
-    """Raises `InputError` for what is no program, or one of another architecture or system than the device's."""
+    """Raises `InputError` if the file is not a program, or not for the device's architecture and system."""
     if content.startswith(b"#!"):
         return
     machine, loader = _elf(content)

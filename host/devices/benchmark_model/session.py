@@ -123,7 +123,7 @@ class BenchmarkModelSession:
         self._begin()
 
     def facts(self) -> dict[str, Any]:
-        """The agent's facts as far as a look at the device tells them, and what measures."""
+        """The facts that the agent would give, as far as the probe knows them, and the measuring program."""
         report = self._report
         return {
             "device_id": report.device_id,

@@ -51,7 +51,7 @@ class Bundle:
 def build_bundle(cache_dir: Path, on_status: Say = lambda sentence: None) -> Bundle:
     """The bundle of today's parts, from `cache_dir` when it was built of the same before.
 
-    Raises: `DeviceError` when apt cannot bring a part, `InputError` when pip cannot or apt's sources are others;
+    Raises: `DeviceError` when apt cannot fetch a part, `InputError` when pip cannot, or apt has other sources;
         `StorageError` when the disk is full.
     """
     make_dir(cache_dir)
@@ -146,7 +146,7 @@ def _fetch_wheels(folder: Path) -> tuple[Path, ...]:
 
 
 def _wheel(folder: Path, name: str, version: str) -> Path | None:
-    """The pinned one, whatever else lies there."""
+    """The pinned wheel, whatever else is in the folder."""
     files = sorted(folder.glob(f"{name.replace('-', '_')}-{version}-*aarch64*.whl"))
     return next((path for path in files if _is_pinned(path)), None)
 

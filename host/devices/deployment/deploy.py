@@ -34,12 +34,12 @@ _MAKE_FOLDER = (
     'umask 077; [ ! -L "$1" ] || { echo "$1 is a link; remove it" >&2; exit 1; }; '
     'mkdir -p "$1" && chmod 700 "$1" && rm -rf "$1"/.bundle-* "$1"/.edgewright-*'
 )
-# What is neither wanted nor the agent's home goes: files of earlier versions.
+# Removes files of earlier versions: all that are neither wanted nor in the agent's home.
 _TIDY = (
     'cd "$1" || exit 1; shift; for entry in agent-* bundle-*; do keep=; '
     'for wanted in "$@"; do [ "$entry" = "$wanted" ] && keep=1; done; [ "$keep" ] || rm -rf "./$entry"; done'
 )
-# Whole or not at all, also when the power goes: what is renamed is on the disk. A failure leaves room for the next try.
+# Complete or not at all, even after a power cut: a folder is renamed once it is on disk. A failure frees the space.
 _UNPACK = (
     'umask 077; rm -rf "$2" "$3"; mkdir "$2" && tar -xzf "$1" -C "$2" && { sync || :; } && mv "$2" "$3" && rm -f "$1" '
     '|| { rm -rf "$1" "$2"; exit 1; }'
@@ -56,7 +56,7 @@ _END_AGENTS = (
 
 @dataclass(frozen=True)
 class DeployOptions:
-    """What the user asked for; the rest is chosen. `python` and `bundle` exclude each other."""
+    """The user's choices; the rest is automatic. `python` and `bundle` exclude each other."""
 
     python: str | None = None
     runtime: str | None = None
@@ -119,7 +119,7 @@ def deploy(
 ) -> Deployed:
     """Bring agent and runtime to a device, only what is missing, and prove with a canary that they work.
 
-    What is there and does not work any more is brought again. The runtime is chosen by `choose_runtime`; `cache_dir`
+    A deployment that no longer works is sent again. The runtime is chosen by `choose_runtime`; `cache_dir`
     keeps the bundle where one has to be built.
     Raises: `DeviceError` when the device refuses, has no room, or fails the canary (then nothing counts as deployed).
     """
@@ -172,7 +172,7 @@ def agent_status(transport: Transport, device_name: str) -> AgentStatus:
 
 
 def remove_agent(transport: Transport, device_name: str) -> bool:
-    """Take everything of ours off the device, deliveries and running agents included.
+    """Remove all of edgewright's files from the device, including deliveries, and end running agents.
 
     Returns: whether there was anything.
     """
@@ -254,7 +254,7 @@ def _hash_on_device(transport: Transport, path: str) -> str | None:
 def _bring_bundle(
     transport: Transport, device_name: str, choice: Choice, say: Say, again: bool
 ) -> list[tuple[str, int]]:
-    """`again`: in place of one that is there and does not work."""
+    """`again`: replaces one that is there and does not work."""
     if choice.bundle is None:
         return []
     folder, name = transport.agent_dir, f"bundle-{choice.bundle.sha256[:16]}"

@@ -23,7 +23,7 @@ _SAFE = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 @dataclass(frozen=True)
 class Deployment:
-    """What lies on a device, as its deployed.json says. `argv` starts the Python; `bundle` is a folder's name."""
+    """What a device's deployed.json says was deployed. `argv` starts the Python; `bundle` is a folder's name."""
 
     agent: str
     agent_sha256: str
@@ -56,7 +56,7 @@ class Deployment:
 
 
 def read_deployment(transport: Transport, device_name: str) -> Deployment | None:
-    """What is deployed; None where nothing is. Raises `DeviceError` when it cannot be understood."""
+    """What is deployed; None if nothing is. Raises `DeviceError` when it cannot be understood."""
     path = f"{transport.agent_dir}/{_FILE}"
     done = transport.run(["cat", path], _COMMAND_S)
     if done.returncode != 0:

@@ -12,7 +12,7 @@ from .script import END, HEALTH, PROBE
 
 
 def probe_device(transport: Transport, timeout_s: float = 20.0) -> DeviceReport:
-    """One look at the device. Raises `DeviceError` when it cannot be reached or has no POSIX shell."""
+    """Probe the device once. Raises `DeviceError` when it cannot be reached or has no POSIX shell."""
     return parse_report(_run(transport, PROBE, timeout_s))
 
 

@@ -19,7 +19,7 @@ _VENV = "edgewright-python"
 
 
 class Need(NamedTuple):
-    """What is missing or would disturb, and the command that mends it (None where no command can)."""
+    """What is missing or would disturb, and the command that fixes it (None if no command can)."""
 
     what: str
     command: str | None
@@ -56,7 +56,7 @@ def missing(
     deployed: bool,
     serial: str | None = None,
 ) -> tuple[Need, ...]:
-    """What stands between this device and a good measurement, the most important first; empty when nothing does.
+    """Obstacles to good measurements on this device, the most important first; empty if there are none.
 
     `serial` is the phone's, for commands that name it.
     """

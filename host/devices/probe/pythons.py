@@ -212,8 +212,8 @@ def find_pythons(transport: Transport, extra: Sequence[str] = (), timeout_s: flo
     """The Pythons on the device's PATH and at `extra` (absolute paths, listed first); () where there is none.
 
     `timeout_s` is for each Python; one that does not answer is in the result with its reason.
-    Raises: `InputError` for a path in `extra` that is no absolute path of a program, `DeviceError` when the device is
-        gone.
+    Raises: `InputError` for a path in `extra` that is not the absolute path of a program, `DeviceError` when the device
+        is gone.
     """
     for path in extra:
         if not path.startswith("/"):
@@ -251,7 +251,7 @@ def _is_absent(python: DevicePython) -> bool:
 
 
 def _look_at(transport: Transport, path: str, timeout_s: float) -> tuple[tuple[str, str], DevicePython]:
-    """What identifies a Python, and what it said of itself."""
+    """What identifies a Python, and what it reported about itself."""
     try:
         done = transport.run([path, "-B", "-c", PROBE], timeout_s)
     except DeviceError as error:
@@ -274,7 +274,7 @@ def _look_at(transport: Transport, path: str, timeout_s: float) -> tuple[tuple[s
 
 
 def _answer(stdout: bytes) -> dict[str, Any] | None:
-    """The one line of ours among whatever else was printed; None when it is not there or not whole."""
+    """The probe's one line among everything else that was printed; None if it is missing or incomplete."""
     for line in stdout.decode(errors="replace").split("\n"):
         if line.startswith(_MARK):
             try:

@@ -49,7 +49,7 @@ class Battery:
 
 @dataclass(frozen=True)
 class DeviceReport:
-    """One look at a device. `device_id` is a hash, the same that the agent tells, and gives away no serial.
+    """The result of one probe. `device_id` is a hash, equal to the agent's, and reveals no serial number.
 
     `libc` is "glibc 2.31" or "musl ..."; None on Android. `free_mib` is the space at `free_path`, the agent's folder or
     its nearest parent. `temperatures_c` are degrees Celsius by zone.
@@ -101,7 +101,7 @@ class DeviceReport:
         return glibc_version(self.libc)
 
     def rows(self) -> dict[str, str]:
-        """For a table: what is known, in words; what is not is left out."""
+        """The known facts in words, for a table; unknown ones are left out."""
         rows = {
             "model": self.model,
             "SoC": self.soc,

@@ -38,7 +38,7 @@ def _below(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def _arrays(described: Sequence[dict[str, Any]], data: bytes) -> Iterator[np.ndarray[Any, Any]]:
-    """What lies in `data`, one after the other."""
+    """The arrays in `data`, one after the other."""
     start = 0
     for entry in described:
         dtype, shape = np.dtype(entry["dtype"]), tuple(entry["shape"])
@@ -318,6 +318,6 @@ class AgentSession:
             return InputError(f"device {self.device_name!r} cannot cut this subnet out of the template: {message}")
         if kind in ERROR_KINDS:
             return MeasurementError(f"the model does not run on device {self.device_name!r} ({kind}): {message}")
-        # A blob that went missing is brought again with the next attempt; anything else stays as it is.
+        # A blob that went missing is sent again with the next attempt; anything else stays as it is.
         refused = DeviceError if kind == "blob" else DeviceRefused
         return refused(f"device {self.device_name!r} refused {operation} ({kind}): {message}")

@@ -85,7 +85,7 @@ class Command:
         return rest[1:] if rest else None
 
     def is_begun_on(self, channel: paramiko.Channel, timeout_s: float) -> bool:
-        """Read a channel up to the first mark, and no further where the command says nothing by itself.
+        """Read a channel up to the first mark, and no further if the command prints nothing.
 
         False where the command, or the login shell, ends before. Raises `TimeoutError`.
         """

@@ -34,7 +34,7 @@ class Link:
         self._carried_by = carried_by
 
     def is_alive(self) -> bool:
-        """Whether the connection stands. Its channels end a moment before it does, so that moment is waited for."""
+        """Whether the connection is up. Its channels end a moment before it does, so wait for that moment."""
         if self.transport.is_active():
             self.transport.join(timeout=0.1)
         return bool(self.transport.is_active())

@@ -76,7 +76,7 @@ def _opened(sftp: paramiko.SFTPClient, path: bytes, mode: str) -> Iterator[param
     try:
         yield file
     except BaseException:
-        BufferedFile.close(file)  # only here: a server that has just failed to answer would be waited for once more
+        BufferedFile.close(file)  # instead of file.close(), which would wait for the server once more
         raise
     file.close()
 

@@ -68,7 +68,7 @@ def _load_agent(agent: _Agent, target: SshTarget, limit_s: float, attempts: _Att
 
 
 def _lets_anybody_in(transport: paramiko.Transport, target: SshTarget) -> bool:
-    """Some servers know who we are already; of the others this asks what they accept."""
+    """Whether the server accepts the user without a key; otherwise it says which methods it accepts."""
     try:
         transport.auth_none(target.user)
     except paramiko.BadAuthenticationType as error:

@@ -1,4 +1,4 @@
-"""The route to an SSH server: a TCP connection, a tunnel through a jump host, or a ProxyCommand, each with a time limit."""
+"""The route to an SSH server: TCP, a tunnel through a jump host, or a ProxyCommand, each with a time limit."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class SshStream:
     """A started command.
 
     The channel's own time-out is one for both directions, so it stays a short turn, and every wait here is made of such
-    turns. A thread takes stderr away: what nobody reads of it would block stdout.
+    turns. A thread reads stderr, because unread stderr would block stdout.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class SshStream:
 
     @property
     def noise(self) -> bytes | None:
-        """What was said in place of the command's output; None once that has begun."""
+        """What came instead of the command's output; None once that has begun."""
         return self._noise
 
     def end_input(self) -> None:

@@ -39,7 +39,7 @@ _LINK_ERRORS = (paramiko.SSHException, EOFError, OSError)
 
 
 def connect_ssh(address: Address, device_name: str, timeout_s: float = 15.0) -> SshTransport:
-    """Log in to an ssh address, as `~/.ssh/config` and known_hosts say. Nobody is asked for anything.
+    """Log in to an ssh address, as `~/.ssh/config` and known_hosts say, without asking the user anything.
 
     Every host on the way has `timeout_s`, or its own ConnectTimeout.
     Raises: `DeviceError` when it cannot be reached, its host key is unknown, changed or revoked, or it does not let us
@@ -240,7 +240,7 @@ class SshTransport:
 
     @contextmanager
     def _explained_file(self, doing: str, path: str, size_to_write: int | None = None) -> Iterator[None]:
-        """What SFTP says about `path`; the end of the link and silence are told apart from it."""
+        """What SFTP says about `path`, distinguished from a lost link and from silence."""
         try:
             yield
         except TimeoutError as error:

@@ -54,7 +54,7 @@ def measure_accuracy(
 
 
 def measure_similarity(folder: Path, supernets: Mapping[str, TrainedSupernet], domain: TaskDomain) -> None:
-    """How alike the gates of two tasks are at a limit of 10 %, for every supernet. A matter of seconds: made anew."""
+    """How similar the gates of two tasks are at a limit of 10 %, for every supernet. Quick, so computed every time."""
     rows = []
     for name, trained in supernets.items():
         answers = trained.assembler.assemble([Request(task, SIMILARITY_LIMIT) for task in domain.tasks])

@@ -141,7 +141,7 @@ def _baselines(folder: Path, pair: SupernetOnDevice, options: Options) -> Baseli
 
 
 def _campaign_s(pair: SupernetOnDevice, options: Options) -> float:
-    """The seconds that the campaign's measurements took; one that was cut off goes on."""
+    """The seconds that the campaign's measurements took; an interrupted campaign continues."""
     begun = pair.store.campaigns(pair.device_name, pair.source)
     profiled = pair.profile(CampaignOptions(options.subnets, options.seed, resume=bool(begun)))
     records = pair.store.records(profiled.campaign)

@@ -33,7 +33,7 @@ def accuracy_by_limit(table: pd.DataFrame) -> go.Figure:
 
 
 def ratio_by_limit(table: pd.DataFrame) -> go.Figure:
-    """Fig. 11: the share of modules that is open, against what is allowed."""
+    """Fig. 11: the share of open modules against the limit."""
     figure = blank(400, "activation limit, %", "open modules, %")
     figure.add_scatter(x=[0, 100], y=[0, 100], mode="lines", name="limit", line={"color": "#8a919c", "dash": "dash"})
     for index, (name, part) in enumerate(table.groupby("supernet", sort=False)):
@@ -59,7 +59,7 @@ def quality_by_budget(table: pd.DataFrame) -> go.Figure:
 
 
 def accuracy_by_step(folders: dict[str, Path]) -> go.Figure | None:
-    """Fig. 12: accuracy on validation digits during training; None where no metrics lie beside a supernet."""
+    """Fig. 12: accuracy on validation digits during training; None if there are no metrics beside a supernet."""
     figure = blank(380, "step of joint training", "accuracy, %")
     for index, (name, folder) in enumerate(folders.items()):
         if not (folder / "metrics.csv").exists():

@@ -21,7 +21,7 @@ _N_TASKS = 8
 METHODS = ("edgewright", "retrain", "retrain-equal", "prune-tune")
 
 Say = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and of how much."""
+"""Receives what is being done, how much is done, and of how much."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ Cell = str | float | None
 
 @dataclass(frozen=True)
 class ShownTable:
-    """`name` is its anchor; `note` stands between title and rows, and alone where there are none."""
+    """`name` is its anchor; `note` is shown between title and rows, or alone if there are no rows."""
 
     name: str
     title: str

@@ -48,7 +48,7 @@ class Files:
         assert remote.transport.run(["stat", "-c", "%a", f"{remote.folder}/file"], 30).stdout == b"600\n"
 
     def test_push_replaces_a_file_as_a_whole(self, remote: Remote, tmp_path: Path) -> None:
-        """Who has the old file open goes on reading the old one."""
+        """A reader that has the old file open continues to read the old one."""
         target = f"{remote.folder}/file"
         (tmp_path / "old").write_bytes(b"old" * 1000)
         (tmp_path / "new").write_bytes(b"new")

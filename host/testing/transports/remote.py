@@ -36,7 +36,7 @@ class Remote:
         return self.transport.run(["sh", "-c", script, "sh", *arguments], timeout_s)
 
     def names(self) -> list[str]:
-        """What is in the folder. Not by `ls`, which may print other names than there are."""
+        """What is in the folder; `ls` is not used, because it may print names differently."""
         script = 'cd "$1" && for name in * .[!.]*; do if [ -e "$name" ]; then printf "%s/" "$name"; fi; done'
         done = self.sh(script, self.folder)
         assert done.returncode == 0, done
@@ -70,7 +70,7 @@ def read_line(stream: Stream) -> bytes:
 
 
 def is_running(transport: Transport, pid: int) -> bool:
-    """Whether the device runs that process; one that only awaits its parent's look at it has ended."""
+    """Whether the device runs that process; one that only waits to be reaped by its parent has ended."""
     state = transport.run(["cat", f"/proc/{pid}/stat"], 60).stdout.rpartition(b")")[2].split()
     return bool(state) and state[0] not in (b"Z", b"X")
 
