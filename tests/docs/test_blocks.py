@@ -162,6 +162,13 @@ def test_links_lead_somewhere() -> None:
                 assert anchor in anchors_of(file), f"{path.name}: {target}"
 
 
+def test_the_rooms_that_contributors_are_shown_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    named = set(re.findall(r"(?:host|device_agent|converters|tests|benchmarks)/[\w/.]*\w", text))
+    assert len(named) > 20
+    assert [each for each in sorted(named) if not (ROOT / each).exists()] == []
+
+
 def anchors_of(path: Path) -> set[str]:
     """Of a page's headings, as GitHub makes them."""
     titles = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), flags=re.M)
