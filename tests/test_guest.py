@@ -1,6 +1,6 @@
-"""A package from outside brings a task domain, a transport and a predictor, and everything works with them.
+"""A package from outside adds a task domain, a transport and a predictor, and everything works with them.
 
-It is installed from `tests/guest` into a folder of its own; not a line of ours knows its names.
+It is installed from `tests/guest` into its own folder; no line of Edgewright knows its names.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The house reads as CONTRIBUTING.md draws it: imports point down, in no circle, and the device side stands alone."""
+"""The code is as CONTRIBUTING.md says: imports point down, never in a circle, and the device side is independent."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""`import edgewright`: a small door that opens at once."""
+"""`import edgewright`: a small public API that imports quickly."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Which supernet a user means."""
+"""Finding the supernet that a user names."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Tables as dataclasses: what is wrong in one is named by its field."""
+"""Tables as dataclasses: a mistake is named by its field."""
 
 from dataclasses import dataclass, field
 from typing import Literal

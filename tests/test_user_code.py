@@ -1,4 +1,4 @@
-"""A user's own function: found, called, and every mistake told in one sentence."""
+"""A user's own function is found and called; every mistake gives one sentence."""
 
 import sys
 

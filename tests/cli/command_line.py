@@ -1,4 +1,4 @@
-"""The command line as a user has it: every command is a process of its own."""
+"""The command line as a user runs it: every command is its own process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a function may return that makes a module to deliver."""
+"""What the function that makes a module for delivery may return."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What a command prints may hold words of a device: they are shown as they are, and steer no terminal."""
+"""Output may contain text from a device: it is shown as it is and cannot control the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Half and quarter the bytes, the same answers: on a subnet of the shipped supernet, with its own test images."""
+"""Half and a quarter of the bytes, the same answers: a subnet of the shipped supernet, on its own test images."""
 
 from __future__ import annotations
 

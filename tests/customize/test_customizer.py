@@ -1,5 +1,5 @@
-"""Stepping down when the device says no, and what is left behind. The device's answers are distorted on their way to
-the flow, where no real machine could be made to be slower by a known factor; everything else is real."""
+"""Stepping down after a miss, and what is left behind. The device's answers are changed on their way to the
+host, because no real machine can be made slower by a known factor; everything else is real."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What is left of a budget is spent, against every other way of spending it."""
+"""The rest of a budget is spent; compared with every other way of spending it."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Every supernet that comes along can be cut up as a .tflite; trained norms are folded into the layers behind them."""
+"""Every shipped supernet can be cut up as a .tflite; trained norms are folded into the layers behind them."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Ordinary torch modules of all kinds of inputs and outputs, and devices that lie: real sessions whose answers are
+"""Ordinary torch modules of all kinds of inputs and outputs, and false devices: real sessions whose answers are
 changed on their way to the host."""
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Any torch module to a verdict, on this machine's real agent; devices that are slow or compute something else are real
-ones whose answers are changed."""
+"""Any torch module to a verdict, on this machine's real agent. Slow or wrong devices are real ones whose answers are
+changed."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The chosen model in smaller numbers: what is delivered, what it is compared with, when it is refused. Real sessions
+"""The chosen model, quantised: what is delivered, what it is compared with, and when it is refused. Real sessions
 and a real campaign of the int8 supernet; a device that answers worse is a real one whose answers are changed."""
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The agent reaches nobody: neither it nor what it starts holds a socket, whatever it is asked to do."""
+"""The agent connects to nothing: neither it nor what it starts holds a socket, whatever it is asked to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of broken links work with: a device, a store, a campaign of 60 subnets, and what must hold in the end."""
+"""For tests of broken links: a device, a store, a campaign of 60 subnets, and what must hold in the end."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The agent reaches nobody from a device either: not from a phone, not from a board, whatever it is asked to do.
+"""The agent connects to nothing from a phone or a board either, whatever it is asked to do.
 
-It talks on the streams that sshd or adbd gave it. Whether a process holds a TCP, UDP or raw socket is seen from outside
-of the device, through the descriptors that this machine's system has for it.
+It uses the streams that sshd or adbd gave it. Whether a process holds a TCP, UDP or raw socket is checked from outside
+the device, through its descriptors on this machine.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The code blocks of the documentation, and what is said about each in a comment before it.
+"""The code blocks of the documentation, and the comment before each that says how to treat it.
 
-    <!-- long: about an hour -->                it runs too long for a test
-    <!-- needs: a phone -->                     it needs what is not here
-    <!-- files: tests/guest/stripes.toml -->    files of the repository that the reader is told to have beside it
+    <!-- long: about an hour -->                takes too long for a test
+    <!-- needs: a phone -->                     needs something that is not here
+    <!-- files: tests/guest/stripes.toml -->    needs these files of the repository beside it
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What the documentation shows works: its blocks of Python and of commands run, each page in a workspace of its own.
+"""The documentation works: its blocks of Python and commands run, each page in its own workspace.
 
-Blocks that take long or need what is not here say so in a comment before them; they are skipped with those words.
+Blocks that take long or need something that is not here say so in a comment before them, and are skipped.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ SMALLER = {
     "--latency-ms 0.3": "--latency-ms 50",  # this machine may be slow, or busy
     "--latency-ms 1 ": "--latency-ms 50 ",
 }
-"""What a test takes less of."""
+"""Smaller amounts, for tests."""
 
 
 class Page:
-    """A reader at a terminal: one folder, one Python, the files that the page assumes."""
+    """A reader at a terminal, with one folder, one Python process and the files that the page assumes."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder, self._monkeypatch = folder, monkeypatch

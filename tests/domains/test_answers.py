@@ -1,4 +1,4 @@
-"""Tasks that are questions: how good answers are, and how a model's outputs are read as answers."""
+"""Tasks that are questions: scoring answers, and reading a model's outputs as answers."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The contract of task domains, kept by those that come along."""
+"""The built-in task domains keep the contract of task domains."""
 
 import numpy as np
 import pytest

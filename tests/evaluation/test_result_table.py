@@ -1,4 +1,4 @@
-"""Results survive kills: a row is there whole or not at all, and is never made twice."""
+"""Results survive kills: a row is complete or missing, and is never computed twice."""
 
 import pytest
 from edgewright.errors import InputError

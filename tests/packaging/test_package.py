@@ -1,4 +1,4 @@
-"""What is installed is what is in the folders: the wheel's contents, its entry point, and no second copy."""
+"""The wheel holds exactly what is in the folders; its entry point works, and there is no second copy."""
 
 import configparser
 import shutil

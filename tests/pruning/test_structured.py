@@ -1,4 +1,4 @@
-"""Pruning whole groups of channels: what Prune&Tune starts from."""
+"""Pruning whole groups of channels, as Prune&Tune does first."""
 
 import pytest
 import torch

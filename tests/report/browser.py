@@ -1,4 +1,4 @@
-"""A page opened in a real headless Chromium that reaches no network: what it drew, and what it complained of."""
+"""Opens a page in a real headless Chromium without a network, and returns what it drew and which errors it logged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report page: whole, drawn by a real browser without a network, and deaf to what a device would like to inject."""
+"""The report page: complete, drawn by a real browser without a network, and safe from what a device might inject."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What only a live browser tells of the page: its width on a phone, what it requests, and what its policy stops."""
+"""What only a live browser shows of the page: its width on a phone, its requests, and what its policy blocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What campaigns and predictors rely on, whichever search space it is."""
+"""What campaigns and predictors need of any search space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small backbones of every family, and the supernets made of them. One thread: the machines that test are busy."""
+"""Small backbones of every family, and the supernets made from them. One thread, because test machines are busy."""
 
 from __future__ import annotations
 

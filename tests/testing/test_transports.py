@@ -1,4 +1,4 @@
-"""The contract of transports catches what is broken, each fault by the test that is about it."""
+"""The contract of transports catches broken transports, each fault by the test for it."""
 
 from __future__ import annotations
 

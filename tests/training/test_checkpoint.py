@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not at all, and nothing in one can run code."""
+"""Checkpoints are complete or missing, and nothing in one can run code."""
 
 import pickle
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""Evaluation in a run: when, by what, and that the best weights are what is left."""
+"""Evaluation in a run: when, by which measure, and that the best weights remain."""
 
 import pytest
 from edgewright.training.evaluation import Evaluation

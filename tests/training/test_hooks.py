@@ -1,4 +1,4 @@
-"""Hooks: what they do to a run, and that a resumed run has not forgotten it."""
+"""Hooks: what they do to a run, and that a resumed run remembers it."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The metrics of a run: which rows there are, and that a resumed run has none twice."""
+"""The metrics of a run: its rows, and that a resumed run repeats none."""
 
 import csv
 

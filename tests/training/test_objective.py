@@ -1,4 +1,4 @@
-"""What batches are drawn by."""
+"""The settings that batches are drawn with."""
 
 import pytest
 from edgewright.errors import InputError

@@ -1,4 +1,4 @@
-"""One call each, on this machine."""
+"""The functions of the public API, one call each, on this machine."""
 
 from pathlib import Path
 

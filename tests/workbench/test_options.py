@@ -1,4 +1,4 @@
-"""What a campaign is asked for is checked before anything is measured."""
+"""The options of a campaign are checked before anything is measured."""
 
 from __future__ import annotations
 

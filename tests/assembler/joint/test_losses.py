@@ -1,4 +1,4 @@
-"""What a step of joint training sees: gates as they are deployed, where the recipe wants that."""
+"""A step of joint training: gates as they are deployed, if the recipe asks for that."""
 
 from dataclasses import replace
 

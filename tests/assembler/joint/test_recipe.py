@@ -1,4 +1,4 @@
-"""Recipes: files to copy and change, and every mistake in one named by its field."""
+"""Recipes: files to copy and change; every mistake is named by its field."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A very small training run, killed and resumed; what it learns is not the point here, that it is the same run is."""
+"""A very small training run, killed and resumed. It must be the same run; what it learns does not matter."""
 
 import csv
 import json

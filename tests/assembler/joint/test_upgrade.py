@@ -1,4 +1,4 @@
-"""Recipes of one flat table, as users, the shipped supernets and old checkpoints have them, are today's recipes."""
+"""Recipes of one flat table, from users, shipped supernets and old checkpoints, become today's recipes."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A very small recipe; what it learns is not the point."""
+"""A very small recipe; what it learns does not matter."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""`edgewright deliver`: a file of the user's, a device, a verdict."""
+"""`edgewright deliver`: from a user's file to a verdict on a device."""
 
 import hashlib
 import json

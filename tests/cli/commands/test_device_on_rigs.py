@@ -1,4 +1,4 @@
-"""The whole life of a device at the command line, on every rig: added, checked, deployed to, profiled, served, left."""
+"""The whole life of a device at the command line, on every rig: add, check, deploy, profile, customise, remove."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--precision`: campaigns, predictors and models of smaller numbers, kept apart from those of float32."""
+"""`--precision`: campaigns, predictors and models in float16 and int8, kept apart from those in float32."""
 
 import json
 import shutil

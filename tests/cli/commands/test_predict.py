@@ -1,4 +1,4 @@
-"""`edgewright predict` as a person has it: models on this machine's real agent, their pictures and sentences."""
+"""`edgewright predict` as a person runs it: models on this machine's real agent, with their pictures and sentences."""
 
 import numpy as np
 import pytest

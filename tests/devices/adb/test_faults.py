@@ -1,4 +1,4 @@
-"""What a real adb server or phone cannot be made to do at will: a peer that speaks adb's protocol does it."""
+"""Faults that a real adb server or phone does not show on demand: a peer that speaks adb's protocol shows them."""
 
 from __future__ import annotations
 

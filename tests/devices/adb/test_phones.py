@@ -1,4 +1,4 @@
-"""Which phone is meant, and in which state it is: what adb lists is pretended, since no rig has two alike."""
+"""Which phone is meant, and in which state it is. adb's list is faked, because no rig has two phones alike."""
 
 from __future__ import annotations
 

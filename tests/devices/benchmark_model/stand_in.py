@@ -1,7 +1,7 @@
-"""A stand-in for Google's benchmark_model, whose binary cannot be had here.
+"""A stand-in for Google's benchmark_model, whose binary is not available here.
 
 It is put at the wire: a POSIX shell program that takes the tool's flags, opens the real model file it is given, and
-prints what the tool's sources and published logs print. The latency it tells is the model's size in bytes, in us.
+prints what the tool's sources and published logs print. The latency it reports is the model's size in bytes, in us.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The same promises on every kind of device: a board over SSH, an arm64 board without a runtime, and a phone.
 
-What is put there is the user's alone and is put there once; a push that was cut leaves nothing; and what is removed is
-gone, with whatever still ran. Devices are emulated, which is slow: a test takes up what the one before it deployed.
+Deployed files are private to the user and sent once; an interrupted push leaves nothing; removal also ends what still
+ran. Devices are emulated, which is slow, so a test continues with what the one before it deployed.
 """
 
 from __future__ import annotations

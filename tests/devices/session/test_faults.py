@@ -1,4 +1,4 @@
-"""What ends a session: dead, silent and babbling agents, dead hosts. Each is a sentence, and leaves no process."""
+"""What ends a session: dead, silent and babbling agents, dead hosts. Each gives one sentence and leaves no process."""
 
 from __future__ import annotations
 

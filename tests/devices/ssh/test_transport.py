@@ -1,4 +1,4 @@
-"""What only SSH can do wrong once we are in: a link that breaks or stalls, SFTP's errors, noisy login shells."""
+"""Faults of SSH after login: a link that breaks or stalls, SFTP's errors, noisy login shells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Varied handwriting stays where it was, and a digit."""
+"""Varied handwriting stays in its cell and remains a digit."""
 
 import torch
 from edgewright.domains.numvqa.augment import Variation, vary_digits

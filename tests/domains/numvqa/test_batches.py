@@ -1,4 +1,4 @@
-"""NumVQA's batches: the same step is the same batch, for good."""
+"""NumVQA's batches: the same step always gives the same batch."""
 
 import hashlib
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""NumVQA as the registry knows it."""
+"""NumVQA's entry in the registry."""
 
 import pytest
 from edgewright.domains.numvqa.kind import NUMVQA

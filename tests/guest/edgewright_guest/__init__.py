@@ -1,1 +1,1 @@
-"""What a package from outside brings to Edgewright."""
+"""The guests that a package from outside adds to Edgewright."""
