@@ -1,4 +1,4 @@
-"""Which files of which packages make up the arm64 runtime, and where it holds them."""
+"""Which files of which packages make the arm64 runtime, and where they lie in it."""
 
 from __future__ import annotations
 
