@@ -32,6 +32,7 @@ benchmarks: setup
 	$(BIN)/python -m benchmarks.budget
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.precisions
+	$(BIN)/python -m benchmarks.store --sizes 1000 10000
 
 # docs/results.md from the files that hold the figures.
 results: setup

@@ -23,9 +23,10 @@ import numpy as np
 import torch
 from edgewright.converters.torch_to_tflite import convert
 from edgewright.predictors.drift.correction import correct, without_drift
-from edgewright.predictors.fitting import fit_predictors, table, usable
+from edgewright.predictors.fitting import costs_of, fit_predictors
 from edgewright.predictors.judging.report import noise_floor
 from edgewright.predictors.linear import LinearPredictor
+from edgewright.profiling.columns import RecordColumns
 from edgewright.profiling.progress import Progress
 from edgewright.profiling.records import Record
 from edgewright.workbench.options import CampaignOptions
@@ -91,8 +92,8 @@ class Bench:
         first = [row for row in records if row.kind == "subnet" and row.error is None]
         order = np.random.default_rng(seed).permutation(len(first))
         train, test = ([first[place] for place in half] for half in np.array_split(order, 2))
-        counts, true = table(test, "latency", self.space)
-        seen, costs = table(train, "latency", self.space)
+        counts, true = costs_of(RecordColumns.of(test), "latency", self.space)
+        seen, costs = costs_of(RecordColumns.of(train), "latency", self.space)
         fitted = {name: LinearPredictor(self.space, "latency", name) for name in ("paper", "products", "steps")}
         found: dict[str, Any] = {}
         for name, predictor in fitted.items():
@@ -133,7 +134,7 @@ def _disturbed(bench: Bench, seed: int) -> dict[str, Any]:
     n_subnets, threads = 100, 2
     clean, _ = bench.campaign(seed, threads, n_subnets=n_subnets)
     disturbed, _ = bench.campaign(seed, threads, 0.5, n_subnets)
-    counts, _ = table(usable(clean), "latency", bench.space)
+    counts, _ = costs_of(RecordColumns.of(clean), "latency", bench.space)
     reference = fit_predictors(clean, bench.space).latency.predict(counts)
     with_drift = fit_predictors(disturbed, bench.space, drift=False).latency.predict(counts)
     without = fit_predictors(disturbed, bench.space).latency.predict(counts)

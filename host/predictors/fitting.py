@@ -5,7 +5,7 @@ Shapes: `n` records, `v` verified models, `L` recorded features.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,12 @@ import numpy as np
 
 from ..architecture import Architecture
 from ..errors import InputError
-from ..profiling.records import Record
+from ..profiling.columns import BoolArray, RecordColumns, Recorded
 from ..profiling.verifications import VerificationRecord
 from ..spaces.base import FeatureSpace
 from ..spaces.features import FloatArray
 from .base import DEFAULT, PREDICTORS, Predictor, Quantity
-from .drift.correction import drift_of, teaching
+from .drift.correction import drift_of, undisturbed
 
 Table = tuple[FloatArray, FloatArray]
 """Recorded features `(n, L)` and costs `(n,)`."""
@@ -47,7 +47,7 @@ class CostPredictors:
 
 
 def fit_predictors(
-    records: Iterable[Record],
+    records: Recorded,
     space: FeatureSpace[Architecture],
     drift: bool = True,
     verifications: Sequence[VerificationRecord] = (),
@@ -61,14 +61,12 @@ def fit_predictors(
     Raises:
         InputError: too few records, records of another space, or no predictor of that name.
     """
-    kind, records = PREDICTORS.get(predictor), list(records)
-    rows = usable(records)
-    latencies = table(rows, "latency", space)  # checks that they are of this space
-    if drift:
-        latencies = table(usable(teaching(records, drift_of(records, space))), "latency", space)
+    kind, columns = PREDICTORS.get(predictor), RecordColumns.of(records)
+    columns.check_space(space)
+    taught = undisturbed(columns, drift_of(columns, space)) if drift else columns
     seen = [(each.features, each.latency_ms) for each in verifications]
-    latency = kind(space, "latency").fit(*_joined(latencies, seen))
-    memories = table([row for row in rows if row.memory_mib is not None], "memory", space)
+    latency = kind(space, "latency").fit(*_joined(costs_of(taught, "latency", space), seen))
+    memories = costs_of(columns, "memory", space)
     if not len(memories[1]):
         return CostPredictors(latency, None, predictor)
     weighed = [(each.features, each.memory_mib) for each in verifications if each.memory_mib is not None]
@@ -83,25 +81,16 @@ def _joined(measured: Table, verified: Sequence[tuple[tuple[float, ...], float]]
     return np.concatenate([features, more]), np.concatenate([costs, [cost for _, cost in verified]])
 
 
-def usable(records: Iterable[Record]) -> list[Record]:
-    """What predictors learn from: first and second measurements. One sentinel many times would outweigh the rest."""
-    return [record for record in records if record.error is None and record.kind != "sentinel"]
+def costs_of(columns: RecordColumns, quantity: Quantity, space: FeatureSpace[Architecture]) -> Table:
+    """What predictors of one cost learn from, of records of that space: the `known` ones."""
+    rows, costs = known(columns, quantity), _costs(columns, quantity)
+    return columns.recorded[rows].reshape(-1, len(space.feature_names)), costs[rows]
 
 
-def value(record: Record, quantity: Quantity) -> float | None:
-    return record.latency_ms if quantity == "latency" else record.memory_mib
+def known(columns: RecordColumns, quantity: Quantity) -> BoolArray:
+    """`(n,)`: which records predictors of one cost learn from."""
+    return columns.usable & ~np.isnan(_costs(columns, quantity))
 
 
-def table(records: Sequence[Record], quantity: Quantity, space: FeatureSpace[Architecture]) -> Table:
-    """Recorded features and costs of records that have them. Raises `InputError` for records of another space."""
-    n_features = len(space.feature_names)
-    for record in records:
-        architecture = record.architecture
-        if (architecture.kind, len(architecture.features)) != (space.kind, n_features):
-            raise InputError(
-                f"position {record.position} measured an architecture of the kind {architecture.kind!r} with "
-                f"{len(architecture.features)} features, this space is of the kind {space.kind!r} with {n_features}; "
-                "use the records of one space"
-            )
-    features = np.array([record.features for record in records], float).reshape(-1, n_features)  # (n, L)
-    return features, np.array([value(record, quantity) for record in records], float)  # (n,)
+def _costs(columns: RecordColumns, quantity: Quantity) -> FloatArray:
+    return columns.latency_ms if quantity == "latency" else columns.memory_mib

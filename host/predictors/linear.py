@@ -27,13 +27,15 @@ from ..spaces.base import FeatureSpace
 from ..spaces.features import FeatureMap, FloatArray
 from .base import UNITS, Quantity
 from .conformal import ConformalIntervals
-from .folds import folds_of
+from .folds import folds_of, sample
 
 SCHEMA = 3
 MIN_RECORDS = 10
 
 _ROUNDS = 8
 _HUBER = 1.5  # robust standard deviations
+_ROUNDS_OF_ALL = 2  # after those of a sample, which come near
+_BLOCK = 65536  # rows whose mapped features are in memory at once
 _NO_BETTER = 1.01  # a richer feature set must err less than a simpler one by more than this factor
 
 _Self = TypeVar("_Self", bound="LinearPredictor")
@@ -51,7 +53,8 @@ class LinearPredictor(ConformalIntervals, RegressorMixin, BaseEstimator):  # typ
     Attributes:
         features_: the feature set.
         feature_map_: the map of it that predicts unseen architectures best, for instance a size of tiles.
-        errors_: `(n,)`, ascending: log of measured over predicted for each row by a fit that had not seen it.
+        errors_: `(n,)`, ascending: log of measured over predicted for each row by a fit that had not seen it; of more
+            than `folds.MOST` rows for a sample of so many.
         coef_: `(F,)`, cost of each mapped feature at 1, >= 0.
         intercept_: the static cost, >= 0.
         feature_names_: `(F,)`.
@@ -75,19 +78,26 @@ class LinearPredictor(ConformalIntervals, RegressorMixin, BaseEstimator):  # typ
         """
         offered = self.space.feature_sets if self.features is None else (self.features,)
         maps = [(name, each) for name in offered for each in self.space.feature_maps(name)]
-        costs = self._checked_costs(y, len(maps[0][1](X)))
-        folds = folds_of(np.asarray(X, float))
-        unseen = [_unseen_errors(each(X), costs, folds) for _, each in maps]
+        recorded = np.asarray(X, float)
+        costs = self._checked_costs(y, len(maps[0][1](recorded)))
+        rows = sample(len(costs))
+        some, some_costs = recorded[rows], costs[rows]
+        folds = folds_of(some)
+        unseen = [_unseen_errors(each(some), some_costs, folds) for _, each in maps]
         best = _choose([name for name, _ in maps], [float(np.abs(errors).mean()) for errors in unseen])
         features, chosen = maps[best]
-        weights = _robust_weights(chosen(X), costs)  # (F + 1,)
+        weights = _robust_weights(chosen(some), some_costs)  # (F + 1,)
+        if len(rows) < len(costs):
+            weights = _weights_of_all(chosen, recorded, costs, weights)
         self._set_state(features, chosen, weights[:-1], float(weights[-1]), len(costs), np.sort(unseen[best]))
         return self
 
     def predict(self, X: ArrayLike) -> FloatArray:
         """Recorded features `(n, L)` -> costs `(n,)`. Raises `NotFittedError`, or `InputError` for foreign features."""
         check_is_fitted(self, "coef_")
-        costs: FloatArray = self.feature_map_(X) @ self.coef_ + self.intercept_  # (n,)
+        recorded = np.asarray(X, float)
+        parts = [self.feature_map_(recorded[rows]) @ self.coef_ + self.intercept_ for rows in _blocks(len(recorded))]
+        costs: FloatArray = np.concatenate(parts)  # (n,)
         return costs
 
     def describe(self) -> dict[str, Any]:
@@ -176,15 +186,51 @@ def _choose(sets: Sequence[str], errors: Sequence[float]) -> int:
 
 def _robust_weights(features: FloatArray, costs: FloatArray) -> FloatArray:
     """Weights `(F + 1,)` >= 0, the static part last, with the least Huber loss of relative errors."""
-    rows = np.concatenate([features, np.ones((len(costs), 1))], axis=1) / costs[:, None]  # (n, F + 1)
+    rows = _relative(features, costs)  # (n, F + 1)
     trust = np.ones(len(costs))
     for _ in range(_ROUNDS):
         root = np.sqrt(trust)
         weights, _ = nnls(rows * root[:, None], root, maxiter=100 * rows.shape[1])  # (F + 1,)
-        errors = np.abs(rows @ weights - 1)  # (n,)
-        reach = _HUBER * 1.4826 * float(np.median(errors))
-        trust = np.minimum(1.0, max(reach, 1e-9) / np.maximum(errors, 1e-12))
+        trust = _trust(np.abs(rows @ weights - 1))
     return weights
+
+
+def _weights_of_all(
+    feature_map: FeatureMap, recorded: FloatArray, costs: FloatArray, weights: FloatArray
+) -> FloatArray:
+    """As `_robust_weights`, from weights `(F + 1,)` that come near, in memory that does not grow with `F`."""
+
+    def rows_of(block: slice) -> FloatArray:
+        return _relative(feature_map(recorded[block]), costs[block])
+
+    blocks = _blocks(len(costs))
+    for _ in range(_ROUNDS_OF_ALL):
+        root = np.sqrt(_trust(np.concatenate([np.abs(rows_of(block) @ weights - 1) for block in blocks])))  # (n,)
+        # A triangle has the same least squares as the rows that it was made of: Golub, 1965.
+        triangle = np.empty((0, len(weights) + 1))
+        for block in blocks:
+            rows = np.column_stack([rows_of(block), np.ones(block.stop - block.start)]) * root[block, None]
+            triangle = np.asarray(np.linalg.qr(np.concatenate([triangle, rows]), mode="r"))  # (F + 2, F + 2)
+        weights, _ = nnls(triangle[:, :-1], triangle[:, -1], maxiter=100 * len(weights))
+    return weights
+
+
+def _relative(features: FloatArray, costs: FloatArray) -> FloatArray:
+    """Rows `(n, F + 1)` whose products with the right weights are 1."""
+    rows: FloatArray = np.concatenate([features, np.ones((len(costs), 1))], axis=1) / costs[:, None]
+    return rows
+
+
+def _trust(errors: FloatArray) -> FloatArray:
+    """Huber's weights `(n,)` of rows with relative errors `(n,)` >= 0."""
+    reach = _HUBER * 1.4826 * float(np.median(errors))
+    trust: FloatArray = np.minimum(1.0, max(reach, 1e-9) / np.maximum(errors, 1e-12))
+    return trust
+
+
+def _blocks(n: int) -> list[slice]:
+    """All rows in order, at least one block of them."""
+    return [slice(start, min(start + _BLOCK, n)) for start in range(0, max(n, 1), _BLOCK)]
 
 
 def _unseen_errors(features: FloatArray, costs: FloatArray, folds: NDArray[np.intp]) -> FloatArray:

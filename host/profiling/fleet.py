@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from statistics import median
 from typing import Any
 
+import numpy as np
+
 from ..errors import InputError
+from .columns import RecordColumns, joined
 from .plan import Campaign
 from .records import Record
 from .store.store import Store
@@ -45,39 +47,61 @@ def fleet_records(store: Store, campaign: Campaign) -> list[Record]:
     The store keeps what was measured.
     """
     own = store.records(campaign)
-    tables = [_scaled(records, own) for records in _parts(store, campaign, own)]
-    return own + [record for table in tables for record in table]
+    parts = list(_parts(store, campaign))
+    scale = _scale(store.columns(campaign)) if parts else None
+    for part in parts:
+        factor = scale(store.columns(part)) if scale is not None else None
+        if factor is not None:
+            own = own + [record.scaled(factor) for record in store.records(part)]
+    return own
 
 
-def _parts(store: Store, campaign: Campaign, own: Sequence[Record]) -> Iterator[list[Record]]:
-    """The records of each other device of the fleet: of its newest campaign that is a part of the same whole."""
-    if not own:
+def fleet_columns(store: Store, campaign: Campaign) -> RecordColumns:
+    """As `fleet_records`, without samples."""
+    own = store.columns(campaign)
+    parts = [own]
+    scale = _scale(own)
+    for columns in map(store.columns, _parts(store, campaign)):
+        factor = scale(columns)
+        if factor is not None:
+            parts.append(columns.with_latencies(columns.latency_ms * factor))
+    return joined(parts)
+
+
+def _parts(store: Store, campaign: Campaign) -> Iterator[Campaign]:
+    """The part of each other device of the fleet: its newest campaign that is a part of the same whole."""
+    measurer = _measurer(store, campaign)
+    if measurer is None:
         return
-    measurer = _measurer(store, own)
     for share, name in enumerate(campaign.options.fleet):
         if name == campaign.device:
             continue
         wanted = replace(campaign.options, share=share)
-        same = [known for known in store.campaigns(name, campaign.source) if known.options == wanted]
-        tables = (store.records(known) for known in same if known.protocol == campaign.protocol)
-        alike = next((records for records in tables if records and _measurer(store, records) == measurer), None)
-        if alike is not None:
-            yield alike
+        same = (known for known in store.campaigns(name, campaign.source) if known.options == wanted)
+        alike = (known for known in same if known.protocol == campaign.protocol)
+        found = next((known for known in alike if _measurer(store, known) == measurer), None)
+        if found is not None:
+            yield found
 
 
-def _measurer(store: Store, records: Sequence[Record]) -> tuple[Any, ...]:
-    """The same throughout a campaign: another runtime or delegate ranks architectures in another order."""
-    facts = store.facts(records[0].facts_digest)
-    return tuple(facts.get(name) for name in _MEASURER)
+def _measurer(store: Store, campaign: Campaign) -> tuple[Any, ...] | None:
+    """The same throughout a campaign: another runtime or delegate ranks architectures in another order. None for a
+    campaign without records."""
+    facts = store.measuring_facts(campaign)
+    return None if facts is None else tuple(facts.get(name) for name in _MEASURER)
 
 
-def _scaled(records: Sequence[Record], own: Sequence[Record]) -> list[Record]:
-    here, there = _sentinel_ms(own), _sentinel_ms(records)
-    if here is None or there is None:  # without a sentinel there is no scale
-        return []
-    return [record.scaled(here / there) for record in records]
+def _scale(own: RecordColumns) -> Callable[[RecordColumns], float | None]:
+    """Gives what the sentinel takes on a device over what it takes on another; None where either has not seen it."""
+    here = _sentinel_ms(own)
+
+    def over(other: RecordColumns) -> float | None:
+        there = _sentinel_ms(other)
+        return None if here is None or there is None else here / there
+
+    return over
 
 
-def _sentinel_ms(records: Sequence[Record]) -> float | None:
-    latencies = [r.latency_ms for r in records if r.kind == "sentinel" and r.latency_ms is not None]
-    return median(latencies) if latencies else None
+def _sentinel_ms(columns: RecordColumns) -> float | None:
+    latencies = columns.latency_ms[columns.of_kind("sentinel") & ~columns.failed]
+    return float(np.median(latencies)) if len(latencies) else None

@@ -119,7 +119,7 @@ class CampaignRun(Generic[A]):
         """Measure disturbed records again, the worst first; sentinels stay, since they exist to show disturbances."""
         disturbed = [
             record
-            for record in self._store.records(self._campaign)
+            for record in self._store.each_record(self._campaign)
             if record.measurement.steady is False and record.kind != "sentinel" and record.attempts < attempt
         ]
         worst = sorted(disturbed, key=lambda record: record.measurement.unsteadiness, reverse=True)
@@ -146,12 +146,12 @@ class CampaignRun(Generic[A]):
         return f"{len(self.stored)} of {len(self._plan)} records are stored; start again with `resume` to go on"
 
     def summary(self) -> CampaignSummary:
-        records = self._store.records(self._campaign)
+        columns = self._store.columns(self._campaign)
         return CampaignSummary(
             total=len(self._plan),
             n_measured=self._n_measured,
-            n_failed=sum(record.error is not None for record in records),
-            n_unsteady=sum(record.measurement.steady is False for record in records),
+            n_failed=int(columns.failed.sum()),
+            n_unsteady=int(columns.unsteady.sum()),
             wall_s=time.monotonic() - self._started,
             overhead_ms=median(self._overheads_ms) if self._overheads_ms else None,
         )

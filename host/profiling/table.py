@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from edgewright.device_agent.timing import percentile
 
 from ..architecture import Architecture
 from ..spaces.base import SearchSpace
+from .columns import RecordColumns
 from .plan import Campaign
 from .records import Record
 from .store.store import Store
@@ -19,10 +21,11 @@ from .store.store import Store
 if TYPE_CHECKING:
     import pandas as pd
 
-Corrected = Callable[[Campaign, Sequence[Record]], Mapping[int, float]]
+Corrected = Callable[[Campaign, RecordColumns], Mapping[int, float]]
 """Latencies without drift, ms, by the position in a campaign; none for positions that have none."""
 
 FEATURES = "features"
+_BATCH = 4096  # records that are objects, with their samples, at the same time
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ _COLUMNS: dict[str, tuple[str, Callable[[_Row], Any]]] = {
 }
 
 
-def _uncorrected(campaign: Campaign, records: Sequence[Record]) -> Mapping[int, float]:
+def _uncorrected(campaign: Campaign, columns: RecordColumns) -> Mapping[int, float]:
     return {}
 
 
@@ -108,20 +111,31 @@ def records_table(
     """
     import pandas as pd
 
-    rows = list(_rows(store, store.campaigns(device, source)[::-1], corrected))
+    rows = _rows(store, store.campaigns(device, source)[::-1], corrected)
+    by_digest = {space.digest: space for space in spaces}
+    frames = [_frame([], by_digest)]
+    while batch := list(islice(rows, _BATCH)):
+        frames.append(_frame(batch, by_digest))
+    return frames[0] if len(frames) == 1 else pd.concat(frames[1:], ignore_index=True)
+
+
+def _frame(rows: Sequence[_Row], spaces: Mapping[str, SearchSpace[Architecture]]) -> pd.DataFrame:
+    import pandas as pd
+
     table = pd.DataFrame({name: [read(row) for row in rows] for name, (_, read) in _COLUMNS.items()})
     table["started_at"] = pd.to_datetime(table["started_at"], utc=True, format="ISO8601")
     table = table.astype({name: kind for name, (kind, _) in _COLUMNS.items()})
-    return pd.concat([table, _features(rows, {space.digest: space for space in spaces})], axis=1)
+    return pd.concat([table, _features(rows, spaces)], axis=1)
 
 
 def _rows(store: Store, campaigns: Iterable[Campaign], corrected: Corrected) -> Iterator[_Row]:
+    facts: dict[str, Mapping[str, Any]] = {}
     for campaign in campaigns:
-        records = store.records(campaign)
-        corrected_ms = corrected(campaign, records)
-        facts = {digest: store.facts(digest) for digest in {record.facts_digest for record in records}}
-        for record in records:
-            yield _Row(campaign, record, facts[record.facts_digest], corrected_ms.get(record.position))
+        corrected_ms = corrected(campaign, store.columns(campaign))
+        for record in store.each_record(campaign):
+            digest = record.facts_digest
+            facts[digest] = facts.get(digest) or store.facts(digest)
+            yield _Row(campaign, record, facts[digest], corrected_ms.get(record.position))
 
 
 def _features(rows: Sequence[_Row], spaces: Mapping[str, SearchSpace[Architecture]]) -> pd.DataFrame:

@@ -15,12 +15,13 @@ from ..assembler.request import Request
 from ..costs import CostModel
 from ..customize.pareto import pareto_front, pareto_points
 from ..predictors.base import Quantity
-from ..predictors.drift.correction import DriftCorrection, drift_of, teaching
+from ..predictors.drift.correction import DriftCorrection, drift_of, undisturbed
 from ..predictors.judging.heldout import held_out
 from ..predictors.judging.learning import MIN_SUBNETS, learning_curve
 from ..predictors.judging.report import noise_floor
+from ..profiling.columns import RecordColumns
+from ..profiling.fleet import fleet_columns
 from ..profiling.plan import Campaign
-from ..profiling.records import Record
 from ..profiling.verifications import VerificationRecord
 from ..tasks import Task
 from ..workbench.measured import MeasuredSupernet, NotProfiled
@@ -49,8 +50,8 @@ class Gathered:
     """What the pieces of a page are made from. `records` are the undisturbed ones, `raw` all as measured."""
 
     campaign: Campaign
-    raw: Sequence[Record]
-    records: Sequence[Record]
+    raw: RecordColumns
+    records: RecordColumns
     drift: DriftCorrection
     facts: dict[str, Any]
     verifications: Sequence[VerificationRecord]
@@ -65,18 +66,18 @@ def gather(measured: MeasuredSupernet) -> Gathered:
 
     Raises `NotProfiled` where the agent measured nothing.
     """
-    campaign, raw = measured.campaign()
-    device, supernet = measured.device_name, measured.supernet
-    if campaign is None:
+    campaign, device, supernet = measured.newest(), measured.device_name, measured.supernet
+    facts = None if campaign is None else measured.store.measuring_facts(campaign)
+    if campaign is None or facts is None:
         raise NotProfiled(f"{device!r} has no records with this supernet that the agent measured")
+    raw = fleet_columns(measured.store, campaign)
     drift = drift_of(raw, measured.space)
-    own = next(record for record in raw if record.device == device)
     return Gathered(
         campaign=campaign,
         raw=raw,
-        records=teaching(raw, drift),
+        records=undisturbed(raw, drift),
         drift=drift[device],
-        facts=measured.store.facts(own.facts_digest),
+        facts=facts,
         verifications=measured.verifications(),
         predict=measured.cost_model(),
         trained=supernet.trained,
@@ -87,7 +88,8 @@ def gather(measured: MeasuredSupernet) -> Gathered:
 
 def page_data(gathered: Gathered, tasks: Sequence[Task], seed: int = 0) -> PageData:
     """The whole page; the assembler is asked for all `tasks`, and for the front of a few of them."""
-    n_subnets = len({record.features for record in gathered.raw if record.kind == "subnet" and record.error is None})
+    measured = gathered.raw.take(gathered.raw.of_kind("subnet") & ~gathered.raw.failed)
+    n_subnets = len(np.unique(measured.recorded, axis=0))
     gaps, learning = {}, None
     if n_subnets < MIN_SUBNETS:
         gaps["learning"] = f"a learning curve needs {MIN_SUBNETS} measured subnets, this campaign has {n_subnets}."
@@ -128,10 +130,10 @@ def _campaign(gathered: Gathered, n_subnets: int) -> Rows:
         "number": gathered.campaign.id,
         "begun": gathered.campaign.created_at,
         "subnets": n_subnets,
-        "measured twice": sum(record.kind == "repeat" for record in records),
-        "sentinels": sum(record.kind == "sentinel" for record in records),
-        "unsteady": sum(record.measurement.steady is False for record in records),
-        "failed": sum(record.error is not None for record in records),
+        "measured twice": int(records.of_kind("repeat").sum()),
+        "sentinels": int(records.of_kind("sentinel").sum()),
+        "unsteady": int(records.unsteady.sum()),
+        "failed": int(records.failed.sum()),
         "seed": options.seed,
         "supernet": gathered.trained.digest,
         "precision": gathered.precision,
@@ -142,7 +144,7 @@ def _campaign(gathered: Gathered, n_subnets: int) -> Rows:
 
 
 def _verdict(drift: DriftCorrection) -> CampaignVerdict:
-    if not drift.factors:
+    if not len(drift.rows):
         return CampaignVerdict(None, ("Too few records to tell whether the device was disturbed.",))
     strayed = max((abs(part.level - 1) for part in drift.stretches), default=0.0)
     clean = f"Nothing disturbed the device: its speed stayed within {strayed:.1%}, and few records stand apart."
@@ -157,7 +159,7 @@ def _predictions(gathered: Gathered) -> tuple[Predictions, ...]:
     subnets = gathered.trained.supernet.subnets
     floor = noise_floor(gathered.records)
     quantities: list[tuple[Quantity, str, float | None]] = [("latency", "ms", floor.latency)]
-    if any(record.memory_mib is not None for record in gathered.records):
+    if not np.isnan(gathered.records.memory_mib).all():
         quantities.append(("memory", "MiB", floor.memory))
     pages = []
     for quantity, unit, noise in quantities:
@@ -174,18 +176,14 @@ def _predictions(gathered: Gathered) -> tuple[Predictions, ...]:
 
 
 def _drift(gathered: Gathered) -> Drift | None:
-    if not gathered.drift.factors:
+    drift = gathered.drift
+    if not len(drift.rows):
         return None
-    device = gathered.campaign.device
-    kinds = {record.position: record.kind for record in gathered.raw if record.device == device}
-    attempts = list(gathered.drift.factors)  # in order of time
-    residuals = np.array([gathered.drift.residuals[each] for each in attempts])  # (n,), log
-    factors = np.array([gathered.drift.factors[each] for each in attempts])  # (n,)
     return Drift(
-        before=100 * np.expm1(residuals),
-        after=100 * np.expm1(residuals - np.log(factors)),
-        is_sentinel=np.array([kinds[position] == "sentinel" for _, position in attempts]),
-        stretches=gathered.drift.stretches if len(gathered.drift.stretches) > 1 else (),
+        before=100 * np.expm1(drift.residual),
+        after=100 * np.expm1(drift.residual - np.log(drift.factor)),
+        is_sentinel=gathered.raw.of_kind("sentinel")[drift.rows],
+        stretches=drift.stretches if len(drift.stretches) > 1 else (),
     )
 
 

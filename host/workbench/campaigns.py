@@ -7,10 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..errors import Interrupted
-from ..profiling.fleet import fleet_records
 from ..profiling.plan import Campaign
 from ..profiling.progress import CampaignInterrupted, CampaignSummary
-from ..profiling.records import Record
 from ..profiling.store.store import Store
 
 SHORT_CAMPAIGN = 60
@@ -31,21 +29,17 @@ def find_resumable(store: Store, device: str, source: str, fleet: tuple[str, ...
     return next((known for known in store.campaigns(device, source) if known.options.fleet == fleet), None)
 
 
-def newest_campaign(
-    store: Store, device: str, source: str, running: int | None = None
-) -> tuple[Campaign | None, list[Record]]:
-    """The newest campaign of a device with the models of `source`, and its records; None and empty without one.
+def newest_campaign(store: Store, device: str, source: str, running: int | None = None) -> Campaign | None:
+    """The newest campaign of a device with the models of `source` that has records; None without one.
 
-    The one that is `running` in another process does not count: it is not finished.
-
-    Of a campaign that was spread over identical devices, the records of all of them. Only what the agent measured: a
+    The one that is `running` in another process does not count: it is not finished. Only what the agent measured: a
     model is verified by it, and another tool or delegate has other latencies.
     """
     for campaign in store.campaigns(device, source):
-        records = [] if campaign.id == running else store.records(campaign)
-        if records and store.facts(records[0].facts_digest).get("delegate") is None:
-            return campaign, fleet_records(store, campaign)
-    return None, []
+        facts = None if campaign.id == running else store.measuring_facts(campaign)
+        if facts is not None and facts.get("delegate") is None:
+            return campaign
+    return None
 
 
 @contextmanager

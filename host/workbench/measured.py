@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..predictors.fitting import CostPredictors
     from ..predictors.judging.learning import LearningCurve
     from ..predictors.judging.report import PredictorReport
+    from ..profiling.columns import RecordColumns
     from ..profiling.plan import Campaign
     from ..profiling.records import Record
     from ..profiling.store.store import Store
@@ -70,33 +71,55 @@ class MeasuredSupernet:
 
         return CampaignLock(self._workspace, self.device_name)
 
-    def campaign(self) -> tuple[Campaign | None, list[Record]]:
-        """The newest campaign that the agent measured, and its records; None and empty where there is none."""
+    def newest(self) -> Campaign | None:
+        """The newest campaign that the agent measured; None where there is none."""
         from .campaigns import newest_campaign
 
         return newest_campaign(self.store, self.device_name, self.source, self.lock.running())
+
+    def campaign(self) -> tuple[Campaign | None, list[Record]]:
+        """The newest campaign and its records, of one that was spread over identical devices those of all of them;
+        None and empty where there is none."""
+        from ..profiling.fleet import fleet_records
+
+        campaign = self.newest()
+        return campaign, [] if campaign is None else fleet_records(self.store, campaign)
 
     @property
     def is_profiled(self) -> bool:
         """Whether predictors have enough to learn from."""
         from ..predictors.linear import MIN_RECORDS
 
-        measured = (record for record in self.campaign()[1] if record.kind == "subnet" and record.error is None)
-        return len({record.architecture.digest for record in measured}) >= MIN_RECORDS
+        if self.newest() is None:
+            return False
+        columns = self.columns()
+        measured = columns.architecture[columns.of_kind("subnet") & ~columns.failed]
+        return len(set(columns.digests[measured].tolist())) >= MIN_RECORDS
 
     def records(self) -> list[Record]:
-        """What predictors learn from. Raises `NotProfiled` where there is nothing."""
-        records = self.campaign()[1]
-        if not records and self.lock.running() is not None:
+        """The records of the newest campaign, each with its samples. Raises `NotProfiled` where there is nothing."""
+        from ..profiling.fleet import fleet_records
+
+        return fleet_records(self.store, self._needed())
+
+    def columns(self) -> RecordColumns:
+        """What predictors learn from: as `records`, without samples. Raises `NotProfiled` where there is nothing."""
+        from ..profiling.fleet import fleet_columns
+
+        return fleet_columns(self.store, self._needed())
+
+    def _needed(self) -> Campaign:
+        campaign = self.newest()
+        if campaign is None and self.lock.running() is not None:
             raise InputError(
                 f"{self.device_name!r} is being profiled by another process; wait for it to end and try again"
             )
-        if not records:
+        if campaign is None:
             raise NotProfiled(
                 f"{self.device_name!r} has no records with this supernet in {self.supernet.precision} that the agent "
                 "measured, and predictors use no others"
             )
-        return records
+        return campaign
 
     def verifications(self) -> list[VerificationRecord]:
         """The models that were verified there before they were delivered, in the order of time."""
@@ -107,7 +130,9 @@ class MeasuredSupernet:
         from ..predictors.drift.correction import drift_of
         from ..predictors.drift.sentinels import USUAL, sentinel_interval
 
-        drifts = drift_of(self.campaign()[1], self.space).values()
+        if self.newest() is None:
+            return USUAL
+        drifts = drift_of(self.columns(), self.space).values()
         return min((sentinel_interval(drift) for drift in drifts), default=USUAL)
 
     @property
@@ -125,7 +150,7 @@ class MeasuredSupernet:
         """
         from ..predictors.saved import load_or_fit
 
-        return load_or_fit(self.predictors_path, self.records(), self.space, self.verifications(), self.predictor)
+        return load_or_fit(self.predictors_path, self.columns(), self.space, self.verifications(), self.predictor)
 
     def cost_model(self, confidence: float = CONFIDENCE) -> CostModel:
         """Predicted costs of many subnets in one call; raises what `predictors` raises."""
@@ -137,7 +162,7 @@ class MeasuredSupernet:
         """How well predictors do on held-out subnets, beside the noise floor; raises what `predictors` raises."""
         from ..predictors.judging.report import evaluate
 
-        return evaluate(self.records(), self.space, predictor=self.predictor)
+        return evaluate(self.columns(), self.space, predictor=self.predictor)
 
     def learning_curve(self, seed: int = 0) -> LearningCurve | None:
         """Error by number of subnets; None for a campaign that is too short for one. Raises `NotProfiled`."""
@@ -145,10 +170,10 @@ class MeasuredSupernet:
 
         from ..predictors.judging.learning import MIN_SUBNETS, learning_curve
 
-        records = self.records()
-        if sum(record.kind == "subnet" and record.error is None for record in records) < MIN_SUBNETS:
+        columns = self.columns()
+        if (columns.of_kind("subnet") & ~columns.failed).sum() < MIN_SUBNETS:
             return None
-        return learning_curve(records, self.space, np.random.default_rng(seed))
+        return learning_curve(columns, self.space, np.random.default_rng(seed))
 
     def pareto(self, task: Task | str) -> tuple[ParetoPoint, ...]:
         """The answers to a task that no other beats in cost and score; raises what `predictors` raises."""

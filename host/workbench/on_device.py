@@ -105,7 +105,7 @@ class SupernetOnDevice(MeasuredSupernet):
                     session, store, campaign, self.space, models, on_progress, patience_s=options.patience_s,
                     on_status=self._say, stop=stop,
                 )  # fmt: skip
-        return Profiled(campaign, summary, correct(store.records(campaign), self.space).sentences)
+        return Profiled(campaign, summary, correct(store.columns(campaign), self.space).sentences)
 
     def _campaign_for(self, store: Store, options: CampaignOptions, fleet: tuple[str, ...]) -> Campaign:
         from ..profiling.campaign import begin_campaign

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from ..assembler.joint.recipe import JointRecipe
     from ..devices.registry import Registry
     from ..domains.protocol import DataSources
+    from ..profiling.columns import RecordColumns
     from ..profiling.plan import Campaign
-    from ..profiling.records import Record
     from ..profiling.store.store import Store
     from ..tasks.domain import TaskDomain
     from ..training.hooks import Progress as TrainingProgress
@@ -187,9 +187,9 @@ class Workbench:
         folders = [*(find_supernet(Path(each)) for each in supernets), *shipped_supernets().values()]
         spaces = {space.digest: space for space in map(subnets_of, folders)}
 
-        def corrected(campaign: Campaign, records: Sequence[Record]) -> dict[int, float]:
+        def corrected(campaign: Campaign, columns: RecordColumns) -> dict[int, float]:
             space = spaces.get(campaign.space_digest)
-            return {} if space is None else corrected_ms(records, space)
+            return {} if space is None else corrected_ms(columns, space)
 
         return records_table(self.store, device_name, spaces=spaces.values(), corrected=corrected)
 

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from edgewright.errors import InputError
 from edgewright.gates import Layer
+from edgewright.predictors import linear
 from edgewright.predictors.base import Quantity
+from edgewright.predictors.folds import MOST
 from edgewright.predictors.linear import LinearPredictor
 from edgewright.spaces.gates import SubnetSpace
 from sklearn.base import clone
@@ -162,3 +164,50 @@ def test_errors_count_relative_to_the_cost(space: SubnetSpace) -> None:
     relative = np.abs(predicted - costs) / costs
     ordinary = np.polyval(np.polyfit(counts[:, 3], costs, 1), counts[:, 3])
     assert relative.mean() < 0.8 * (np.abs(ordinary - costs) / costs).mean()
+
+
+@pytest.fixture
+def many(space: SubnetSpace, invented: Any) -> Table:
+    """More than are needed for any choice, a tenth of them disturbed."""
+    rng = np.random.default_rng(0)
+    n = 2 * MOST
+    counts = np.stack([rng.integers(1, site.width + 1, n) for site in space.gates.sites], axis=1)
+    disturbed = np.where(rng.random(n) < 0.1, 1.5, 1.0)
+    return counts, invented.cost(counts) * (1 + 0.05 * rng.standard_normal(n)) * disturbed
+
+
+def test_of_many_rows_choices_look_at_a_few_and_weights_at_all(
+    many: Table, space: SubnetSpace, invented: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last rows say what no other does, and are none of the few: a model that was verified teaches all the same."""
+    counts, costs = many
+    lengths: list[int] = []
+    nnls = linear.nnls
+
+    def counting(rows: np.ndarray, target: np.ndarray, **options: Any) -> Any:
+        lengths.append(len(rows))
+        return nnls(rows, target, **options)
+
+    monkeypatch.setattr(linear, "nnls", counting)
+    fitted = LinearPredictor(space, "latency").fit(counts, costs)
+    assert max(lengths) == MOST and fitted.n_records_ == 2 * MOST and len(fitted.errors_) == MOST
+    assert fitted.features_ == "products"
+    assert fitted.predict(counts) == pytest.approx(invented.cost(counts), rel=0.02)
+    without = np.setdiff1d(np.arange(len(costs)), linear.sample(len(costs)))[:1500]
+    costs = costs.copy()
+    costs[without] *= 1.05
+    taught = LinearPredictor(space, "latency").fit(counts, costs)
+    assert taught.errors_.tolist() == fitted.errors_.tolist(), "of the few, which are as before"
+    assert taught.predict(counts).mean() > 1.002 * fitted.predict(counts).mean()
+
+
+def test_many_rows_give_the_weights_of_the_same_rows_at_once(
+    many: Table, space: SubnetSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rounds on all rows, block by block, end where rounds on one matrix of them would."""
+    blocks = LinearPredictor(space, "latency", "products").fit(*many)
+    monkeypatch.setattr(linear, "_BLOCK", 1000)
+    small = LinearPredictor(space, "latency", "products").fit(*many)
+    assert small.coef_ == pytest.approx(blocks.coef_, rel=1e-6, abs=1e-9)
+    whole = linear._robust_weights(blocks.feature_map_(many[0]), many[1])
+    assert [*blocks.coef_, blocks.intercept_] == pytest.approx(whole, rel=1e-2, abs=1e-3)

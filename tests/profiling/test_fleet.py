@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from edgewright.errors import InputError
 from edgewright.profiling.campaign import begin_campaign, run_campaign
-from edgewright.profiling.fleet import check_identical, check_names, fleet_records
+from edgewright.profiling.fleet import check_identical, check_names, fleet_columns, fleet_records
 from edgewright.profiling.models import TemplateModels
 from edgewright.profiling.plan import PlanOptions, make_plan
 from edgewright.profiling.store.store import Store
@@ -72,8 +72,10 @@ def test_records_of_the_fleet_are_one_table(
             )
             session = _Slower(simulated(), 1.1 if name == "right" else 1.0)
             run_campaign(session, store, campaigns[-1], space, models)
-        records = fleet_records(store, campaigns[0])
+        records, columns = fleet_records(store, campaigns[0]), fleet_columns(store, campaigns[0])
         stored = store.records(campaigns[2])
+    assert columns.latency_ms.tolist() == [record.latency_ms for record in records]
+    assert columns.devices == FLEET and columns.recorded.tolist() == [list(record.features) for record in records]
     subnets = [record for record in records if record.kind == "subnet"]
     assert len(subnets) == len({record.architecture.digest for record in subnets}) == 30
     assert {record.device for record in subnets} == set(FLEET)

@@ -61,7 +61,7 @@ def test_costs_and_failures(store: Store, space: SubnetSpace) -> None:
 
 
 def test_corrections_stand_beside_what_was_measured(store: Store) -> None:
-    table = records_table(store, corrected=lambda campaign, records: {records[0].position: 7.5})
+    table = records_table(store, corrected=lambda campaign, columns: {int(columns.position[0]): 7.5})
     assert table["corrected_ms"].dropna().to_dict() == {0: 7.5}
     assert table["latency_ms"].notna().sum() > 30
 

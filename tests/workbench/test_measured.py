@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from edgewright.errors import InputError
+from edgewright.report.gather import gather
 from edgewright.workbench.measured import NotProfiled
 from edgewright.workbench.options import CampaignOptions
 from edgewright.workbench.workbench import Workbench
@@ -44,6 +45,20 @@ def test_predictors_are_kept_until_there_is_more_to_learn_from(
     assert measured.cost_model(0.9)(full)[0].upper.latency_ms == pytest.approx(
         fitted.latency.upper([full[0].features], 0.9)[0]
     )
+
+
+def test_raw_samples_are_read_only_where_they_are_shown(bench: Workbench) -> None:
+    said: list[str] = []
+    connection: Any = bench.store._connection.connection.dbapi_connection
+    connection.set_trace_callback(said.append)
+    measured = bench.measured("local")
+    assert measured.is_profiled and measured.watch_interval() > 0
+    measured.predictors_path.unlink(missing_ok=True)
+    measured.predictors(), measured.report(), measured.learning_curve()
+    gather(measured)
+    assert len(said) > 10 and not any("records.samples_ms" in statement for statement in said)
+    measured.records()
+    assert any("records.samples_ms" in statement for statement in said), "the trace sees what is read"
 
 
 def test_an_unknown_predictor_is_one_sentence(bench: Workbench) -> None:

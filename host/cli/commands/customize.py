@@ -71,10 +71,10 @@ def _ensure_records(output: Output, pair: SupernetOnDevice) -> None:
         with pair.lock.held(output.say):
             if not pair.is_profiled:  # another process may just have ended its campaign
                 _profile_shortly(output, pair)
-    campaign, records = pair.campaign()
+    campaign = pair.newest()
     name, net = pair.device.name, pair.supernet
     if campaign is not None and net.precision != "float32":
-        measured = counted(len(records), "measurement", "measurements")
+        measured = counted(len(pair.columns()), "measurement", "measurements")
         output.say(f"predictions come from campaign {campaign.id} of {name!r}: {measured} in {net.precision}")
 
 

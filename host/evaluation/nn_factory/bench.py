@@ -151,7 +151,7 @@ def _campaign_s(pair: SupernetOnDevice, options: Options) -> float:
 
 def _learning(folder: Path, pair: SupernetOnDevice, seed: int) -> None:
     """Fig. 13, of the campaign on this machine; all of its points or none."""
-    if learning_table(folder).rows or len({each.architecture.digest for each in pair.records()}) < 2 * MIN_SUBNETS:
+    if learning_table(folder).rows or len(np.unique(pair.columns().digests)) < 2 * MIN_SUBNETS:
         return
     curve = pair.learning_curve(seed)
     points = pd.DataFrame([vars(point) for point in curve.points] if curve else [], columns=list(LEARNING))

@@ -9,16 +9,19 @@ Shapes: `n` records in order of time, `L` recorded features.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
 from ...architecture import Architecture
+from ...profiling.columns import BoolArray, IntArray, RecordColumns, Recorded
 from ...profiling.records import Record
 from ...spaces.base import FeatureSpace
 from ...spaces.features import FloatArray
+from ..folds import sample
 from ..linear import LinearPredictor
 from .levels import LEVELS, DriftCurve, Stretch, choose_neighbours
 
@@ -38,22 +41,42 @@ _OUTLIER = 0.1  # off by so much, whatever the subnet
 _BUSY = 0.1  # of all records
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DriftCorrection:
-    """The drift of one device during a campaign; records are named by device and position.
+    """The drift of one device during a campaign.
 
-    `factors`: raw latency over corrected latency. `residuals`: log of raw latency over what the architecture takes on
-    the undisturbed device. `stretches` count records in order of time; their levels are relative to the undisturbed
-    one, and `disturbed` are the records of those more than 5 % off. `outliers`: share of records off by more than 10 %
-    even after correction.
+    `stretches` count records in order of time; their levels are relative to the undisturbed one. `outliers`: share of
+    records off by more than 10 % even after correction. The rest is of each record in order of time, `(n,)`: its row in
+    the columns that were corrected, its key, raw latency over corrected latency, log of raw latency over what the
+    architecture takes on the undisturbed device, and whether its stretch is more than 5 % off. `n` is 0 where there are
+    too few of the `n_records` to tell.
     """
 
-    factors: Mapping[RecordKey, float]
     stretches: tuple[Stretch, ...]
     outliers: float
     n_records: int
-    disturbed: frozenset[RecordKey] = frozenset()
-    residuals: Mapping[RecordKey, float] = field(default_factory=dict)
+    device: str
+    rows: IntArray
+    positions: IntArray
+    factor: FloatArray
+    residual: FloatArray
+    is_disturbed: BoolArray
+
+    @cached_property
+    def keys(self) -> tuple[RecordKey, ...]:
+        return tuple((self.device, position) for position in self.positions.tolist())
+
+    @cached_property
+    def factors(self) -> Mapping[RecordKey, float]:
+        return dict(zip(self.keys, self.factor.tolist(), strict=True))
+
+    @cached_property
+    def residuals(self) -> Mapping[RecordKey, float]:
+        return dict(zip(self.keys, self.residual.tolist(), strict=True))
+
+    @cached_property
+    def disturbed(self) -> frozenset[RecordKey]:
+        return frozenset(key for key, disturbed in zip(self.keys, self.is_disturbed, strict=True) if disturbed)
 
     @property
     def disturbances(self) -> tuple[Disturbance, ...]:
@@ -84,44 +107,69 @@ class DriftCorrection:
         return tuple(said)
 
 
-def correct(records: Iterable[Record], space: FeatureSpace[Architecture]) -> DriftCorrection:
-    """The drift of one campaign. Too few records (below 40) are left as they are."""
-    rows = sorted((r for r in records if r.error is None), key=lambda record: (record.started_at, record.position))
-    if len([row for row in rows if row.kind != "sentinel"]) < MIN_RECORDS:
-        return DriftCorrection({}, (), 0.0, len(rows))
-    latencies = np.array([row.latency_ms for row in rows], float)  # (n,)
-    features = np.array([row.features for row in rows], float)  # (n, L)
-    sentinels = np.array([row.kind == "sentinel" for row in rows])
-    times = np.arange(len(rows), dtype=float)
+def correct(records: Recorded, space: FeatureSpace[Architecture]) -> DriftCorrection:
+    """The drift of one campaign on one device. Too few records (below 40) are left as they are."""
+    columns = RecordColumns.of(records)
+    columns.check_space(space)
+    return _correct(columns, np.arange(len(columns)), space)
+
+
+def _correct(columns: RecordColumns, rows: IntArray, space: FeatureSpace[Architecture]) -> DriftCorrection:
+    """Of those `rows`, which are one device's."""
+    rows = rows[~columns.failed[rows]]
+    rows = rows[np.lexsort((columns.position[rows], columns.started_at[rows]))]
+    device = columns.origins[columns.origin[rows[0]]].device if len(rows) else ""
+    part = columns.take(rows)
+    sentinels = part.of_kind("sentinel")
+    if (~sentinels).sum() < MIN_RECORDS:
+        nothing = np.empty(0)
+        return DriftCorrection(
+            (), 0.0, len(rows), device, rows[:0], part.position[:0], nothing, nothing, sentinels[:0]
+        )  # fmt: skip
+    recorded, times = part.recorded, np.arange(len(rows), dtype=float)  # (n, L), (n,)
     drift = np.zeros(len(rows))  # (n,), log
     for _ in range(_ROUNDS):
-        residuals = _residuals(space, features, latencies, drift, sentinels)
+        residuals = _residuals(space, recorded, part.latency_ms, drift, sentinels)
         curve = DriftCurve(times, residuals, choose_neighbours(times, residuals, _NEIGHBOURS))
         drift = curve(times)
     base = _reference(curve.stretches)
-    factors = np.exp(drift) / base
-    keys = [_key(row) for row in rows]
+    stretches = tuple(replace(each, level=each.level / base) for each in curve.stretches)
     return DriftCorrection(
-        factors=dict(zip(keys, factors.tolist(), strict=True)),
-        stretches=tuple(replace(part, level=part.level / base) for part in curve.stretches),
+        stretches=stretches,
         outliers=float((np.abs(residuals - drift) > np.log1p(_OUTLIER)).mean()),
         n_records=len(rows),
-        disturbed=frozenset(
-            key
-            for part in curve.stretches
-            if abs(part.level / base - 1) > _CHANGED
-            for key in keys[part.start : part.stop]
-        ),
-        residuals=dict(zip(keys, (residuals - np.log(base)).tolist(), strict=True)),
+        device=device,
+        rows=rows,
+        positions=part.position,
+        factor=np.exp(drift) / base,
+        residual=residuals - np.log(base),
+        is_disturbed=np.repeat([abs(each.level - 1) > _CHANGED for each in stretches], list(map(len, stretches))),
     )
 
 
-def drift_of(records: Sequence[Record], space: FeatureSpace[Architecture]) -> dict[str, DriftCorrection]:
-    """The drift of each device of a campaign, by its name."""
-    by_device: dict[str, list[Record]] = {}
-    for record in records:
-        by_device.setdefault(record.device, []).append(record)
-    return {device: correct(part, space) for device, part in by_device.items()}
+def drift_of(records: Recorded, space: FeatureSpace[Architecture]) -> dict[str, DriftCorrection]:
+    """The drift of each device of a campaign, by its name.
+
+    Raises `InputError` for records of another space.
+    """
+    columns = RecordColumns.of(records)
+    columns.check_space(space)
+    return {device: _correct(columns, np.flatnonzero(columns.on(device)), space) for device in columns.devices}
+
+
+def undisturbed(columns: RecordColumns, drift: Mapping[str, DriftCorrection]) -> RecordColumns:
+    """What a predictor of the undisturbed device learns from: those of the records that `drift` was found in, without
+    it.
+
+    No disturbance slows all architectures by exactly the same factor, so corrected records are less accurate than
+    undisturbed ones: where there are at least 40 of these, the others are left out.
+    """
+    factors, calm = np.ones(len(columns)), np.ones(len(columns), bool)
+    for each in drift.values():
+        factors[each.rows] = each.factor
+        calm[each.rows] = ~each.is_disturbed
+    corrected = columns.with_latencies(columns.latency_ms / factors)
+    return corrected.take(calm) if (columns.usable & calm).sum() >= MIN_RECORDS else corrected
 
 
 def without_drift(records: Sequence[Record], drift: Mapping[str, DriftCorrection]) -> list[Record]:
@@ -130,23 +178,12 @@ def without_drift(records: Sequence[Record], drift: Mapping[str, DriftCorrection
     return [record.scaled(1 / factors.get(_key(record), 1.0)) for record in records]
 
 
-def corrected_ms(records: Sequence[Record], space: FeatureSpace[Architecture]) -> dict[int, float]:
+def corrected_ms(records: Recorded, space: FeatureSpace[Architecture]) -> dict[int, float]:
     """One campaign's latencies without drift, by position; none of a campaign that is too short to tell."""
-    factors = correct(records, space).factors
-    known = ((record.position, record.latency_ms, factors.get(_key(record))) for record in records)
-    return {position: ms / factor for position, ms, factor in known if ms is not None and factor is not None}
-
-
-def teaching(records: Sequence[Record], drift: Mapping[str, DriftCorrection]) -> list[Record]:
-    """What a predictor of the undisturbed device learns from, without drift.
-
-    No disturbance slows all architectures by exactly the same factor, so corrected records are less accurate than
-    undisturbed ones: where there are at least 40 of these, the others are left out.
-    """
-    disturbed = frozenset().union(*(each.disturbed for each in drift.values()))
-    calm = [record for record in records if _key(record) not in disturbed]
-    enough = sum(record.kind != "sentinel" and record.error is None for record in calm) >= MIN_RECORDS
-    return without_drift(calm if enough else records, drift)
+    columns = RecordColumns.of(records)
+    found = correct(columns, space)
+    corrected = columns.latency_ms[found.rows] / found.factor  # (n,)
+    return dict(zip(found.positions.tolist(), corrected.tolist(), strict=True))
 
 
 def _residuals(
@@ -154,11 +191,13 @@ def _residuals(
     features: FloatArray,
     latencies: FloatArray,
     drift: FloatArray,
-    sentinels: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    sentinels: BoolArray,
 ) -> FloatArray:
     """Log of measured over predicted `(n,)`. The sentinel's own misprediction, always the same, is taken out."""
     level = latencies / np.exp(drift)
-    predictor = LinearPredictor(space, "latency", space.feature_sets[-1]).fit(features[~sentinels], level[~sentinels])
+    taught = np.flatnonzero(~sentinels)
+    taught = taught[sample(len(taught))]
+    predictor = LinearPredictor(space, "latency", space.feature_sets[-1]).fit(features[taught], level[taught])
     residuals: FloatArray = np.log(latencies / predictor.predict(features))
     if sentinels.any():
         residuals[sentinels] -= np.median(residuals[sentinels] - drift[sentinels])

@@ -20,7 +20,7 @@ _PER_STRETCH = 3  # sentinels that a level should be seen by
 
 def sentinel_interval(drift: DriftCorrection) -> int:
     """Records from one sentinel to the next, 5 to 40, for the next campaign of the device that drifted like this."""
-    residuals = np.array(list(drift.residuals.values()))  # (n,), in order of time
+    residuals = drift.residual  # (n,), in order of time
     if len(residuals) < 2 * _LAGS[-1]:
         return USUAL
     walk = max(_walk_variance(residuals), 1e-9)

@@ -5,17 +5,16 @@ Shapes: `n` architectures, `L` recorded features.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ...architecture import Architecture
-from ...profiling.records import Record
+from ...profiling.columns import RecordColumns, Recorded
 from ...spaces.base import FeatureSpace
 from ...spaces.features import FloatArray
-from ..base import DEFAULT, Quantity
-from ..fitting import fit_predictors, table, usable, value
+from ..base import DEFAULT, PREDICTORS, Quantity
+from ..fitting import costs_of, known
 from ..folds import folds_of
 
 
@@ -34,28 +33,26 @@ class HeldOut:
 
 def held_out(
     quantity: Quantity,
-    records: Sequence[Record],
+    records: Recorded,
     space: FeatureSpace[Architecture],
     confidence: float = 0.9,
     predictor: str = DEFAULT,
 ) -> HeldOut:
     """Cross-validate over architectures; what was measured twice is on one side.
 
-    Raises what `fit_predictors` raises.
+    Raises: `InputError` as `fit_predictors` does.
     """
-    rows = [record for record in usable(records) if value(record, quantity) is not None]
-    folds = folds_of(table(rows, quantity, space)[0])
-    is_first = np.array([row.kind == "subnet" for row in rows])
-    features, measured = table([row for row in rows if row.kind == "subnet"], quantity, space)
+    columns = RecordColumns.of(records)
+    columns.check_space(space)
+    rows, costs = costs_of(columns, quantity, space)
+    folds = folds_of(rows)
+    is_first = columns.of_kind("subnet")[known(columns, quantity)]
+    features, measured = rows[is_first], costs[is_first]
     ends = np.empty((3, len(measured)))  # predicted, low, high
     for fold in np.unique(folds):
         here = folds[is_first] == fold
-        if not here.any():
-            continue
-        seen = [row for row, other in zip(rows, folds, strict=True) if other != fold]
-        fitted = fit_predictors(seen, space, drift=False, predictor=predictor)
-        of_quantity = fitted.latency if quantity == "latency" else fitted.memory
-        if of_quantity is not None:
-            ends[:, here] = of_quantity.predict(features[here]), *of_quantity.interval(features[here], confidence)
+        if here.any():
+            fitted = PREDICTORS.get(predictor)(space, quantity).fit(rows[folds != fold], costs[folds != fold])
+            ends[:, here] = fitted.predict(features[here]), *fitted.interval(features[here], confidence)
     predicted, low, high = ends
     return HeldOut(quantity, features, measured, predicted, low, high, confidence)

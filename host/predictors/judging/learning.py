@@ -14,11 +14,11 @@ from scipy.optimize import nnls
 
 from ...architecture import Architecture
 from ...errors import InputError
-from ...profiling.records import Record
+from ...profiling.columns import RecordColumns, Recorded
 from ...spaces.base import FeatureSpace
 from ...wording import counted
-from ..drift.correction import drift_of, teaching
-from ..fitting import table, usable
+from ..drift.correction import drift_of, undisturbed
+from ..fitting import Table, costs_of
 from ..linear import MIN_RECORDS, LinearPredictor
 from .metrics import mape
 
@@ -28,6 +28,7 @@ _WORTH_IT = 0.1  # percentage points of error
 _TEST_SHARE = 0.25
 _DRAWS = 5
 _SMALLEST = 20
+_MOST = 2048  # subnets that a curve is drawn of; by then it is flat
 
 
 @dataclass(frozen=True)
@@ -59,28 +60,34 @@ class LearningCurve:
 
 
 def learning_curve(
-    records: Sequence[Record], space: FeatureSpace[Architecture], rng: np.random.Generator
+    records: Recorded, space: FeatureSpace[Architecture], rng: np.random.Generator
 ) -> LearningCurve:
     """Latency error on a quarter of the subnets, kept from training, for training sizes that double.
+
+    Of a long campaign 2048 subnets are drawn, each time others.
 
     Raises:
         InputError: fewer than 40 subnets.
     """
-    rows = [row for row in usable(teaching(records, drift_of(records, space))) if row.kind == "subnet"]
-    n_test = round(_TEST_SHARE * len(rows))
-    if len(rows) < MIN_SUBNETS:
-        measured = counted(len(rows), "measured subnet is", "measured subnets are")
+    columns = RecordColumns.of(records)
+    taught = undisturbed(columns, drift_of(columns, space))
+    features, costs = costs_of(taught.take(taught.of_kind("subnet")), "latency", space)
+    if len(costs) < MIN_SUBNETS:
+        measured = counted(len(costs), "measured subnet is", "measured subnets are")
         raise InputError(
             f"{measured} too few for a learning curve: at least {MIN_SUBNETS} are needed; "
             "measure more with: edgewright profile"
         )
-    sizes = _sizes(len(rows) - n_test)
-    errors = np.array([_errors(rows, n_test, sizes, space, rng) for _ in range(_DRAWS)])  # (draws, k)
+    n_drawn = min(len(costs), _MOST)
+    n_test = round(_TEST_SHARE * n_drawn)
+    sizes = _sizes(n_drawn - n_test)
+    draws = [rng.permutation(len(costs))[:n_drawn] for _ in range(_DRAWS)]
+    errors = np.array([_errors((features[d], costs[d]), n_test, sizes, space) for d in draws])  # (draws, k)
     points = [
         SizePoint(size, float(column.mean()), float(column.min()), float(column.max()))
         for size, column in zip(sizes, errors.T, strict=True)
     ]
-    return LearningCurve(tuple(points), _gain(sizes, errors.mean(0), len(rows)), len(rows))
+    return LearningCurve(tuple(points), _gain(sizes, errors.mean(0), len(costs)), len(costs))
 
 
 def _sizes(most: int) -> list[int]:
@@ -88,21 +95,14 @@ def _sizes(most: int) -> list[int]:
     return [*(size for size in doubled if size < 0.8 * most), most]
 
 
-def _errors(
-    rows: Sequence[Record],
-    n_test: int,
-    sizes: Sequence[int],
-    space: FeatureSpace[Architecture],
-    rng: np.random.Generator,
-) -> list[float]:
-    """Percent, for each size; a smaller training set is a part of the larger ones."""
-    order = rng.permutation(len(rows))
-    features, true = table([rows[index] for index in order[:n_test]], "latency", space)
+def _errors(drawn: Table, n_test: int, sizes: Sequence[int], space: FeatureSpace[Architecture]) -> list[float]:
+    """Percent, for each size; the first rows test, and a smaller training set is a part of the larger ones."""
+    features, costs = drawn
     errors = []
     for size in sizes:
-        train = [rows[index] for index in order[n_test : n_test + max(size, MIN_RECORDS)]]
-        fitted = LinearPredictor(space, "latency", space.feature_sets[-1]).fit(*table(train, "latency", space))
-        errors.append(mape(true, fitted.predict(features)))
+        train = slice(n_test, n_test + max(size, MIN_RECORDS))
+        fitted = LinearPredictor(space, "latency", space.feature_sets[-1]).fit(features[train], costs[train])
+        errors.append(mape(costs[:n_test], fitted.predict(features[:n_test])))
     return errors
 
 

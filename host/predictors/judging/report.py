@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...architecture import Architecture
 from ...errors import InputError
-from ...profiling.records import Record
+from ...profiling.columns import BoolArray, RecordColumns, Recorded
 from ...spaces.base import FeatureSpace
+from ...spaces.features import FloatArray
 from ...wording import counted
 from ..base import DEFAULT, PREDICTORS, Predictor, Quantity
-from ..drift.correction import drift_of, teaching
-from ..fitting import Table, table, usable, value
+from ..drift.correction import drift_of, undisturbed
+from ..fitting import Table, costs_of
+from ..folds import groups_of
 from ..linear import MIN_RECORDS, LinearPredictor
 from .metrics import errors_of, repeat_differences
 
@@ -70,7 +72,7 @@ class PredictorReport:
 
 
 def evaluate(
-    records: Iterable[Record],
+    records: Recorded,
     space: FeatureSpace[Architecture],
     test_share: float = 0.25,
     seed: int = 0,
@@ -86,68 +88,69 @@ def evaluate(
     """
     if not 0 < test_share < 1:
         raise InputError(f"`0 < test_share < 1` must hold, but got test_share={test_share}")
-    records = list(records)
-    table(usable(records), "latency", space)  # checks that they are of this space
-    drift = drift_of(records, space)
-    n_failed = sum(record.error is not None for record in records)
-    records = teaching(records, drift)
-    rows = usable(records)
-    unseen = _hold_out(rows, test_share, np.random.default_rng(seed))
+    columns = RecordColumns.of(records)
+    drift = drift_of(columns, space)  # checks that they are of this space
+    taught = undisturbed(columns, drift)
+    rows = taught.take(taught.usable)
+    subnets = groups_of(rows.recorded)  # (n,)
+    n_subnets = int(subnets.max()) + 1 if len(rows) else 0
+    unseen = _hold_out(n_subnets, test_share, np.random.default_rng(seed))[subnets]  # (n,)
     scores: list[Score] = []
     for quantity in get_args(Quantity):
-        known = [record for record in rows if value(record, quantity) is not None]
-        if known:
-            scores += _scores(quantity, known, unseen, space, predictor)
+        if len(costs_of(rows, quantity, space)[1]):
+            scores += _scores(quantity, rows, unseen, space, predictor)
     return PredictorReport(
         scores=tuple(scores),
-        noise_floor=noise_floor(records),
-        n_subnets=len({record.features for record in rows}),
-        n_failed=n_failed,
+        noise_floor=noise_floor(taught),
+        n_subnets=n_subnets,
+        n_failed=int(columns.failed.sum()),
         disturbances=tuple(sentence for each in drift.values() for sentence in each.sentences),
     )
 
 
-def noise_floor(records: Iterable[Record]) -> NoiseFloor:
+def noise_floor(records: Recorded) -> NoiseFloor:
     """How much the same architecture differs from itself, from one measurement to the next."""
-    rows = usable(records)
-    floors = {quantity: _differences(rows, quantity) for quantity in get_args(Quantity)}
-    means = {quantity: float(np.mean(found)) if found else None for quantity, found in floors.items()}
-    return NoiseFloor(means["latency"], means["memory"], len(floors["latency"]))
+    columns = RecordColumns.of(records)
+    rows = columns.take(columns.usable)
+    digests = rows.digests[rows.architecture]  # (n,)
+    latency, memory = (_differences(digests, costs) for costs in (rows.latency_ms, rows.memory_mib))
+    means = [float(np.mean(found)) if found else None for found in (latency, memory)]
+    return NoiseFloor(means[0], means[1], len(latency))
 
 
-def _differences(rows: Sequence[Record], quantity: Quantity) -> list[float]:
-    known = [(row.architecture.digest, value(row, quantity)) for row in rows]
-    return repeat_differences((digest, cost) for digest, cost in known if cost is not None)
+def _differences(digests: NDArray[np.bytes_], costs: FloatArray) -> list[float]:
+    known = ~np.isnan(costs)
+    return repeat_differences(zip(digests[known].tolist(), costs[known].tolist(), strict=True))
 
 
-def _hold_out(rows: Sequence[Record], test_share: float, rng: np.random.Generator) -> set[tuple[float, ...]]:
-    """Features of the architectures that are kept from training."""
-    different = sorted({record.features for record in rows})
-    n_test = round(test_share * len(different))
-    if n_test < MIN_TEST or len(different) - n_test < MIN_RECORDS:
-        measured = counted(len(different), "measured subnet is", "measured subnets are")
+def _hold_out(n_subnets: int, test_share: float, rng: np.random.Generator) -> BoolArray:
+    """Which architectures `(n_subnets,)`, in ascending order of their features, are kept from training."""
+    n_test = round(test_share * n_subnets)
+    if n_test < MIN_TEST or n_subnets - n_test < MIN_RECORDS:
+        measured = counted(n_subnets, "measured subnet is", "measured subnets are")
         raise InputError(
             f"{measured} too few to judge a predictor: at least {MIN_RECORDS} to fit and "
             f"{MIN_TEST} to test are needed; measure more with: edgewright profile"
         )
-    return {different[index] for index in rng.choice(len(different), n_test, replace=False)}
+    kept = np.zeros(n_subnets, bool)
+    kept[rng.choice(n_subnets, n_test, replace=False)] = True
+    return kept
 
 
 def _scores(
     quantity: Quantity,
-    known: Sequence[Record],
-    unseen: set[tuple[float, ...]],
+    rows: RecordColumns,
+    unseen: BoolArray,
     space: FeatureSpace[Architecture],
     predictor: str,
 ) -> list[Score]:
-    train = table([record for record in known if record.features not in unseen], quantity, space)
-    tested = [record for record in known if record.features in unseen and record.kind == "subnet"]
-    if not tested:
+    train = costs_of(rows.take(~unseen), quantity, space)
+    test = costs_of(rows.take(unseen & rows.of_kind("subnet")), quantity, space)
+    if not len(test[1]):
         raise InputError(f"no held-out subnet has a measured {quantity}; measure more with: edgewright profile")
     judged: dict[str, Predictor] = {name: LinearPredictor(space, quantity, name) for name in space.feature_sets}
     if predictor != DEFAULT:
         judged[predictor] = PREDICTORS.get(predictor)(space, quantity)
-    test = table(tested, quantity, space)
     return [_score(quantity, name, each.fit(*train), test, len(train[1])) for name, each in judged.items()]
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Row, Text, type_coerce
 
 from ...architecture import EncodedArchitecture
 from ...errors import InputError
+from ..columns import Origin, RecordColumns, from_rows
 from ..plan import Campaign, PlanOptions
 from ..records import Failure, Measurement, Record, check_positive
 from ..samples import LazySamples, check_samples
 from ..verifications import VerificationRecord
-from .tables import dump
+from .tables import RECORDS, dump
 
 _MEASURED = (
     "memory_mib", "memory_method", "n_warmup", "settled", "load_ms", "size_bytes", "child_ms", "emit_ms", "steady",
@@ -104,6 +105,24 @@ def record_from_row(row: Row[Any], campaign: Campaign, corrupt: Corrupt) -> Reco
         attempts=row.attempts,
         schema=row.schema,
     )
+
+
+COLUMNS = (
+    RECORDS.c.position, RECORDS.c.kind, RECORDS.c.architecture_kind, RECORDS.c.architecture_digest,
+    type_coerce(RECORDS.c.features, Text), RECORDS.c.started_at, RECORDS.c.latency_ms, RECORDS.c.memory_mib,
+    RECORDS.c.steady,
+)  # fmt: skip
+"""The fields of a `columns.Row`."""
+
+
+def columns_from_rows(rows: Iterable[Row[Any]], campaign: Campaign) -> RecordColumns:
+    """Of rows of `COLUMNS`."""
+
+    def read(features: list[Any]) -> list[Sequence[float]]:
+        listed: list[Sequence[float]] = json.loads(f"[{','.join(features)}]")
+        return listed
+
+    return from_rows(Origin(campaign.device, campaign.protocol), rows, read)
 
 
 def _samples(text: str, corrupt: Corrupt) -> tuple[float, ...]:

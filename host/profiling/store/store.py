@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -22,15 +23,25 @@ from sqlalchemy.exc import IntegrityError
 
 from ...errors import InputError
 from ...files import make_dir
+from ..columns import RecordColumns
 from ..plan import Campaign, CampaignPlan
 from ..records import Kind, Record
 from ..verifications import VerificationRecord
 from .file import connect, prepare
-from .rows import campaign_from_row, record_from_row, record_to_row, verification_from_row, verification_to_row
+from .rows import (
+    COLUMNS,
+    campaign_from_row,
+    columns_from_rows,
+    record_from_row,
+    record_to_row,
+    verification_from_row,
+    verification_to_row,
+)
 from .sentences import corrupt, in_sentences
 from .tables import CAMPAIGNS, FACTS, RECORDS, VERIFICATIONS, dump
 
 _BUSY_TIMEOUT_S = 10.0
+_CHUNK = 4096  # rows
 
 _T = TypeVar("_T")
 
@@ -126,17 +137,26 @@ class Store:
             InputError: its position is already stored, or its facts are not.
             StorageError: the disk is full or the store locked; nothing was written.
         """
-        if record.device != campaign.device:
+        self.add_records(campaign, [record])
+
+    def add_records(self, campaign: Campaign, records: Sequence[Record]) -> None:
+        """Keep many records, committed together on return; raises as `add_record` does, and then keeps none."""
+        if not records:
+            return
+        foreign = next((record.device for record in records if record.device != campaign.device), None)
+        if foreign is not None:
             raise InputError(
-                f"a record of device {record.device!r} does not belong to campaign {campaign.id} "
+                f"a record of device {foreign!r} does not belong to campaign {campaign.id} "
                 f"of device {campaign.device!r}"
             )
         try:
             with self._transaction():
-                self._connection.execute(insert(RECORDS), record_to_row(campaign, record))
+                self._connection.execute(insert(RECORDS), [record_to_row(campaign, record) for record in records])
         except IntegrityError as error:
+            first, last = records[0].position, records[-1].position
+            refused = f"position {first}" if len(records) == 1 else f"positions {first} to {last}"
             raise InputError(
-                f"{self.path} refused position {record.position} of campaign {campaign.id} ({error.orig}); "
+                f"{self.path} refused {refused} of campaign {campaign.id} ({error.orig}); "
                 "is another process running the same campaign?"
             ) from error
 
@@ -152,10 +172,26 @@ class Store:
         Retries and extra sentinels are measured later than their position says: `started_at` is the order in time.
         Samples and health are parsed when they are first looked at; what is wrong with them is an `InputError` then.
         """
+        return list(self.each_record(campaign, kinds))
+
+    def each_record(self, campaign: Campaign, kinds: Sequence[Kind] | None = None) -> Iterator[Record]:
+        """As `records`, for whoever need not have all of them at once."""
         wanted = select(RECORDS).where(RECORDS.c.campaign_id == campaign.id).order_by(RECORDS.c.position)
         if kinds is not None:
             wanted = wanted.where(RECORDS.c.kind.in_(kinds))
-        return self._read(wanted, lambda row: record_from_row(row, campaign, partial(corrupt, self.path)))
+        with self._reading():
+            for row in self._connection.execute(wanted):
+                yield record_from_row(row, campaign, partial(corrupt, self.path))
+
+    def columns(self, campaign: Campaign) -> RecordColumns:
+        """What predictors learn from the records of a campaign, by position, failed ones included.
+
+        Samples stay in the file.
+        """
+        wanted = select(*COLUMNS).where(RECORDS.c.campaign_id == campaign.id).order_by(RECORDS.c.position)
+        with self._reading():
+            chunks = self._connection.execute(wanted).partitions(_CHUNK)
+            return columns_from_rows(chain.from_iterable(chunks), campaign)
 
     def measuring_facts(self, campaign: Campaign) -> dict[str, Any] | None:
         """The facts of the device as it measured a campaign's first position; None where nothing is stored."""
@@ -209,9 +245,14 @@ class Store:
         return int(self._connection.execute(insert(table), row).lastrowid)
 
     def _read(self, wanted: Select[Any], parse: Callable[[Row[Any]], _T]) -> list[_T]:
+        with self._reading():
+            return [parse(row) for row in self._connection.execute(wanted)]
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
         with in_sentences(self.path):
             try:
-                return [parse(row) for row in self._connection.execute(wanted)]
+                yield
             except (ValueError, TypeError, KeyError) as error:
                 raise corrupt(self.path, str(error)) from error
 

@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from edgewright.predictors.drift.correction import drift_of, teaching
-from edgewright.predictors.fitting import usable
+from edgewright.predictors.drift.correction import drift_of, undisturbed
 from edgewright.profiling.campaign import begin_campaign
+from edgewright.profiling.columns import RecordColumns
 from edgewright.profiling.plan import Campaign
 from edgewright.profiling.records import Record
 from edgewright.profiling.store.store import Store
@@ -136,11 +137,13 @@ def test_one_campaign_is_spread_over_both_devices(cli: Cli, trained: Any) -> Non
     assert all(len(set(subnets(records))) == 30 for records in (of_a, of_b))
     n_repeats = sum(record.kind == "repeat" for record in of_a + of_b)
     assert n_repeats >= 10
-    calm = usable(teaching(of_a + of_b, drift_of(of_a + of_b, trained.supernet.subnets)))
-    times_measured = Counter(record.architecture.digest for record in calm)
+    columns = RecordColumns.of(of_a + of_b)
+    taught = undisturbed(columns, drift_of(columns, trained.supernet.subnets))
+    calm = taught.take(taught.usable)
+    times_measured = Counter(calm.digests[calm.architecture].tolist())
     for name in ("a", "b"):
         report = cli("predictor", "report", name)
-        assert report["n_subnets"] == len({record.features for record in calm}) and report["n_failed"] == 0
+        assert report["n_subnets"] == len(np.unique(calm.recorded, axis=0)) and report["n_failed"] == 0
         assert report["noise_floor"]["n_repeated"] == sum(times == 2 for times in times_measured.values())
         if not report["disturbances"]:
             assert (report["n_subnets"], report["noise_floor"]["n_repeated"]) == (60, n_repeats)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgewright.predictors.drift.correction import correct, corrected_ms, drift_of, teaching, without_drift
+from edgewright.predictors.drift.correction import correct, corrected_ms, drift_of, undisturbed, without_drift
 from edgewright.predictors.fitting import fit_predictors
+from edgewright.profiling.columns import RecordColumns
 from edgewright.profiling.records import Record
 from edgewright.spaces.gates import SubnetSpace
 
@@ -68,10 +69,11 @@ def test_where_enough_is_undisturbed_nothing_else_teaches(space: SubnetSpace, in
 
     disturbed = [replace(slowed_by_size(r, r.position > 120), position=r.position) for r in clean]
     drift = drift_of(disturbed, space)
-    taught = teaching(disturbed, drift)
-    assert {record.position for record in taught} <= set(range(124)) and len(taught) > 100
+    taught = undisturbed(RecordColumns.of(disturbed), drift)
+    assert set(taught.position.tolist()) <= set(range(124)) and len(taught) > 100
     few = [record for record in disturbed if 90 <= record.position < 155]
-    assert len(teaching(few, drift_of(few, space))) == len(few), "30 undisturbed ones cannot stand alone"
+    taught = undisturbed(RecordColumns.of(few), drift_of(few, space))
+    assert len(taught) == len(few), "30 undisturbed ones cannot stand alone"
 
 
 def test_a_cold_start(space: SubnetSpace, invented: Any) -> None:
@@ -109,7 +111,8 @@ def test_devices_of_a_fleet_drift_apart(space: SubnetSpace, invented: Any) -> No
 def test_few_records_are_left_alone(space: SubnetSpace, invented: Any) -> None:
     records = slowed(invented.records(25, noise=NOISE), lambda share: 1.2 if share >= 0.5 else 1.0)
     assert correct(records, space).factors == {}
-    assert teaching(records, drift_of(records, space)) == records
+    taught = undisturbed(RecordColumns.of(records), drift_of(records, space))
+    assert taught.latency_ms.tolist() == [record.latency_ms for record in records]
 
 
 def test_corrected_latencies_by_position(space: SubnetSpace, invented: Any) -> None:

@@ -18,6 +18,7 @@ from edgewright.profiling.campaign import run_campaign
 from edgewright.profiling.models import TemplateModels
 from edgewright.profiling.plan import Campaign, PlanOptions
 from edgewright.profiling.records import Failure, Measurement, Record
+from edgewright.profiling.store import file
 from edgewright.profiling.store.store import Store
 from edgewright.profiling.verifications import VerificationRecord
 from edgewright.spaces.gates import SubnetSpace
@@ -115,6 +116,19 @@ def test_a_reader_sees_records_while_a_writer_is_at_work(store_path: Path, begin
         assert reader.positions(campaign) == {0}
 
 
+def test_many_records_are_kept_together_or_not_at_all(store_path: Path, begin: Begin) -> None:
+    with Store.open(store_path) as store:
+        campaign = begin(store)
+        several = [some_record(store, campaign, position) for position in range(4)]
+        store.add_records(campaign, [])
+        store.add_records(campaign, several[:2])
+        with pytest.raises(InputError, match="refused positions 2 to 1 of campaign"):
+            store.add_records(campaign, [several[2], several[1]])
+        with pytest.raises(InputError, match="a record of device 'other' does not belong"):
+            store.add_records(campaign, [several[3], replace(several[2], device="other")])
+        assert store.records(campaign) == several[:2]
+
+
 def test_text_is_not_a_store(store_path: Path) -> None:
     store_path.parent.mkdir()
     store_path.write_text("latency,memory\n" * 100)
@@ -157,6 +171,30 @@ def test_a_damaged_store_is_named(
     middle = b"\xaa" * 6000
     broken = content[:9000] if damage == "truncated" else content[:4500] + middle + content[10_500:]
     store_path.write_bytes(broken)
+    with pytest.raises(InputError, match=r"store\.sqlite is not a readable store"):
+        Store.open(store_path)
+
+
+def test_damage_to_a_large_store_is_named_where_it_is_met(
+    store_path: Path, begin: Begin, space: SubnetSpace, models: TemplateModels, simulated: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Reading a large file whole, to check it, would cost every command seconds."""
+    with Store.open(store_path) as store:
+        campaign = begin(store)
+        for _ in range(3):
+            run_campaign(simulated(), store, begin(store), space, models)
+    content = store_path.read_bytes()
+    store_path.write_bytes(content[:-4096] + b"\xaa" * 4096)
+    with pytest.raises(InputError, match=r"store\.sqlite is not a readable store"):
+        Store.open(store_path)
+    monkeypatch.setattr(file, "_WHOLLY_CHECKED_BYTES", 0)
+    with Store.open(store_path) as store:
+        newest, *_ = store.campaigns()
+        assert store.records(campaign) == []
+        with pytest.raises(InputError, match=r"store\.sqlite is not a readable store"):
+            store.records(newest)
+    store_path.write_bytes(content[:4500] + b"\xaa" * 6000 + content[10_500:])
     with pytest.raises(InputError, match=r"store\.sqlite is not a readable store"):
         Store.open(store_path)
 
