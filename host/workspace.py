@@ -60,5 +60,10 @@ class Workspace:
         return self.root / "colours"
 
     @property
+    def decoded(self) -> Path:
+        """Images of data sets, decoded once, and how their files are stored."""
+        return self.root / "squares"
+
+    @property
     def bundles(self) -> Path:
         return self.root / "bundles"

@@ -1,7 +1,7 @@
 """Image files, decoded one at a time."""
 
 import pytest
-from edgewright.data.pictures import read_pixels
+from edgewright.data.pictures import Geometry, PictureError, read_geometry, read_pixels
 from edgewright.errors import InputError
 from PIL import Image
 
@@ -18,12 +18,37 @@ def test_an_image_that_cannot_be_used_is_named(tmp_path):
     wide = tmp_path / "wide.png"
     Image.new("RGB", (80, 40), (255, 255, 255)).save(wide)
     whole = wide.read_bytes()
-    for content, sentence in ((whole[:60], "cannot be read"), (b"no image", "cannot be read"), (b"", "cannot be read")):
+    for content, sentence, reason in (
+        (whole[:60], "is it a whole JPEG, PNG or the like", "cannot be read"),
+        (b"no image", "it is not an image, or of a kind that Pillow does not know", "not an image"),
+        (b"", "it is not an image, or of a kind that Pillow does not know", "not an image"),
+    ):
         wide.write_bytes(content)
-        with pytest.raises(InputError, match=f"image {wide} {sentence}"):
+        with pytest.raises(PictureError, match=f"image {wide} cannot be read: .*{sentence}") as error:
             read_pixels(wide, 80, 40)
+        assert error.value.reason == reason and str(error.value).count(str(wide)) == 1
+        assert "\n" not in str(error.value)
     wide.write_bytes(whole)
     with pytest.raises(InputError, match="has 80 x 40 pixels, not 40 x 80"):
         read_pixels(wide, 40, 80)
     with pytest.raises(InputError, match=r"no\.png cannot be read"):
         read_pixels(tmp_path / "no.png", 1, 1)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])
+@pytest.mark.parametrize(("orientation", "upright"), [(1, (8, 6)), (3, (8, 6)), (6, (6, 8)), (9, (8, 6))])
+def test_how_an_image_is_stored_and_how_it_is_shown(tmp_path, name, orientation, upright):
+    tag = Image.Exif()
+    tag[0x0112] = orientation
+    Image.new("RGB", (8, 6)).save(tmp_path / name, exif=tag)
+    found = read_geometry(tmp_path / name)
+    assert found == Geometry(8, 6, orientation if orientation < 9 else 1) and found.upright_size == upright
+    assert read_pixels(tmp_path / name, *upright).shape == (*upright[::-1], 3)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+@pytest.mark.parametrize("tag", [b"no such thing", b"MM\0*\xff\xff\xff\xff", b"II*\0\x08\0\0\0\x01\0\x12\x01"])
+def test_a_picture_whose_exif_data_are_damaged_is_shown_as_it_is_stored(tmp_path, tag):
+    Image.new("RGB", (8, 6), (255, 255, 255)).save(tmp_path / "a.jpg", exif=b"Exif\0\0" + tag)
+    assert read_geometry(tmp_path / "a.jpg") == Geometry(8, 6)
+    assert read_pixels(tmp_path / "a.jpg", 8, 6).min() > 250

@@ -110,25 +110,25 @@ def annotate(
             f"and images in {folder}/SPLIT"
         )
     finder = _annotator(options)
-    cache = Workspace.find(workspace).colours
-    results = {name: _annotate_split(output, folder, name, options, finder, cache) for name in names}
+    kept = Workspace.find(workspace)
+    results = {name: _annotate_split(output, folder, name, options, finder, kept) for name in names}
     output.done({"annotator": finder.name, "splits": results})
 
 
 def _annotate_split(
-    output: Output, folder: Path, split: str, options: AnnotateOptions, annotator: ColourAnnotator, cache: Path
+    output: Output, folder: Path, split: str, options: AnnotateOptions, annotator: ColourAnnotator, kept: Workspace
 ) -> dict[str, Any]:
     from ...domains.detection.coco.file import CocoFile, CocoFolder, detection_set
     from ...domains.detection.colours.cache import annotated_set, cache_path
 
-    coco = CocoFile.read(CocoFolder.of(folder, split), _categories(options.categories))
+    coco = CocoFile.read(CocoFolder.of(folder, split), _categories(options.categories), kept.decoded)
     try:
         with output.bar(f"looking at {split}") as bar:
-            dataset = annotated_set(coco, annotator, cache, bar.update)
+            dataset = annotated_set(coco, annotator, kept.colours, bar.update)
     except KeyboardInterrupt as stop:
         raise Interrupted("stopped; run the same command again to continue") from stop
     written = detection_set(coco) if coco.has_colours else None
-    path = cache_path(coco, annotator, cache)
+    path = cache_path(coco, annotator, kept.colours)
     images = counted(len(dataset.images), "image", "images")
     objects = counted(dataset.counts().total(), "object", "objects")
     output.say(f"{split}: {images}, {objects}, {counted(_crowds(dataset), 'crowd', 'crowds')}")

@@ -1,6 +1,6 @@
 """Letterboxing: an image's longer side fits a square, the rest is grey, and objects keep their shape.
 
-Shapes: `H W` of the file, `S` the letterboxed side, `n` objects.
+Shapes: `H W` of the upright picture, `S` the letterboxed side, `n` objects.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PADDING = 128
 class Letterboxed:
     """Pixels `(3, S, S)` uint8 and the boxes `(n, 4)` of the image's objects in them, in the objects' order.
 
-    `scale` is how many letterboxed pixels one of the file's pixels becomes, across and down.
+    `scale` is how many letterboxed pixels one of the picture's pixels becomes, across and down.
     """
 
     pixels: NDArray[np.uint8]
@@ -31,7 +31,7 @@ class Letterboxed:
     scale: tuple[float, float]
 
     def to_file(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Letterboxed boxes `(n, 4)` in the file's pixels."""
+        """Letterboxed boxes `(n, 4)` in the upright picture's pixels."""
         across, down = self.scale
         return (boxes / np.array([across, down, across, down])).astype(np.float32)
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.left_out import LeftOut
+from ...data.pictures import PictureError
 from ...errors import InputError
 from ...files import atomic_path, write_atomic
 from .attrod import COLOURS, Query
@@ -22,7 +23,7 @@ from .coco.file import DetectionSet
 from .letterbox import letterboxed_boxes, load_letterboxed
 
 OnProgress = Callable[[int, int], None]
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,8 @@ def _write_pixels(dataset: DetectionSet, side: int, path: Path, on_progress: OnP
         for index, image in enumerate(dataset.images):
             try:
                 pixels[index] = load_letterboxed(image, side).pixels
-            except InputError:
-                damaged.add(image.path.name, "cannot be read")
+            except PictureError as error:
+                damaged.add(image.path.name, error.reason)
                 unreadable.append(index)
             if on_progress and (index + 1) % 100 == 0:
                 on_progress(index + 1, len(dataset.images))

@@ -13,7 +13,7 @@ Box = tuple[float, float, float, float]
 class DetectionObject:
     """An annotated object, or with `crowd` a region of many that nobody told apart: to be ignored, never to be found.
 
-    `box` is x0, y0, x1, y1 in pixels of the image. `colour` is a group of `attrod`, or None for none of them.
+    `box` is x0, y0, x1, y1 in pixels of the upright image. `colour` is a group of `attrod`, or None for none of them.
     """
 
     category: str
@@ -24,7 +24,7 @@ class DetectionObject:
 
 @dataclass(frozen=True)
 class DetectionImage:
-    """An image file and what is on it, which may be nothing."""
+    """An image file and what is on it, which may be nothing; `width` and `height` are those of the upright picture."""
 
     path: Path
     width: int

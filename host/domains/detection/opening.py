@@ -51,7 +51,7 @@ def _of_folder(root: Path, categories: Sequence[str], grid: Grid, sources: DataS
             f"{root} is no data set: it has no annotations/instances_*.json beside its folders of images; name "
             "the folder that COCO's archives were unpacked in"
         )
-    chosen = categories or CocoFile.read(_folder(root, "train")).categories
+    chosen = categories or CocoFile.read(_folder(root, "train"), cache=sources.cache / _DECODED).categories
 
     def load(split: Split) -> LetterboxedImages:
         sources.say(f"reading the {split} images of {root}")
@@ -71,7 +71,7 @@ def _of_digits(categories: Sequence[str], grid: Grid, sources: DataSources) -> A
             sources.say(f"making {wanted.n_images:,} images of coloured digits in {root}, once")
         tell = _tell(sources, split)
         folder = write_digit_set(root, wanted, load_digits(sources.mnist), tell)
-        images = detection_set(CocoFile.read(folder, categories))
+        images = detection_set(CocoFile.read(folder, categories, sources.cache / _DECODED))
         return load_images(images, grid.side, sources.cache / _DECODED, tell)
 
     return AttrOd(tuple(categories), grid, load, "generated coloured digits")
@@ -91,7 +91,7 @@ def _detection_set(root: Path, split: Split, categories: Sequence[str], sources:
     """A split with colours. COCO 2017 has no third one with annotations: a twentieth of the training images is held
     back for validation, the same ones always."""
     borrowed = not any(name in splits(root) for name in _NAMES["validation"]) and split != "test"
-    coco = CocoFile.read(_folder(root, "train" if borrowed else split), categories)
+    coco = CocoFile.read(_folder(root, "train" if borrowed else split), categories, sources.cache / _DECODED)
     colours = PixelColours()
     tell = _tell(sources, split)
     whole = detection_set(coco) if coco.has_colours else annotated_set(coco, colours, sources.cache / _COLOURS, tell)

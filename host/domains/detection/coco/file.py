@@ -5,6 +5,7 @@
 
 Read are `images` (id, file_name, width, height), `categories` (id, name) and `annotations` (id, image_id, category_id,
 bbox, segmentation, iscrowd), and of the latter one field more that COCO has not: `colour`, a group of `attrod` or null.
+Files of other tools are taken too: with ids that are strings, and with width and height missing or wrong; see `frame`.
 """
 
 from __future__ import annotations
@@ -13,16 +14,20 @@ import difflib
 import json
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from ....data.left_out import LeftOut
+from ....data.pictures import DAMAGED, Geometry, PictureError
 from ....errors import InputError
 from ....files import sha256_of
 from ..attrod import COCO_CATEGORIES, COLOURS, DIGIT_CATEGORIES
 from ..objects import Box, DetectionImage, DetectionObject
+from .frame import Frame
+from .geometry import read_geometries
+from .ids import Id, as_id
 
 _PREFIX = "instances_"
 
@@ -53,20 +58,23 @@ def splits(root: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class ImageRow:
-    """An image as its annotation file has it; `name` is a path below the folder of images."""
+    """An image as its annotation file has it; `name` is a path below the folder of images.
 
-    id: int
+    Its boxes are in `frame`. There is none where the image cannot be used, and `trouble` says why in a few words.
+    """
+
+    id: Id
     name: str
-    width: int
-    height: int
+    frame: Frame | None
+    trouble: str = ""
 
 
 @dataclass(frozen=True)
 class ObjectRow:
     """An object as its annotation file has it. `has_colour` tells a written colour of null from none written."""
 
-    id: int
-    image_id: int
+    id: Id
+    image_id: Id
     category: str
     box: Box
     segmentation: Any
@@ -85,19 +93,22 @@ class CocoFile:
     folder: CocoFolder
     categories: tuple[str, ...]
     images: tuple[ImageRow, ...]
-    objects: Mapping[int, tuple[ObjectRow, ...]]  # by image
+    objects: Mapping[Id, tuple[ObjectRow, ...]]  # by image
     n_degenerate: int
     sha256: str
 
     @classmethod
-    def read(cls, folder: CocoFolder, categories: Sequence[str] | None = None) -> CocoFile:
+    def read(
+        cls, folder: CocoFolder, categories: Sequence[str] | None = None, cache: Path | None = None
+    ) -> CocoFile:
         """Read and check a split, some of its categories or the default ones.
 
-        Raises `InputError` for a category it has not, and where the file is not as COCO's are.
+        Every image file is looked at; the folder `cache` keeps what was seen. Raises `InputError` for a category it has
+        not, and where the file is not as COCO's are.
         """
         data, digest = _load(folder.annotations)
         try:
-            return _read(folder, data, categories, digest)
+            return _read(folder, data, categories, digest, cache)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             if isinstance(error, InputError):
                 raise
@@ -130,7 +141,7 @@ def count_colours(objects: Iterable[DetectionObject]) -> Counter[tuple[str, str 
 
 
 def detection_set(
-    coco: CocoFile, colours: Mapping[int, str | None] | None = None, unreadable: Collection[int] = ()
+    coco: CocoFile, colours: Mapping[Id, str | None] | None = None, unreadable: Collection[Id] = ()
 ) -> DetectionSet:
     """The split as images with coloured objects.
 
@@ -141,18 +152,21 @@ def detection_set(
     left_out = LeftOut(len(coco.images), str(coco.folder.images))
     images = []
     for row in coco.images:
-        if not (coco.folder.images / row.name).is_file():
-            left_out.add(row.name, "not there")
+        if row.frame is None:
+            left_out.add(row.name, row.trouble)
         elif row.id in unreadable:
             left_out.add(row.name, "cannot be read")
         else:
-            objects = tuple(_coloured(coco, found, colours) for found in coco.objects.get(row.id, ()))
-            images.append(DetectionImage(coco.folder.images / row.name, row.width, row.height, objects))
+            objects = tuple(_coloured(coco, found, row.frame, colours) for found in coco.objects.get(row.id, ()))
+            images.append(DetectionImage(coco.folder.images / row.name, *row.frame.upright_size, objects))
     left_out.check()
     return DetectionSet(tuple(images), coco.categories, left_out, coco.n_degenerate)
 
 
-def _coloured(coco: CocoFile, row: ObjectRow, colours: Mapping[int, str | None] | None) -> DetectionObject:
+def _coloured(
+    coco: CocoFile, row: ObjectRow, frame: Frame, colours: Mapping[Id, str | None] | None
+) -> DetectionObject:
+    """An object in the upright picture."""
     known = row.crowd or (row.has_colour if colours is None else row.id in colours)
     if not known:
         raise InputError(
@@ -160,7 +174,7 @@ def _coloured(coco: CocoFile, row: ObjectRow, colours: Mapping[int, str | None] 
             f"run: edgewright data annotate {coco.folder.annotations.parent.parent}"
         )
     colour = None if row.crowd else row.colour if colours is None else colours[row.id]
-    return DetectionObject(row.category, row.box, colour, row.crowd)
+    return DetectionObject(row.category, frame.upright_box(row.box), colour, row.crowd)
 
 
 def _load(path: Path) -> tuple[dict[str, Any], str]:
@@ -179,17 +193,19 @@ def _load(path: Path) -> tuple[dict[str, Any], str]:
 _LISTS = ("images", "annotations", "categories")
 
 
-def _read(folder: CocoFolder, data: dict[str, Any], categories: Sequence[str] | None, digest: str) -> CocoFile:
-    names = {_whole(each["id"]): str(each["name"]) for each in data["categories"]}
+def _read(
+    folder: CocoFolder, data: dict[str, Any], categories: Sequence[str] | None, digest: str, cache: Path | None
+) -> CocoFile:
+    names = {as_id(each["id"]): str(each["name"]) for each in data["categories"]}
     wanted = tuple(default_categories(tuple(names.values())) if categories is None else categories)
     _check_categories(folder, wanted, names.values())
-    images = {row.id: row for row in map(_image_row, data["images"])}
+    images = {row.id: row for row in _image_rows(folder, data["images"], cache)}
     if len(images) != len(data["images"]):
         raise ValueError("two images have the same id")
-    objects: dict[int, list[ObjectRow]] = {}
+    objects: dict[Id, list[ObjectRow]] = {}
     n_degenerate, seen = 0, set()
     for each in data["annotations"]:
-        category = names.get(_whole(each["category_id"]))
+        category = names.get(as_id(each["category_id"]))
         if category is None:
             raise ValueError(f"annotation {each.get('id')} has the unknown category {each['category_id']}")
         if category not in wanted:
@@ -219,38 +235,58 @@ def _check_categories(folder: CocoFolder, wanted: Sequence[str], known: Collecti
             raise InputError(f"{folder.annotations} has no category {name!r}; {hint}")
 
 
-def _image_row(data: Any) -> ImageRow:
-    row = ImageRow(_whole(data["id"]), str(data["file_name"]), _whole(data["width"]), _whole(data["height"]))
-    if row.width < 1 or row.height < 1:
-        raise ValueError(f"image {row.id} is {row.width} x {row.height} pixels")
-    parts = PurePosixPath(row.name).parts
-    outside = not parts or ".." in parts or PurePosixPath(row.name).is_absolute() or PureWindowsPath(row.name).anchor
-    if outside or "\\" in row.name or "\0" in row.name:
-        raise ValueError(f"the file name {row.name!r} of image {row.id} leads out of the folder of images")
-    return ImageRow(row.id, PurePosixPath(row.name).as_posix(), row.width, row.height)
+def _image_rows(folder: CocoFolder, data: Sequence[Any], cache: Path | None) -> Iterator[ImageRow]:
+    names = [_file_name(each) for each in data]
+    geometries = read_geometries(folder.images, names, cache)
+    for each, name in zip(data, names, strict=True):
+        yield _image_row(each, name, geometries[name])
 
 
-def _object_row(data: Any, category: str, images: Mapping[int, ImageRow]) -> ObjectRow:
-    name, image = _whole(data["id"]), images.get(_whole(data["image_id"]))
+def _image_row(data: Any, name: str, stored: Geometry | PictureError) -> ImageRow:
+    width, height = _length(data.get("width")), _length(data.get("height"))
+    declared = (width, height) if width and height else None
+    if isinstance(stored, PictureError):
+        believed = declared and stored.reason == DAMAGED  # who decodes the image finds out, or finds it mended
+        return ImageRow(as_id(data["id"]), name, Frame(width, height) if believed else None, stored.reason)
+    frame = Frame.of(declared, stored)
+    size = "{} x {}".format(*stored.upright_size)
+    return ImageRow(as_id(data["id"]), name, frame, "" if frame else f"{size} pixels, not {width} x {height}")
+
+
+def _length(value: Any) -> int:
+    """Of a side in pixels; 0 for what is none, such as -1 or an empty string."""
+    try:
+        return max(0, int(float(value)))
+    except (TypeError, ValueError, OverflowError):
+        return 0
+
+
+def _file_name(data: Any) -> str:
+    name = str(data["file_name"])
+    parts = PurePosixPath(name).parts
+    outside = not parts or ".." in parts or PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
+    if outside or "\\" in name or "\0" in name:
+        raise ValueError(f"the file name {name!r} of image {data['id']} leads out of the folder of images")
+    return PurePosixPath(name).as_posix()
+
+
+def _object_row(data: Any, category: str, images: Mapping[Id, ImageRow]) -> ObjectRow:
+    name, image = as_id(data["id"]), images.get(as_id(data["image_id"]))
     if image is None:
         raise ValueError(f"annotation {name} is on the unknown image {data['image_id']}")
     colour = data.get("colour")
     if colour is not None and colour not in COLOURS:
         raise ValueError(f"annotation {name} has the unknown colour {colour!r}; known are: {', '.join(COLOURS)}")
-    box, crowd = _box(data["bbox"], image), bool(data.get("iscrowd", 0))
+    box, crowd = _box(data["bbox"], image.frame), bool(int(data.get("iscrowd") or 0))
     return ObjectRow(name, image.id, category, box, data.get("segmentation"), crowd, colour, "colour" in data)
 
 
-def _box(data: Any, image: ImageRow) -> Box:
-    """COCO's x, y, width, height to x0, y0, x1, y1 within the image; what is no number makes an empty box."""
+def _box(data: Any, frame: Frame | None) -> Box:
+    """COCO's x, y, width, height to x0, y0, x1, y1 within the frame, where that is known; what is no number makes an
+    empty box."""
     x, y, width, height = (float(value) for value in data)
     if not all(map(math.isfinite, (x, y, width, height))):
         return 0.0, 0.0, 0.0, 0.0
+    right, bottom = (frame.width, frame.height) if frame else (math.inf, math.inf)
     clip = lambda value, end: min(max(value, 0.0), float(end))  # noqa: E731
-    return clip(x, image.width), clip(y, image.height), clip(x + width, image.width), clip(y + height, image.height)
-
-
-def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"expected a whole number, got {value!r}")
-    return value
+    return clip(x, right), clip(y, bottom), clip(x + width, right), clip(y + height, bottom)

@@ -2,7 +2,7 @@
 
 Every number is checked before pycocotools sees it: its C code reads past the end of run lengths that are too short.
 
-Shapes: masks `(H, W)` of the whole image; run lengths go down the columns.
+Shapes: masks `(H, W)` of the whole image, as its annotations see it: of its frame; run lengths go down the columns.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as rle
 
-from .file import ImageRow, ObjectRow
+from .file import ObjectRow
+from .frame import Frame
 
 
 def encode_mask(mask: NDArray[np.bool_]) -> dict[str, Any]:
@@ -23,14 +24,14 @@ def encode_mask(mask: NDArray[np.bool_]) -> dict[str, Any]:
     return {"size": [int(length) for length in encoded["size"]], "counts": encoded["counts"].decode("ascii")}
 
 
-def object_mask(row: ObjectRow, image: ImageRow) -> NDArray[np.bool_]:
+def object_mask(row: ObjectRow, frame: Frame) -> NDArray[np.bool_]:
     """Where the object is. Its box, if it has no segmentation or none that makes sense for this image."""
-    mask = _segmented(row.segmentation, image.height, image.width)
-    return mask if mask is not None and mask.any() else _filled_box(row, image)
+    mask = _segmented(row.segmentation, frame.height, frame.width)
+    return mask if mask is not None and mask.any() else _filled_box(row, frame)
 
 
-def _filled_box(row: ObjectRow, image: ImageRow) -> NDArray[np.bool_]:
-    mask = np.zeros((image.height, image.width), bool)
+def _filled_box(row: ObjectRow, frame: Frame) -> NDArray[np.bool_]:
+    mask = np.zeros((frame.height, frame.width), bool)
     left, top = (math.floor(value) for value in row.box[:2])
     right, bottom = (math.ceil(value) for value in row.box[2:])
     mask[top:bottom, left:right] = True

@@ -20,6 +20,7 @@ from ....errors import InputError
 from ....files import write_atomic
 from ..attrod import COLOURS
 from ..coco.file import CocoFile, DetectionSet, ImageRow, ObjectRow, detection_set
+from ..coco.ids import Id, as_id
 from ..coco.masks import object_mask
 from .pixels import ColourAnnotator
 
@@ -33,8 +34,8 @@ OnProgress = Callable[[int, int], None]
 class Colours:
     """Colour, or None, by annotation id; and the ids of images that could not be read."""
 
-    by_annotation: Mapping[int, str | None]
-    unreadable: frozenset[int]
+    by_annotation: Mapping[Id, str | None]
+    unreadable: frozenset[Id]
 
 
 def annotate(
@@ -78,12 +79,15 @@ def cache_path(coco: CocoFile, annotator: ColourAnnotator, folder: Path) -> Path
     return folder / f"{coco.sha256[:16]}-{re.sub(r'[^A-Za-z0-9.]+', '-', annotator.name)}.json"
 
 
-def _look(coco: CocoFile, row: ImageRow, annotator: ColourAnnotator) -> dict[int, str | None]:
+def _look(coco: CocoFile, row: ImageRow, annotator: ColourAnnotator) -> dict[Id, str | None]:
     """The colours of the objects on one image. Raises `InputError` when it cannot be read."""
-    pixels = read_pixels(coco.folder.images / row.name, row.width, row.height)
+    path = coco.folder.images / row.name
+    if row.frame is None:
+        raise InputError(f"image {path} cannot be used: {row.trouble}")
+    pixels = read_pixels(path, *row.frame.upright_size)
     colours = {}
     for each in _uncrowded(coco, row):
-        mask = object_mask(each, row)
+        mask = row.frame.upright_mask(object_mask(each, row.frame))
         window = _window(mask)
         colours[each.id] = annotator.colour_of(pixels[window], mask[window], each.category)
     return colours
@@ -99,14 +103,14 @@ def _window(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
-def _load(path: Path, sha256: str) -> dict[int, str | None]:
+def _load(path: Path, sha256: str) -> dict[Id, str | None]:
     if not path.exists():
         return {}
     try:
         data = json.loads(path.read_bytes())
         if data["schema"] != SCHEMA or data["annotations"] != sha256:
             raise ValueError("it belongs to another annotation file or version")
-        known = {int(key): colour for key, colour in data["colours"].items()}
+        known = {as_id(key): colour for key, colour in data["colours"].items()}
         if not set(known.values()) <= {*COLOURS, None}:
             raise ValueError("it holds unknown colours")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -114,6 +118,6 @@ def _load(path: Path, sha256: str) -> dict[int, str | None]:
     return known
 
 
-def _save(path: Path, sha256: str, known: Mapping[int, str | None]) -> None:
+def _save(path: Path, sha256: str, known: Mapping[Id, str | None]) -> None:
     data = {"schema": SCHEMA, "annotations": sha256, "colours": known}
     write_atomic(path, json.dumps(data, separators=(",", ":")).encode())

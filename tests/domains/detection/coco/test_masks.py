@@ -12,8 +12,8 @@ OBJECT = {"id": 1, "image_id": 1, "category_id": 3, "bbox": [0, 0, 9, 9]}
 
 def masks(coco_folder):
     coco = CocoFile.read(coco_folder)
-    images = {row.id: row for row in coco.images}
-    return {row.id: object_mask(row, images[key]) for key, rows in coco.objects.items() for row in rows}
+    frames = {row.id: row.frame for row in coco.images if row.frame}
+    return {row.id: object_mask(row, frames[key]) for key in frames for row in coco.objects.get(key, ())}
 
 
 def filled(x0, y0, x1, y1):
