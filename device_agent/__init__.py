@@ -2,4 +2,4 @@
 
 AGENT_VERSION = "0.1.0"
 # Raised whenever a frame, an operation or the meaning of a field changes; host and agent must agree.
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .frames import Frame
+from .runtimes.base import Call
 from .spool import Place, SpoolError, check_place
 from .timing import TimingProtocol
 
@@ -49,6 +50,28 @@ def timing_field(frame: Frame) -> TimingProtocol:
         raise RequestError("bad_request", str(error)) from error
 
 
+def call_field(frame: Frame) -> Call:
+    """`signature`, a string or null, and `shapes`, lists of sizes by the inputs' names; both may be left out."""
+    signature, shapes = frame.header.get("signature"), frame.header.get("shapes", {})
+    if signature is not None and not isinstance(signature, str):
+        raise RequestError("bad_request", f"signature must be a string or null, got {signature!r:.100}")
+    if not isinstance(shapes, dict) or len(shapes) > _MAX_ARRAYS or not all(map(_is_shape, shapes.values())):
+        raise RequestError(
+            "bad_request",
+            f"shapes must map names of at most {_MAX_ARRAYS} inputs to lists of at most 8 positive integers, got "
+            f"{shapes!r:.200}",
+        )
+    return Call(signature, {name: tuple(shape) for name, shape in shapes.items()})
+
+
+def flag_field(frame: Frame, name: str) -> bool:
+    """False where it is left out."""
+    value = frame.header.get(name, False)
+    if not isinstance(value, bool):
+        raise RequestError("bad_request", f"{name} must be true or false, got {value!r:.100}")
+    return value
+
+
 def arrays_field(frame: Frame, data: bytes) -> list[np.ndarray]:
     """The arrays of `inputs`, a list of {"shape", "dtype"}, which lie in `data` one after the other."""
     described = frame.header.get("inputs")
@@ -71,16 +94,20 @@ def _array_of(entry: object) -> tuple[list[int], str, int]:
     shape, dtype = (entry.get("shape"), entry.get("dtype")) if isinstance(entry, dict) else (None, None)
     if dtype not in _DTYPES:
         raise RequestError("bad_request", f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r:.100}")
-    if (
-        not isinstance(shape, list)
-        or not all(isinstance(size, int) and 0 < size <= 1 << 30 for size in shape)
-        or len(shape) > 8
-    ):
+    if not isinstance(shape, list) or not _is_shape(shape):
         raise RequestError("bad_request", f"shape must be a list of at most 8 positive integers, got {shape!r:.100}")
     elements = 1
     for size in shape:
         elements *= size
     return shape, dtype, elements * np.dtype(dtype).itemsize
+
+
+def _is_shape(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) <= 8
+        and all(isinstance(size, int) and not isinstance(size, bool) and 0 < size <= 1 << 30 for size in value)
+    )
 
 
 def places_field(frame: Frame, name: str) -> list[Place]:

@@ -1,6 +1,7 @@
 """Work in a forked child: a crash, a hang or a hunger for memory ends the child, and the agent goes on.
 
-The agent itself stays single-threaded and holds no interpreter, which keeps `fork` sound and fast.
+The agent itself stays single-threaded, holds no interpreter and starts no CUDA, which keeps `fork` sound and fast. It
+is started as a program, never forked; nothing else of ours forks.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from .frames import MAX_HEADER_BYTES, MAX_PAYLOAD_BYTES, FrameError, LinkClosed,
 from .memory import status_bytes
 
 # What `error.kind` of a failed measurement can be.
-ERROR_KINDS = ("crash", "timeout", "out_of_memory", "load_failed", "run_failed", "bad_affinity")
+ERROR_KINDS = ("crash", "timeout", "out_of_memory", "load_failed", "run_failed", "bad_affinity", "bad_call")
 _PR_SET_PDEATHSIG = 1
 _TAIL_BYTES = 2000
 _MAX_RESULT_BYTES = MAX_HEADER_BYTES + MAX_PAYLOAD_BYTES + 64

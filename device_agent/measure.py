@@ -14,31 +14,54 @@ from .facts import health, health_marks
 from .frames import MAX_PAYLOAD_BYTES
 from .isolation import Outcome, Wait, WorkFailed, plain_wait, run_isolated
 from .memory import exhaustion_named, memory_gauge
-from .runtimes.base import LoadedModel, ModelLoadError, Runtime, TensorSpec
-from .timing import TimingProtocol, time_runs
+from .runtimes.base import (
+    AS_IT_IS,
+    Call,
+    CallRefused,
+    LoadedModel,
+    ModelLoadError,
+    NoProfile,
+    Runtime,
+    TensorSpec,
+    shape_text,
+)
+from .timing import Timing, TimingProtocol, time_runs
 
 _MIB = float(1 << 20)
+_PROFILED_RUNS, _PROFILED_MS = 20, 1000.0
 
 
-def measure(model: Any, runtime: Runtime, protocol: TimingProtocol, wait: Wait = plain_wait) -> dict[str, Any]:
+def measure(
+    model: Any,
+    runtime: Runtime,
+    protocol: TimingProtocol,
+    wait: Wait = plain_wait,
+    call: Call = AS_IT_IS,
+    per_op: bool = False,
+) -> dict[str, Any]:
     """Time one model and weigh its memory.
 
-    `model` is bytes or an array of uint8. Never raises for what the model does: a failure is a value.
+    `model` is bytes or an array of uint8; `call` says what of it to run, and on which shapes. Never raises for what the
+    model does: a failure is a value.
 
     Returns: `size_bytes`, `health_before`, `health_after`, `fork_ms` and either `error` {"kind", "message"}, whose
         kind is one of `isolation.ERROR_KINDS`, or:
         `samples_ms` in run order, `median_ms`, `mad_ms`, `p90_ms`, `n_warmup`, `settled` (whether warm-up settled),
         `ci_low_ms` and `ci_high_ms` (the median's 95 % interval), `marks` (words for what disturbed it, see
         `Timing.marks`; and stolen, throttled from the device's health) and `steady` (whether there are none);
+        `signature` that was run and all `signatures`, `shapes` of the inputs it ran on by name, and in `any_size` those
+        that the model declares with -1 where any size will do;
         `timing_method` names the clock; `device` is "cpu" or "cuda"; `load_ms` from bytes to a model ready to run;
         `memory_mib` = growth of heap and anonymous memory from before loading to after the runs, plus the model file
         where the runtime goes on using it, plus the peak on the GPU where there is one; None where the system has no
         gauge; `memory_method` names the gauges;
         `child_ms` from the start of loading to the end of the last run.
+        With `per_op`: `per_op` as `LoadedModel.per_op` gives it, from runs of their own after the timed ones; None
+        where the runtime has no profile, and a sentence in `per_op_missing` says so.
     """
     before = health()
     outcome = run_isolated(
-        lambda: (_measure_here(bytes(model), runtime, protocol), b""),
+        lambda: (_measure_here(bytes(model), runtime, protocol, call, per_op), b""),
         protocol.timeout_s,
         protocol.memory_limit_mib,
         wait,
@@ -72,27 +95,51 @@ def run_batch(
     )
 
 
-def _measure_here(model: bytes, runtime: Runtime, protocol: TimingProtocol) -> dict[str, Any]:
+def _measure_here(
+    model: bytes, runtime: Runtime, protocol: TimingProtocol, call: Call = AS_IT_IS, per_op: bool = False
+) -> dict[str, Any]:
     _pin(protocol.affinity)
     method, gauge = memory_gauge()
     grown_from = gauge()
     start_ns = time.perf_counter_ns()
-    loaded = _load(model, runtime, protocol.threads)
+    loaded = _load(model, runtime, protocol.threads, call)
     load_ms = (time.perf_counter_ns() - start_ns) / 1e6
-    with _run_failures_named():
+    with _run_failures_named(call):
         _fill_inputs(loaded)
         accelerator = loaded.accelerator
         timing = time_runs(loaded.invoke, protocol, stopwatch=None if accelerator is None else accelerator.run_ms)
     child_ms = (time.perf_counter_ns() - start_ns) / 1e6
+    memory = _memory(grown_from, gauge(), method, loaded, len(model))
     return {
         **timing.to_json(),
+        **_called(loaded),
         "marks": timing.marks(protocol.ci_share),
         "timing_method": "perf_counter" if accelerator is None else accelerator.clock_name,
         "device": loaded.device,
         "load_ms": load_ms,
-        **_memory(grown_from, gauge(), method, loaded, len(model)),
+        **memory,
         "child_ms": child_ms,
+        **(_operators(loaded, timing) if per_op else {}),
     }
+
+
+def _called(loaded: LoadedModel) -> dict[str, Any]:
+    """What was run."""
+    return {
+        "signature": loaded.signature,
+        "signatures": list(loaded.signatures),
+        "shapes": {spec.name: list(spec.shape) for spec in loaded.inputs},
+        "any_size": {spec.name: list(spec.takes) for spec in loaded.inputs if spec.takes is not None},
+    }
+
+
+def _operators(loaded: LoadedModel, timing: Timing) -> dict[str, Any]:
+    """A profiler slows down what it watches; so it is asked after all else was measured."""
+    n_runs = max(1, min(_PROFILED_RUNS, int(_PROFILED_MS / max(*timing.samples_ms, 1e-3))))
+    try:
+        return {"per_op": loaded.per_op(n_runs)}
+    except NoProfile as error:
+        return {"per_op": None, "per_op_missing": str(error)}
 
 
 def _memory(
@@ -121,22 +168,27 @@ def _pin(affinity: tuple[int, ...] | None) -> None:
         ) from error
 
 
-def _load(model: bytes, runtime: Runtime, threads: int) -> LoadedModel:
+def _load(model: bytes, runtime: Runtime, threads: int, call: Call = AS_IT_IS) -> LoadedModel:
     try:
         with exhaustion_named():
-            return runtime.load(model, threads)
+            return runtime.load(model, threads) if call == AS_IT_IS else runtime.load(model, threads, call)
+    except CallRefused as error:
+        raise WorkFailed("bad_call", str(error)) from error
     except ModelLoadError as error:
         raise WorkFailed("load_failed", str(error)) from error
 
 
 @contextmanager
-def _run_failures_named() -> Iterator[None]:
+def _run_failures_named(call: Call = AS_IT_IS) -> Iterator[None]:
     try:
         with exhaustion_named():
             yield
     except (MemoryError, WorkFailed):
         raise
     except Exception as error:  # runtimes raise whatever they stumble over in a model
+        if call.shapes:
+            asked = "; ".join(f"{name}: {shape_text(shape)}" for name, shape in call.shapes.items())
+            raise WorkFailed("bad_call", f"the model does not run on {asked}: {error}") from error
         raise WorkFailed("run_failed", f"the model was loaded but does not run: {error}") from error
 
 

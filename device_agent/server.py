@@ -10,7 +10,8 @@ request must be `hello`. The host sends {"op": "heartbeat"} now and then, which 
     health     -> readings of `facts.health`
     blob_stat  sha -> complete, bytes
     blob_put   sha, size, offset, payload = chunk -> complete, bytes (where to go on)
-    measure    a model, timing -> the result of `measure.measure`, and emit_ms, agent_ms
+    measure    a model, timing, [signature], [shapes], [per_op]
+                  -> the result of `measure.measure`, and emit_ms, agent_ms
     run        a model, timing, inputs, payload = inputs one after the other -> outputs, payload likewise
     deliver    sha, name -> path, sha256
     measure_each  key, template_sha, timing, places, gates_bytes, stored, payload = packed gates one after the other
@@ -44,6 +45,8 @@ from .facts import facts, health
 from .fields import (
     RequestError,
     arrays_field,
+    call_field,
+    flag_field,
     integer_field,
     number_field,
     places_field,
@@ -55,7 +58,7 @@ from .isolation import Wait, plain_wait
 from .link import HostLink, request_id
 from .lock import LockTaken, MeasuringLock
 from .measure import measure, run_batch
-from .runtimes.base import Runtime, RuntimeMissing
+from .runtimes.base import AS_IT_IS, Call, Runtime, RuntimeMissing
 from .runtimes.choice import Runtimes
 from .spool import Place, Spool, SpoolError, check_place
 from .timing import TimingProtocol
@@ -195,14 +198,23 @@ class Agent:
         return {"path": str(path), "sha256": sha256_of_file(path)}, b""
 
     def _measure(self, frame: Frame) -> Reply:
-        return self._measured(frame, frame.payload, timing_field(frame), self._link.wait), b""
+        call, per_op = call_field(frame), flag_field(frame, "per_op")
+        return self._measured(frame, frame.payload, timing_field(frame), self._link.wait, call, per_op), b""
 
-    def _measured(self, frame: Frame, gates: bytes, protocol: TimingProtocol, wait: Wait) -> dict[str, Any]:
+    def _measured(
+        self,
+        frame: Frame,
+        gates: bytes,
+        protocol: TimingProtocol,
+        wait: Wait,
+        call: Call = AS_IT_IS,
+        per_op: bool = False,
+    ) -> dict[str, Any]:
         start = time.perf_counter()
         emitted = self._model(frame, gates)
         runtime = self._need_runtime(emitted.model, wait)
         with self._measuring.held(wait, protocol.timeout_s):
-            result = measure(emitted.model, runtime, protocol, wait)
+            result = measure(emitted.model, runtime, protocol, wait, call, per_op)
         result["emit_ms"] = emitted.emit_ms
         result["agent_ms"] = (time.perf_counter() - start) * 1e3
         return result

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from .architecture import Architecture
 from .errors import InputError
@@ -23,6 +24,19 @@ class Cost:
 
     def to_json(self) -> dict[str, float | None]:
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class ModelCost(Cost):
+    """What a model file cost when it was measured, and what of it was run: `signature`, and `shapes` by input.
+
+    `per_op` has what operators cost, the costliest first, where that was asked for and the runtime knows:
+    {"op", "type" where it is known, "latency_ms", "share"}.
+    """
+
+    signature: str | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    per_op: tuple[Mapping[str, Any], ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,10 @@ from typing import Any
 
 from ..isolation import Wait, plain_wait, run_isolated
 from .base import (
+    AS_IT_IS,
     PACKAGES,
     TFLITE_RUNTIMES,
+    Call,
     LoadedModel,
     ModelLoadError,
     Runtime,
@@ -36,7 +38,7 @@ class UnknownFormat:
     def accepts(self, content: bytes) -> bool:
         return True
 
-    def load(self, content: bytes, threads: int) -> LoadedModel:
+    def load(self, content: bytes, threads: int, call: Call = AS_IT_IS) -> LoadedModel:
         raise ModelLoadError(
             f"{len(content)} bytes that are neither a .tflite file nor a zip archive of torch "
             f"(they start with {content[:8]!r}); push a .tflite, a .pt2 or a TorchScript file"

@@ -4,42 +4,71 @@ from __future__ import annotations
 
 import importlib
 import os
-from typing import Any, Sequence
+from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from .base import ModelLoadError, RuntimeMissing, TensorSpec, check_input, installed_version
+from .base import (
+    AS_IT_IS,
+    Call,
+    CallRefused,
+    ModelLoadError,
+    NoProfile,
+    RuntimeMissing,
+    TensorSpec,
+    check_input,
+    check_shapes,
+    installed_version,
+    listing,
+    shape_text,
+)
+from .tflite_graphs import FirstGraph, Graph, SignatureGraph, graph_index
 
 
 class TfliteModel:
-    """A loaded .tflite file."""
+    """A loaded .tflite file, or one signature of it."""
 
     device = "cpu"
     keeps_content = True
     accelerator = None
 
-    def __init__(self, interpreter: Any) -> None:
-        self._interpreter = interpreter
-        self.inputs, self._input_indices = _specs(interpreter.get_input_details())
-        self.outputs, self._output_indices = _specs(interpreter.get_output_details())
+    def __init__(
+        self, graph: Graph, signature: str | None = None, signatures: tuple[str, ...] = (), runtime: str = "it"
+    ) -> None:
+        self.signature, self.signatures = signature, signatures
+        self._graph, self._runtime = graph, runtime
+        self.inputs, self._input_indices = _specs(graph.inputs())
+        self.outputs, self._output_indices = _specs(graph.outputs())
 
     def set_input(self, position: int, value: np.ndarray) -> None:  # type: ignore[type-arg]
         check_input(self.inputs[position], value)
-        self._interpreter.set_tensor(self._input_indices[position], value)
+        self._graph.set(self._input_indices[position], value)
 
     def invoke(self) -> None:
-        self._interpreter.invoke()
+        self._graph.invoke()
 
     def output(self, position: int) -> np.ndarray:  # type: ignore[type-arg]
-        return np.asarray(self._interpreter.get_tensor(self._output_indices[position]))
+        return np.asarray(self._graph.get(self._output_indices[position]))
+
+    def per_op(self, n_runs: int) -> list[dict[str, Any]]:
+        raise NoProfile(
+            f"{self._runtime} for Python does not tell what single operators cost; Google's benchmark_model does"
+        )
 
 
-def _specs(details: list[dict[str, Any]]) -> tuple[tuple[TensorSpec, ...], tuple[int, ...]]:
-    specs = tuple(
-        TensorSpec(str(entry["name"]), tuple(int(size) for size in entry["shape"]), np.dtype(entry["dtype"]))
-        for entry in details
-    )
-    return specs, tuple(int(entry["index"]) for entry in details)
+def _specs(details: Mapping[str, dict[str, Any]]) -> tuple[tuple[TensorSpec, ...], tuple[int, ...]]:
+    specs = tuple(_spec(name, entry) for name, entry in details.items())
+    return specs, tuple(int(entry["index"]) for entry in details.values())
+
+
+def _spec(name: str, entry: dict[str, Any]) -> TensorSpec:
+    shape, declared = _sizes(entry["shape"]), _sizes(entry.get("shape_signature", entry["shape"]))
+    takes = declared if len(declared) == len(shape) and -1 in declared else None
+    return TensorSpec(name, shape, np.dtype(entry["dtype"]), takes)
+
+
+def _sizes(shape: Any) -> tuple[int, ...]:
+    return tuple(int(size) for size in shape)
 
 
 class TfliteRuntime:
@@ -53,16 +82,54 @@ class TfliteRuntime:
     def accepts(self, content: bytes) -> bool:
         return content[4:8] == b"TFL3"
 
-    def load(self, content: bytes, threads: int) -> TfliteModel:
+    def load(self, content: bytes, threads: int, call: Call = AS_IT_IS) -> TfliteModel:
         if not content:
             raise ModelLoadError("the model file is empty")
         try:
             interpreter = self._interpreter_class(model_content=content, num_threads=threads)
-            interpreter.allocate_tensors()
-            return TfliteModel(interpreter)
+            signatures = tuple(interpreter.get_signature_list())
+            signature, graph = _chosen(interpreter, signatures, call.signature)
+            if call.shapes:
+                self._resize(graph, call)
+            graph.allocate()
+            return TfliteModel(graph, signature, signatures, self.name)
+        except CallRefused:
+            raise
         except (ValueError, RuntimeError) as error:
             reason = str(error).strip()
             raise ModelLoadError(f"{self.name} cannot load this model ({len(content)} bytes): {reason}") from error
+
+    def _resize(self, graph: Graph, call: Call) -> None:
+        """Raises `CallRefused`."""
+        details = graph.inputs()
+        specs = _specs(details)[0]
+        check_shapes(call, specs)
+        try:
+            for name, shape in call.shapes.items():
+                graph.resize(int(details[name]["index"]), shape)
+            graph.allocate()
+        except (ValueError, RuntimeError) as error:
+            asked = "; ".join(f"{name}: {shape_text(shape)}" for name, shape in call.shapes.items())
+            reason = " ".join(str(error).split())
+            raise CallRefused(
+                f"the model does not take {asked}; its inputs are {listing(specs)} ({self.name} says: {reason:.300})"
+            ) from error
+
+
+def _chosen(interpreter: Any, signatures: Sequence[str], wanted: str | None) -> tuple[str | None, Graph]:
+    """The signature asked for, else the one that the interpreter runs by itself, and its graph.
+
+    An interpreter allocates nothing while a runner of it lives; that of a `FirstGraph` ends here.
+    """
+    runners = {name: interpreter.get_signature_runner(name) for name in signatures}
+    if wanted is None:
+        first = next((name for name, runner in runners.items() if graph_index(runner) == 0), None)
+        return first, FirstGraph(interpreter, None if first is None else runners[first])
+    if wanted not in runners:
+        known = ", ".join(map(repr, runners)) or "none"
+        raise CallRefused(f"the model has no signature {wanted!r}; it has: {known}")
+    runner = runners[wanted]
+    return wanted, SignatureGraph(runner) if graph_index(runner) else FirstGraph(interpreter, runner)
 
 
 def find_tflite(names: Sequence[str], errors: dict[str, str]) -> TfliteRuntime:

@@ -5,14 +5,26 @@ from __future__ import annotations
 import importlib
 import inspect
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any, Iterator
 
 import numpy as np
 
 from ..isolation import WorkFailed
-from .base import ModelLoadError, ModelRunError, TensorSpec, check_input
+from .base import (
+    AS_IT_IS,
+    Call,
+    CallRefused,
+    ModelLoadError,
+    ModelRunError,
+    TensorSpec,
+    check_input,
+    check_shapes,
+    listing,
+)
 from .cuda import Cuda, find_cuda
 from .torch_archive import Archive, ExampleInput, safe_export, safe_script, script_inputs
+from .torch_profile import profile_operators
 
 # Loading a .pt2 needs these; imported before the fork, they cost each child nothing.
 _EXPORT_MODULES = (
@@ -44,14 +56,16 @@ class TorchRuntime:
     def accepts(self, content: bytes) -> bool:
         return content[:4] == b"PK\3\4"
 
-    def load(self, content: bytes, threads: int) -> TorchModel:
+    def load(self, content: bytes, threads: int, call: Call = AS_IT_IS) -> TorchModel:
         """In a process of its own: it sets the number of threads for good, and starts CUDA."""
         archive = Archive(content)
+        if call.signature is not None:
+            raise CallRefused(f"the model has no signature {call.signature!r}; a program of torch is one function only")
         self._torch.set_num_threads(threads)
         try:
             cuda = find_cuda(self._torch)
             with nullcontext() if cuda is None else cuda.exhaustion_named():
-                return self._open(archive, cuda)
+                return self._open(archive, call, cuda)
         except (ModelLoadError, MemoryError, WorkFailed):
             raise
         except Exception as error:  # torch raises whatever it stumbles over in a file that is not sound
@@ -60,41 +74,50 @@ class TorchRuntime:
                 f"torch {self.version} cannot load this model ({len(content)} bytes): {said:.1000}"
             ) from error
 
-    def _open(self, archive: Archive, cuda: Cuda | None) -> TorchModel:
+    def _open(self, archive: Archive, call: Call, cuda: Cuda | None) -> TorchModel:
         if archive.is_export:
-            return self._open_export(archive, cuda)
+            return self._open_export(archive, call, cuda)
         if archive.is_script:
-            return self._open_script(archive, cuda)
+            return self._open_script(archive, call, cuda)
         raise ModelLoadError(
             "the zip archive is neither a .pt2 of torch.export.save (torch 2.8 or newer) nor TorchScript; "
             "save it as one of them"
         )
 
-    def _open_export(self, archive: Archive, cuda: Cuda | None) -> TorchModel:
+    def _open_export(self, archive: Archive, call: Call, cuda: Cuda | None) -> TorchModel:
         program = self._torch.export.load(safe_export(archive))
+        inputs = _inputs_of(program)
+        check_shapes(call, inputs)
+        if any(call.shapes.get(spec.name, spec.shape) != spec.shape for spec in inputs):
+            raise CallRefused(f"the model takes the shapes that it was exported with, and no others: {listing(inputs)}")
         if cuda is not None:
             passes = importlib.import_module("torch.export.passes")
             program = passes.move_to_device_pass(program, cuda.name)
         # Its guards check what `check_input` has checked already; older torch has none to leave out.
         unguarded = "check_guards" in inspect.signature(program.module).parameters
         module = program.module(check_guards=False) if unguarded else program.module()
-        return TorchModel(self._torch, module, _inputs_of(program), cuda)
+        return TorchModel(self._torch, module, inputs, cuda)
 
-    def _open_script(self, archive: Archive, cuda: Cuda | None) -> TorchModel:
+    def _open_script(self, archive: Archive, call: Call, cuda: Cuda | None) -> TorchModel:
         examples = script_inputs(archive)
         if examples is None:
             raise ModelLoadError(
                 "this TorchScript does not say what it takes; save a traced module (torch.jit.trace), or add to "
                 """torch.jit.save: _extra_files={"inputs.json": '[{"shape": [1, 3, 224, 224], "dtype": "float32"}]'}"""
             )
+        traced = _named(examples)
+        check_shapes(call, traced)
+        inputs = tuple(replace(spec, shape=call.shapes.get(spec.name, spec.shape)) for spec in traced)
         module = self._torch.jit.load(safe_script(archive), map_location="cpu" if cuda is None else cuda.name)
-        return TorchModel(self._torch, module.eval(), _named(examples), cuda)
+        return TorchModel(self._torch, module.eval(), inputs, cuda)
 
 
 class TorchModel:
     """A loaded program. Its outputs are known from a first run, which the first question about them makes."""
 
     keeps_content = False
+    signature: str | None = None
+    signatures: tuple[str, ...] = ()
 
     def __init__(self, torch: Any, program: Any, inputs: tuple[TensorSpec, ...], accelerator: Cuda | None) -> None:
         self.inputs = inputs
@@ -121,6 +144,9 @@ class TorchModel:
 
     def output(self, position: int) -> np.ndarray:  # type: ignore[type-arg]
         return np.array(self._results[position].cpu().numpy())
+
+    def per_op(self, n_runs: int) -> list[dict[str, Any]]:
+        return profile_operators(self._torch, self.invoke, n_runs, self.accelerator is not None)
 
     def _run_once(self) -> list[Any]:
         if not self._results:

@@ -40,6 +40,8 @@ class Measurement:
     `settled`: warm-up ended because runs had become steady. `marks` are the agent's words for disturbances; `steady`
     says that there were none, None that nobody looked. `child_ms` is the time from loading the model to its last run,
     `emit_ms` the time to cut it out of its template or to build it, `health` the device's state "before" and "after".
+    Of a single model file `signature` and `shapes`, by input, say what was run, and `per_op` what operators cost where
+    that was asked for and is known: {"op", "type" where it is known, "latency_ms", "share"}. Campaigns leave them out.
     """
 
     samples_ms: Sequence[float] | None = None
@@ -51,6 +53,9 @@ class Measurement:
     size_bytes: int | None = None
     child_ms: float | None = None
     emit_ms: float | None = None
+    signature: str | None = None
+    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    per_op: Sequence[Mapping[str, Any]] | None = None
     steady: bool | None = None
     marks: tuple[str, ...] = ()
     health: Mapping[str, Any] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ QUICK = TimingProtocol(n_warmup_min=1, warmup_max_ms=20, n_runs=5, min_time_ms=1
 RECORD = {
     "samples_ms", "median_ms", "mad_ms", "p90_ms", "n_warmup", "settled", "timing_method", "device", "load_ms",
     "memory_mib", "memory_method", "child_ms", "size_bytes", "health_before", "health_after", "fork_ms", "emit_ms",
-    "agent_ms", "ci_low_ms", "ci_high_ms", "marks", "steady",
+    "agent_ms", "ci_low_ms", "ci_high_ms", "marks", "steady", "signature", "signatures", "shapes", "any_size",
 }  # fmt: skip
 
 
@@ -46,8 +47,8 @@ class RuntimeCase:
     def content(self) -> bytes:
         return self.model.read_bytes()
 
-    def push(self, content: bytes | None = None) -> MeasureJob:
-        return MeasureJob(model_sha=self.session.put_blob(self.content if content is None else content))
+    def push(self, content: bytes | None = None, **call: Any) -> MeasureJob:
+        return MeasureJob(model_sha=self.session.put_blob(self.content if content is None else content), **call)
 
 
 class RuntimeContract:
@@ -73,6 +74,32 @@ class RuntimeContract:
         assert len(record["samples_ms"]) >= 5 and 0 < record["median_ms"] < 1000
         assert record["size_bytes"] == len(case.content)
         assert record["memory_mib"] > 0.01 and record["memory_method"]
+
+    def test_it_says_what_it_ran(self, case: RuntimeCase) -> None:
+        record = case.session.measure(case.push(), QUICK)
+        (shape,) = record["shapes"].values()
+        assert shape == [1, *case.inputs.shape[1:]]
+        assert record["signature"] in (*record["signatures"], None)
+
+    def test_a_signature_or_an_input_that_is_not_there_is_refused_with_what_is(self, case: RuntimeCase) -> None:
+        (name,) = case.session.measure(case.push(), QUICK)["shapes"]
+        for call, sentence in (
+            ({"signature": "no such"}, "no signature 'no such'"),
+            ({"shapes": {"no such": (1,)}}, f"no input 'no such'; its inputs are {name}"),
+            ({"shapes": {name: (1, 1)}}, f"input '{name}' has {case.inputs.ndim} dimensions, got 2"),
+        ):
+            error = case.session.measure(case.push(**call), QUICK)["error"]
+            assert error["kind"] == "bad_call" and sentence in error["message"]
+
+    def test_operators_have_shares_or_are_said_to_be_unknown(self, case: RuntimeCase) -> None:
+        record = case.session.measure(case.push(per_op=True), QUICK)
+        if record["per_op"] is None:
+            assert len(record["per_op_missing"]) > 20
+            return
+        assert sum(row["share"] for row in record["per_op"]) == pytest.approx(1)
+        assert all(row["op"] and row["latency_ms"] > 0 for row in record["per_op"])
+        costs = [row["latency_ms"] for row in record["per_op"]]
+        assert costs == sorted(costs, reverse=True)
 
     def test_wrong_inputs_are_named(self, case: RuntimeCase) -> None:
         job, right = case.push(), case.inputs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,28 +86,52 @@ class DeviceBench:
         facts: dict[str, Any] = self.session.facts()
         return facts
 
-    def measure(self, model: str | Path, threads: int = 1) -> Measurement:
-        """Latency and memory of a model file.
+    def measure(
+        self,
+        model: str | Path,
+        threads: int = 1,
+        *,
+        signature: str | None = None,
+        shapes: Mapping[str, Sequence[int]] | None = None,
+        per_op: bool = False,
+    ) -> Measurement:
+        """Latency and memory of a model file; which `signature` of it, and on which `shapes` of its inputs, by name.
+
+        With `per_op` also what its operators cost, where the runtime knows.
 
         Raises:
-            InputError: the file cannot be read or is empty, or `threads` is not a number of threads.
+            InputError: the file cannot be read or is empty, `threads` is not a number of threads, or the model has no
+                such signature or input, or does not take such a shape.
             MeasurementError: the device could not measure it.
         """
-        return self.measure_and_tell(model, threads)[0]
+        return self.measure_and_tell(model, threads, signature=signature, shapes=shapes, per_op=per_op)[0]
 
-    def measure_and_tell(self, model: str | Path, threads: int = 1) -> tuple[Measurement, Mapping[str, Any]]:
+    def measure_and_tell(
+        self,
+        model: str | Path,
+        threads: int = 1,
+        *,
+        signature: str | None = None,
+        shapes: Mapping[str, Sequence[int]] | None = None,
+        per_op: bool = False,
+    ) -> tuple[Measurement, Mapping[str, Any]]:
         """`measure`, and the agent's whole answer."""
         from ..devices.session.jobs import MeasureJob
         from ..profiling.records import Measurement
 
-        content, protocol = read_model(Path(model)), measuring_protocol(threads)
-        reply = self.session.measure(MeasureJob(model_sha=self.session.put_blob(content)), protocol)
+        content, protocol, asked = read_model(Path(model)), measuring_protocol(threads), check_shapes(shapes or {})
+        sha = self.session.put_blob(content)
+        job = MeasureJob(model_sha=sha, signature=signature, shapes=asked, per_op=per_op)
+        reply = self.session.measure(job, protocol)
         measurement = Measurement.from_reply(reply)
         if measurement.error is not None:
+            if measurement.error.kind == "bad_call":
+                raise InputError(f"{model}: {measurement.error.message}")
             unreadable = measurement.error.kind == "load_failed"
             remedy = "; is it a whole .tflite file? make or copy it again" if unreadable else ""
             raise MeasurementError(f"{model} could not be measured on {self.name!r}: {measurement.error}{remedy}")
-        return measurement, reply
+        called = {name: tuple(shape) for name, shape in reply["shapes"].items()}
+        return replace(measurement, signature=reply["signature"], shapes=called, per_op=reply.get("per_op")), reply
 
     def cost(self, content: bytes) -> Cost:
         """What a model file costs here, measured as for a verdict: in several processes. Raises `MeasurementError`."""
@@ -186,6 +211,14 @@ def read_model(model: Path) -> bytes:
     if not content:
         raise InputError(f"model {model} is empty; make or copy it again")
     return content
+
+
+def check_shapes(shapes: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
+    """Raises `InputError` for sizes that are not whole numbers above 0; before anything slow."""
+    for name, shape in shapes.items():
+        if len(shape) > 8 or not all(isinstance(size, int) and 0 < size <= 2**30 for size in shape):
+            raise InputError(f"input {name!r} needs at most 8 sizes, whole numbers above 0; got {list(shape)}")
+    return {name: tuple(shape) for name, shape in shapes.items()}
 
 
 def check_delivered_name(model: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ..assembler.archive import TrainedSupernet
     from ..assembler.joint.recipe import JointRecipe
-    from ..costs import Budget, Cost
+    from ..costs import Budget, ModelCost
     from ..delivery.handover import Delivery
     from ..training.hooks import Progress
 
@@ -47,22 +47,34 @@ def measure(
     device: str = "local",
     *,
     threads: int = 1,
+    signature: str | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    per_op: bool = False,
     workspace: Folder | None = None,
     on_status: Say = _silent,
-) -> Cost:
+) -> ModelCost:
     """Latency, memory and size of any model file on a device; `DeviceBench.measure` gives the raw samples too.
 
+    Args:
+        signature: which of the model's signatures to run; the first where None.
+        shapes: of inputs, by name; as the model declares them where left out, with 1 for any size.
+        per_op: ask the runtime what single operators cost, too.
+
     Raises:
-        InputError: the file cannot be read or is empty, the device is unknown, or `threads` is no number of threads.
+        InputError: the file cannot be read or is empty, the device is unknown, `threads` is no number of threads, or
+            the model has no such signature or input, or does not take such a shape.
         DeviceError: the device cannot be reached.
         MeasurementError: the device could not measure it.
     """
-    from ..costs import Cost
+    from ..costs import ModelCost
 
     path = Path(model)
     with Workbench(workspace, on_status) as bench:
-        measurement = bench.device(device).measure(path, threads)
-    return Cost(measurement.latency_ms, measurement.memory_mib, path.stat().st_size / 2**20)
+        found = bench.device(device).measure(path, threads, signature=signature, shapes=shapes, per_op=per_op)
+    called = {name: tuple(shape) for name, shape in found.shapes.items()}
+    operators = None if found.per_op is None else tuple(found.per_op)
+    size_mib = path.stat().st_size / 2**20
+    return ModelCost(found.latency_ms, found.memory_mib, size_mib, found.signature, called, operators)
 
 
 def deliver(

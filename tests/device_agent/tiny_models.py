@@ -100,6 +100,46 @@ def conv_chain(
     return _packed(model)
 
 
+def two_signatures() -> bytes:
+    """Signature "negate", the first graph: any number of rows of four numbers, `rows`, float32. Signature "double": a
+    matrix `left` of (2, 3) int32 added to another, `right`."""
+    model = schema.ModelT()
+    model.version = 3
+    model.buffers, model.operatorCodes, model.subgraphs, model.signatureDefs = [schema.BufferT()], [], [], []
+    builtin, types = schema.BuiltinOperator, schema.TensorType
+    _add_signature(model, "negate", builtin.NEG, types.FLOAT32, {"rows": [1, 4]}, [-1, 4])
+    _add_signature(model, "double", builtin.ADD, types.INT32, {"left": [2, 3], "right": [2, 3]}, None)
+    return _packed(model)
+
+
+def _add_signature(
+    model: schema.ModelT, name: str, code: int, kind: int, inputs: dict[str, list[int]], declared: list[int] | None
+) -> None:
+    """A graph of one operator, and the signature that names its inputs and its output."""
+    graph, operator, operator_code = schema.SubGraphT(), schema.OperatorT(), schema.OperatorCodeT()
+    operator_code.builtinCode = operator_code.deprecatedBuiltinCode = code
+    operator_code.version = 1
+    graph.tensors, signature = [], schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = name, len(model.subgraphs)
+    signature.inputs, signature.outputs = [], []
+    for index, (end, shape) in enumerate([*inputs.items(), ("out", next(iter(inputs.values())))]):
+        entry, named = schema.TensorT(), schema.TensorMapT()
+        entry.name, entry.shape, entry.type, entry.buffer = f"{name}_{end}:0".encode(), shape, kind, 0
+        entry.shapeSignature = declared
+        graph.tensors.append(entry)
+        named.name, named.tensorIndex = end, index
+        (signature.outputs if end == "out" else signature.inputs).append(named)
+    operator.opcodeIndex, ends = len(model.operatorCodes), [*range(len(inputs))]
+    operator.inputs, operator.outputs = ends, [len(inputs)]
+    if code == schema.BuiltinOperator.ADD:
+        operator.builtinOptionsType = schema.BuiltinOptions.AddOptions
+        operator.builtinOptions = schema.AddOptionsT()
+    graph.operators, graph.inputs, graph.outputs = [operator], ends, [len(inputs)]
+    model.operatorCodes.append(operator_code)
+    model.subgraphs.append(graph)
+    model.signatureDefs.append(signature)
+
+
 def _packed(model: schema.ModelT) -> bytes:
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")

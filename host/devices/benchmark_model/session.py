@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgewright.device_agent.runtimes.base import Call, CallRefused
 from edgewright.device_agent.template import Template, TemplateError
 from edgewright.device_agent.timing import TimingProtocol
 
@@ -24,6 +25,9 @@ from ..probe.parsing import parse_health
 from ..probe.report import DeviceReport
 from ..probe.script import HEALTH_FUNCTION
 from ..session.jobs import CampaignJob, CampaignReply, MeasureJob
+from .entries import chosen_entry
+from .flags import DELEGATES, PROFILED, arguments, call_flags, check_understood
+from .operators import parse_operators
 from .output import MEMORY_METHOD, BenchmarkOutput, Stats, check_delegate, parse_output
 from .program_file import check_program, read_program
 
@@ -32,13 +36,6 @@ if TYPE_CHECKING:
 
     from ..transport import Transport
 
-DELEGATES = ("cpu", "xnnpack", "gpu", "nnapi")
-_FLAGS = {
-    "cpu": ("--use_xnnpack=false",),
-    "xnnpack": ("--use_xnnpack=true",),
-    "gpu": ("--use_gpu=true",),
-    "nnapi": ("--use_nnapi=true", "--disable_nnapi_cpu=true"),
-}
 _COMMAND_S = 30.0
 _MAX_OUTPUT_BYTES = 8 << 20
 
@@ -170,8 +167,29 @@ class BenchmarkModelSession:
             self._push(model, path)
         if is_pushed:
             self._pushed.add(job.model_sha)
-        reply = self._run(path, "" if is_pushed else path, protocol)
+        reply = self._called(model, path, "" if is_pushed else path, job, protocol)
         return {"size_bytes": len(model), **reply, "emit_ms": 0.0 if is_pushed else emit_ms}
+
+    def _called(self, model: bytes, path: str, used: str, job: MeasureJob, protocol: TimingProtocol) -> dict[str, Any]:
+        """A run as the job asks for, and what of the model was run; with `per_op` another run that is profiled."""
+        call = Call(job.signature, job.shapes)
+        try:
+            entry = chosen_entry(model, call)
+        except CallRefused as error:
+            return {"error": {"kind": "bad_call", "message": str(error)}}
+        flags = call_flags(call, entry)
+        reply, _ = self._run(path, used, protocol, flags)
+        if "error" in reply:
+            return reply
+        operators = self._operators(path, protocol, flags) if job.per_op else {}
+        return {**reply, **entry.told(call), **operators}
+
+    def _operators(self, path: str, protocol: TimingProtocol, flags: tuple[str, ...]) -> dict[str, Any]:
+        _, said = self._run(path, "", protocol, (*flags, *PROFILED))
+        operators = parse_operators(said)
+        if operators is not None:
+            return {"per_op": operators}
+        return {"per_op": None, "per_op_missing": f"{self._binary} printed no profile of operators"}
 
     def measure_each(
         self,
@@ -257,26 +275,32 @@ class BenchmarkModelSession:
             file.flush()
             self._open.push(Path(file.name), path)
 
-    def _run(self, path: str, used: str, protocol: TimingProtocol) -> dict[str, Any]:
-        command = [self._program, *arguments(path, self.delegate, protocol)]
+    def _run(
+        self, path: str, used: str, protocol: TimingProtocol, flags: tuple[str, ...] = ()
+    ) -> tuple[dict[str, Any], str]:
+        """The reply, and what the tool said."""
+        command = [self._program, *arguments(path, self.delegate, protocol, flags)]
         if protocol.affinity is not None:
             command = ["taskset", f"{sum(1 << cpu for cpu in protocol.affinity):x}", *command]
         text = self._output(["sh", "-c", _RUN, "sh", used, *command], protocol.timeout_s)
         if text is None:
             message = f"benchmark_model did not finish within {protocol.timeout_s:g} s and was killed"
-            return {"error": {"kind": "timeout", "message": message}, "health_after": self.health()}
+            return {"error": {"kind": "timeout", "message": message}, "health_after": self.health()}, ""
         before, _, rest = text.partition("edgewright_part=run\n")
         said, _, after = rest.rpartition("\nedgewright_part=exit ")
         code, _, after = after.partition("\n")
         if not code.isdigit():
             raise DeviceError(f"the link to device {self.device_name!r} ended during a measurement; check the device")
+        check_understood(said, flags)
         output = parse_output(said)
         shared = {"health_before": parse_health(before), "health_after": parse_health(after)}
         error = self._error(int(code), said, output, protocol)
         if error is not None or output.timed is None:
-            return {"error": error, **shared}
+            if flags and error is not None and int(code) != 0 and error["kind"] in ("load_failed", "run_failed"):
+                error = {"kind": "bad_call", "message": f"the model cannot be called so: {error['message']}"}
+            return {"error": error, **shared}, said
         shared["health_after"]["benchmark_model"] = output.summary()
-        return {**_figures(output, output.timed), **shared}
+        return {**_figures(output, output.timed), **shared}, said
 
     def _output(self, argv: Sequence[str], timeout_s: float) -> str | None:
         """All that a command prints; None when it took too long and was killed."""
@@ -323,24 +347,6 @@ class BenchmarkModelSession:
             }
         wrong = check_delegate(self.delegate, said, output)
         return None if wrong is None else {"kind": "run_failed", "message": wrong}
-
-
-def arguments(model: str, delegate: str, protocol: TimingProtocol) -> list[str]:
-    """The tool's flags for a protocol; its warm-up lasts as long as the protocol allows, since it cannot see it settle.
-
-    No `--report_peak_memory_footprint`: its sampling thread disturbs the timing, and the footprint printed anyway is
-    that of the peak RSS already.
-    """
-    return [
-        f"--graph={model}",
-        f"--num_threads={protocol.threads}",
-        f"--warmup_runs={protocol.n_warmup_min}",
-        f"--warmup_min_secs={protocol.warmup_max_ms / 1e3:g}",
-        f"--num_runs={protocol.n_runs}",
-        f"--min_secs={protocol.min_time_ms / 1e3:g}",
-        f"--max_secs={protocol.max_time_ms / 1e3:g}",
-        *_FLAGS[delegate],
-    ]
 
 
 def _figures(output: BenchmarkOutput, timed: Stats) -> dict[str, Any]:

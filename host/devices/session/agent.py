@@ -155,7 +155,7 @@ class AgentSession:
             does wrong is its `error`: {"kind", "message"}.
         Raises: `InputError` when the template refuses the gates.
         """
-        header = {"op": "measure", "timing": protocol.to_json(), **job.header()}
+        header = {"op": "measure", "timing": protocol.to_json(), **job.header(), **job.call()}
         return self._ask(header, job.packed_gates or b"", self._reply_s(protocol))[0]
 
     def measure_each(

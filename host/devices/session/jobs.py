@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ...errors import InputError
@@ -10,11 +11,18 @@ from ...errors import InputError
 
 @dataclass(frozen=True)
 class MeasureJob:
-    """What to measure or run: a pushed model, or a pushed template with packed gates. Names are sha256."""
+    """What to measure or run: a pushed model, or a pushed template with packed gates. Names are sha256.
+
+    To be measured, a model may be called by another `signature` than its first, on other `shapes` of its inputs by name
+    than it declares, and its operators may be told apart (`per_op`). To be run it is called as it is.
+    """
 
     model_sha: str | None = None
     template_sha: str | None = None
     packed_gates: bytes | None = None
+    signature: str | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    per_op: bool = False
 
     def __post_init__(self) -> None:
         of_template = self.template_sha is not None and self.packed_gates is not None
@@ -28,6 +36,11 @@ class MeasureJob:
 
     def header(self) -> dict[str, Any]:
         return {"template_sha": self.template_sha} if self.model_sha is None else {"model_sha": self.model_sha}
+
+    def call(self) -> dict[str, Any]:
+        """How it is called, as a request to measure says it."""
+        shapes = {name: list(shape) for name, shape in self.shapes.items()}
+        return {"signature": self.signature, "shapes": shapes, "per_op": self.per_op}
 
 
 class CampaignJob(NamedTuple):

@@ -12,7 +12,18 @@ from pathlib import Path
 TOOL = r"""#!/bin/sh
 mode=MODE
 echo "INFO: STARTING!"
-for a in "$@"; do case $a in --graph=*) g=${a#--graph=} ;; --use_*) use=$a ;; esac; done
+for a in "$@"; do case $a in
+--graph=*) g=${a#--graph=} ;;
+--use_*) use=$a ;;
+--signature_to_run_for=*) asked=$a ;;
+--input_layer*) asked=$a ;;
+--enable_op_profiling=true) profiled=$a ;;
+esac; done
+[ -z "$asked" ] || printf '%s\n' "$@" > "$0.asked"
+case "$mode $asked" in
+"old "?*) echo "WARN: Unconsumed cmdline flags: $asked" ;;
+"refuses "?*) echo "ERROR: Failed to allocate tensors!" >&2; echo "ERROR: Benchmarking failed." >&2; exit 1 ;;
+esac
 echo "INFO: Log parameter values verbosely: [0]"
 echo "INFO: Graph: [$g]"
 if [ ! -f "$g" ] || ! grep -q TFL3 "$g"; then
@@ -71,7 +82,29 @@ nomemory) echo "INFO: Memory footprint delta from the start of the tool (MB): in
 *) echo "INFO: Memory footprint delta from the start of the tool (MB): init=3.25 overall=5.8125"
 echo "INFO: Overall peak memory footprint (MB) via periodic monitoring: 9.5" ;;
 esac
-"""  # noqa: E501
+[ -z "$profiled" ] || [ $mode = old ] || cat <<END
+INFO: Profiling Info for Benchmark Initialization:
+============================== Run Order ==============================
+¦             [node type]¦  [first]¦ [avg ms]¦     [%]¦  [cdf%]¦  [mem KB]¦[times called]¦[Name]
+¦ ModifyGraphWithDelegate¦   14.842¦   14.842¦ 99.317%¦ 99.317%¦  3428.000¦        1¦ModifyGraphWithDelegate/0
+
+INFO: Operator-wise Profiling Info for Regular Benchmark Runs:
+============================== Run Order ==============================
+¦             [node type]¦  [first]¦ [avg ms]¦     [%]¦  [cdf%]¦  [mem KB]¦[times called]¦[Name]
+¦                 CONV_2D¦    4.269¦    3.000¦ 75.000%¦ 75.000%¦     0.000¦        1¦[layer0]:0
+¦                 SOFTMAX¦    0.094¦    1.000¦ 25.000%¦100.000%¦     0.000¦        1¦[layer1/Softmax;more]:1
+
+============================== Top by Computation Time ==============================
+¦             [node type]¦  [first]¦ [avg ms]¦     [%]¦  [cdf%]¦  [mem KB]¦[times called]¦[Name]
+¦                 CONV_2D¦    4.269¦    3.000¦ 75.000%¦ 75.000%¦     0.000¦        1¦[layer0]:0
+
+Number of nodes executed: 2
+============================== Summary by node type ==============================
+¦             [Node type]¦  [count]¦  [avg ms]¦    [avg %]¦    [cdf %]¦  [mem KB]¦[times called]
+¦                 CONV_2D¦        1¦     3.000¦    75.000%¦    75.000%¦     0.000¦        1
+END
+:
+""".replace("¦", "\t")  # noqa: E501
 
 
 def tool(folder: Path, mode: str = "good") -> Path:
