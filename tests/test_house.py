@@ -193,3 +193,25 @@ def test_what_a_package_exports_is_there(path):
 def test_what_is_below_the_host_does_not_know_it(room):
     for path in (ROOT / room).rglob("*.py"):
         assert not any(room_of(other).startswith("host") for other in IMPORTS[path]), path
+
+
+FORKING = {"fork", "forkpty", "multiprocessing", "ProcessPoolExecutor", "DataLoader", "preexec_fn"}
+
+
+def names_of(path):
+    """What a file imports, reaches into and passes by keyword."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.keyword):
+            yield node.arg
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node.module or "").split(".")[0], *(alias.name for alias in node.names))
+        elif isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+
+
+def test_only_the_agent_forks():
+    """Elsewhere there may be threads, or CUDA, which a fork does not survive; who needs a process there starts one."""
+    found = {shown(path): FORKING & set(names_of(path)) for path in FILES}
+    assert {path for path, names in found.items() if names} == {"device_agent/isolation.py"}

@@ -1,6 +1,7 @@
 """What an NVIDIA GPU needs beside the model: its own clock, its own memory, and errors of its own.
 
-Used in the measuring child only, because CUDA does not survive a fork.
+Used in the measuring child only, because CUDA does not survive a fork: the agent imports torch and never asks it for a
+GPU, and whoever starts the agent may have used one, since the agent is a new program and not a fork.
 """
 
 from __future__ import annotations
@@ -50,5 +51,17 @@ class Cuda:
 
 
 def find_cuda(torch: Any) -> Cuda | None:
-    """The GPU torch can use in this process; None without one."""
-    return Cuda(torch.cuda) if torch.cuda.is_available() else None
+    """The GPU torch can use in this process; None without one.
+
+    Raises `WorkFailed` in a child of a process that had started CUDA, where the GPU could not be used.
+    """
+    if not torch.cuda.is_available():
+        return None
+    is_in_bad_fork = getattr(torch.cuda, "_is_in_bad_fork", None)
+    if is_in_bad_fork is not None and is_in_bad_fork():
+        raise WorkFailed(
+            "load_failed",
+            "the process that measures had started CUDA, which does not survive the fork of a measuring child; "
+            "measure by an agent, which is a process of its own and leaves CUDA to its children",
+        )
+    return Cuda(torch.cuda)

@@ -1,26 +1,51 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
+from edgewright.device_agent.isolation import run_isolated
+
+_ALONE = "EDGEWRIGHT_TEST_IN_A_PROCESS_OF_ITS_OWN"
 
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Where an earlier test has started JAX's threads in this process, run the test in a process of its own.
+    """Where an earlier test has started JAX's threads or CUDA in this process, run the test in a process of its own.
 
-    These tests fork, as the agent does; the agent itself never loads JAX, and a fork beside its threads can hang.
+    These tests fork, as the agent does; the agent itself loads neither. A fork beside JAX's threads can hang, and CUDA
+    does not survive one.
     """
-    if "jax" not in sys.modules:
+    if os.environ.get(_ALONE) or ("jax" not in sys.modules and not cuda_was_started()):
         return None
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", pyfuncitem.nodeid]
-    done = subprocess.run(command, cwd=pyfuncitem.config.rootpath, capture_output=True, text=True)
+    environment = {**os.environ, _ALONE: "1"}
+    done = subprocess.run(
+        command, cwd=pyfuncitem.config.rootpath, env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         pytest.fail(done.stdout, pytrace=False)
     return True
+
+
+def cuda_was_started() -> bool:
+    """Whether there is a GPU, and children of this process could not use it."""
+    torch = sys.modules.get("torch")
+    return torch is not None and has_gpu() and in_child(torch.cuda._is_in_bad_fork)
+
+
+@cache
+def has_gpu() -> bool:
+    return in_child(sys.modules["torch"].cuda.is_available)
+
+
+def in_child(ask: Callable[[], bool]) -> bool:
+    """To ask torch for a GPU in this process would be enough to spoil it for its children."""
+    return bool(run_isolated(lambda: ({"answer": ask()}, b""), 60, 1 << 20).header["answer"])
 
 
 def load_conv_chain() -> Callable[..., bytes]:

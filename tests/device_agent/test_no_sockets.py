@@ -117,17 +117,15 @@ def test_the_agent_and_its_children_hold_no_socket(start: Callable[..., LocalStr
     assert watch.sees(4, n_rounds=21), "the agent and the children of its measurements were looked at"
 
 
-def test_the_agent_and_its_children_hold_no_socket_with_torch(
-    start: Callable[..., LocalStream], tmp_path: Path
-) -> None:
+def test_the_agent_and_its_children_hold_no_socket_with_torch(start: Callable[..., LocalStream]) -> None:
     import torch
 
-    path = tmp_path / "model.pt2"
-    torch.export.save(torch.export.export(torch.nn.ReLU(), (torch.zeros(1, 4),)), path)
-    stream = start()
+    from tests.device_agent.runtimes.torch_files import exported
+
+    model, stream = exported(torch.nn.ReLU(), torch.zeros(1, 4)), start()
     watch = Watch(stream.pid)
     with AgentSession(stream, "bench") as session:
-        job = MeasureJob(model_sha=session.put_blob(path.read_bytes()))
+        job = MeasureJob(model_sha=session.put_blob(model))
         measure_until(watch, session, job, 50)
     watch.stop()
     assert watch.sockets == set() and watch.sees(4)

@@ -84,9 +84,29 @@ def test_a_gpu_is_timed_by_its_own_events_while_nothing_else_runs(unlimited: Non
 
 
 def test_without_a_gpu_nothing_is_started() -> None:
-    if torch.cuda.is_available():
+    """Asked in a child, as the agent does it: to ask is enough to spoil CUDA for the children of this process."""
+
+    def ask() -> tuple[dict[str, Any], bytes]:
+        found = find_cuda(torch)
+        return {"found": found is not None, "started": torch.cuda.is_initialized()}, b""
+
+    answer = run_isolated(ask, 60, 1 << 20).header
+    if answer["found"]:
         pytest.skip("this machine has a GPU; run this test on one without")
-    assert find_cuda(torch) is None and not torch.cuda.is_initialized()
+    assert not answer["started"]
+
+
+def test_exporting_leaves_cuda_to_the_children_of_this_process(export: bytes) -> None:
+    if torch.version.cuda is None:
+        pytest.skip("this torch knows no CUDA")
+    assert not run_isolated(lambda: ({"bad": torch.cuda._is_in_bad_fork()}, b""), 60, 1 << 20).header["bad"]
+
+
+def test_a_child_of_a_process_that_used_the_gpu_says_so(export: bytes) -> None:
+    spoilt = TorchWithGpu()
+    spoilt.cuda._is_in_bad_fork = lambda: True  # type: ignore[attr-defined]
+    error = measure(export, TorchRuntime(spoilt), QUICK)["error"]
+    assert error["kind"] == "load_failed" and "had started CUDA" in error["message"]
 
 
 class TorchWithGpu:

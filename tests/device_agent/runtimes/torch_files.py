@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from edgewright.device_agent.isolation import run_isolated
 from edgewright.device_agent.timing import TimingProtocol
 from torch import nn
 
@@ -33,9 +34,16 @@ class Small(nn.Module):
 
 
 def exported(network: nn.Module, *inputs: torch.Tensor, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    torch.export.save(torch.export.export(network.eval(), inputs, **options), buffer)
-    return buffer.getvalue()
+    """In a child, since exporting starts CUDA, and what this process has started its measuring children cannot use."""
+
+    def export() -> tuple[dict[str, Any], bytes]:
+        buffer = io.BytesIO()
+        torch.export.save(torch.export.export(network.eval(), inputs, **options), buffer)
+        return {}, buffer.getvalue()
+
+    made = run_isolated(export, 120, 1 << 20)
+    assert made.error is None, made.error
+    return made.payload
 
 
 def scripted(program: Any, **extra: str) -> bytes:
