@@ -1,4 +1,4 @@
-"""What can go wrong between torch and a model file.
+"""Errors between torch and a model file.
 
 RuntimeError
 └── ConversionError   a model that cannot be converted or sliced

@@ -1,4 +1,4 @@
-"""A .tflite model as operators and tensors that can be looked at, changed and packed again."""
+"""A .tflite model as operators and tensors that can be read, changed and packed again."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def convert(module: nn.Module, example: Tensor) -> bytes:
 def convert_module(module: nn.Module, inputs: tuple[Tensor, ...]) -> bytes:
     """The module as a float32 .tflite that takes tensors of these shapes, in this order.
 
-    What is 64 bits wide in torch has 32 in the file. Outputs stand in the order in which torch's pytree has them.
+    Types of 64 bits in torch have 32 in the file. Outputs are in the order of torch's pytree.
 
     Raises:
         ConversionError: the module is in training mode, or litert-torch fails.

@@ -1,4 +1,4 @@
-"""What a predictor of a device's costs is, in scikit-learn's words; those that there are, by name.
+"""The protocol of a predictor of a device's costs, in scikit-learn's terms, and the known predictors by name.
 
 Shapes: `n` architectures, `L` recorded features.
 """

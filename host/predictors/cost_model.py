@@ -1,4 +1,4 @@
-"""Fitted predictors as what a search asks: what architectures are predicted to cost, and what they surely stay below.
+"""Fitted predictors as a search needs them: the predicted costs of architectures, and their upper ends.
 
 Shapes: `n` architectures, `L` recorded features.
 """

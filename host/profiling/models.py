@@ -1,4 +1,4 @@
-"""Where a campaign's models come from: cut out of one template on the device, or built here one by one."""
+"""Where a campaign's models come from: cut out of one template on the device, or built on the host one by one."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ class CampaignInterrupted(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a campaign stands after one try. `last` is stored unless it failed and is tried again at the end."""
+    """The progress of a campaign after one try. `last` is stored unless it failed and will be tried again."""
 
     done: int
     total: int

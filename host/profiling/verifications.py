@@ -1,4 +1,4 @@
-"""What verifying a customised model on its device leaves behind, also where it missed the budget."""
+"""The record of verifying a customised model on its device, even if it missed the budget."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """AttrOD: which objects a detector is to find, by category and colour ("bicycle, white, crimson").
 
 The attributed object detection of NN-Factory (section 5): an object is asked for by its category and by a set of
-colours, of which it has one. No colour means colour-free: objects of any colour, also such as have none of the five.
+colours, of which it has one. No colour means colour-free: objects of any colour, including those with none of the five.
 The paper counts about 140 tasks. Ours, for four categories, are 135: each category with every set of colours
 (4 x 32, the empty set among them), and, colour-free, each pair of categories and all four together.
 

@@ -1,4 +1,4 @@
-"""Attributed detection, as the registry knows it."""
+"""Attributed detection's entry in the registry."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class FoundBox:
 
 @dataclass(frozen=True)
 class Detected:
-    """What a detector found on an image, the surest first, and the picture `(H, W, 3)` it looked at."""
+    """What a detector found in an image, the most certain first, and the picture `(H, W, 3)` it was given."""
 
     image: Path
     picture: NDArray[np.uint8]

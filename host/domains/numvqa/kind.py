@@ -1,4 +1,4 @@
-"""NumVQA, as the registry knows it."""
+"""NumVQA's entry in the registry."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How a device's speed changed while it measured, and latencies without that."""
+"""How a device's speed changed while it measured, and latencies without that change."""

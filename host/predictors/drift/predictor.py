@@ -1,6 +1,6 @@
 """A latency predictor for rows in measurement order: what a row is, times how the device was at that time.
 
-A device drifts: it warms up, it throttles, somebody else uses it, a session begins anew. On public measurement sets
+A device drifts: it warms up, it throttles, other programs use it, a new session begins. On public measurement sets
 that is most of a predictor's error. Latency is modelled as f(x) g(t): a polynomial f of the features, fitted to
 relative errors, and a slow factor g, the running median of the neighbours' residuals. The two are fitted in turn.
 

@@ -1,4 +1,4 @@
-"""Anybody's measurements: a table of features and latencies, in the order they were measured where that is known.
+"""Measurements from any source: a table of features and latencies, in the order of measurement if it is known.
 
 Shapes: `n` rows, `F` features.
 """

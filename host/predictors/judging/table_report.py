@@ -1,4 +1,4 @@
-"""One report on any table of measurements: how well its latencies can be predicted, and what stands in the way.
+"""One report on any table of measurements: how well its latencies can be predicted, and what limits that.
 
 Shapes: `n` rows, `F` features.
 """

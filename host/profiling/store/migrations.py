@@ -1,4 +1,4 @@
-"""Stores of older versions, brought up to this one where they are: nothing that was measured is copied or lost."""
+"""Upgrades stores of older versions in place: no measurement is copied or lost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def bring_up(connection: Connection, version: int) -> None:
     statements = [_SOURCE.format("campaigns"), *(each.format("records") for each in _ARCHITECTURES)]
     if version == 1:
         statements += _STEADINESS
-    else:  # corrections follow from the records, and are computed anew where they are needed
+    else:  # corrections follow from the records, and are computed when they are needed
         statements += ["DROP TABLE corrections", _SOURCE.format("verifications")]
         statements += [each.format("verifications") for each in _ARCHITECTURES]
     for statement in statements:

@@ -1,4 +1,4 @@
-"""What the database says of the store's file, as sentences that say what to do."""
+"""The database's errors about the store's file, as sentences that say what to do."""
 
 from __future__ import annotations
 

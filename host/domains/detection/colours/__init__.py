@@ -1,1 +1,1 @@
-"""The colours of annotated objects: who finds them, and where they are kept."""
+"""The colours of annotated objects: how they are found and where they are kept."""

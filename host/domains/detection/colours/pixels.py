@@ -85,7 +85,7 @@ class ColourAnnotator(Protocol):
 
     @property
     def name(self) -> str:
-        """Name and version. What was annotated under another name is annotated anew."""
+        """Name and version. Objects annotated under another name are annotated again."""
         ...
 
     def colour_of(self, pixels: NDArray[np.uint8], mask: NDArray[np.bool_], category: str) -> str | None:

@@ -1,6 +1,6 @@
-"""Colours as a model that answers questions about pictures names them: the paper's way, with ViLT.
+"""Colours from a model that answers questions about pictures: the paper's way, with ViLT.
 
-It can know what a white car is in the shade, which pixels do not; it needs weights that the user has.
+It may recognise a white car in the shade, which pixels alone cannot; the user must supply its weights.
 """
 
 from __future__ import annotations

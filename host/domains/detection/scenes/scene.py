@@ -1,4 +1,4 @@
-"""Scenes of coloured handwritten digits: where each lies, what colour it has, and which of its pixels can be seen.
+"""Scenes of coloured handwritten digits: position, colour and visible pixels of each.
 
 Shapes: images of `S` pixels a side; a digit's patch is `(h, w)`; `n` objects.
 """
