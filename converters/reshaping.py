@@ -90,7 +90,7 @@ class AxisRelations(AxisClasses):
                 else:
                     reason = "a reshape cuts across the axis"
                     self.refuse([(factor, *queue, *taken)], reason)
-                    return self.fresh(shape, reason)
+                    return [*result, *self.fresh(shape[len(result) :], reason)]
             result.append(tuple(taken))
         return result
 

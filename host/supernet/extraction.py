@@ -10,14 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from .gating import detach
+from .gating import TRANSPOSED, detach
+from .parametrized import make_ordinary
 from .plan import SupernetPlan
 
 Part = tuple[int, int, int]  # index of the site, offset, elements per unit
 
 
 def tensors_of(backbone: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name; a shared one appears under each of its names."""
+    """Parameters and buffers by name, as they are stored; a shared one appears under each of its names."""
     named: dict[str, Tensor] = dict(backbone.named_parameters(remove_duplicate=False))
     named.update(backbone.named_buffers(remove_duplicate=False))
     return named
@@ -42,15 +43,20 @@ class Extractor:
         tensors = tensors_of(backbone)
         # With the slice already in the memo, deepcopy takes it and never copies the full tensor.
         memo: dict[int, Any] = {}
-        for name, axes in self._cuts.items():
-            memo[id(tensors[name])] = _cut(tensors[name], axes, masks)
-        subnet = copy.deepcopy(backbone, memo)
+        stored = [name for name in self._cuts if name in tensors]
+        for name in stored:
+            memo[id(tensors[name])] = _cut(tensors[name], self._cuts[name], masks)
+        subnet = copy.deepcopy(backbone, memo).eval()
         detach(subnet)
+        make_ordinary(subnet)
         modules = dict(subnet.named_modules(remove_duplicate=False))
+        for name in self._cuts.keys() - stored:
+            owner, _, attribute = name.rpartition(".")
+            setattr(modules[owner], attribute, _cut(getattr(modules[owner], attribute), self._cuts[name], masks))
         for name in self._owners:
             _correct_attributes(modules[name], self._group_width.get(name))
         self._correct_sizes(modules, masks)
-        return subnet.eval()
+        return subnet
 
     def _correct_sizes(self, modules: Mapping[str, nn.Module], masks: Sequence[Tensor]) -> None:
         for site, mask in zip(self._plan.sites, masks, strict=True):
@@ -88,7 +94,12 @@ def _cut(tensor: Tensor, axes: Mapping[int, Sequence[Part]], masks: Sequence[Ten
 
 def _correct_attributes(module: nn.Module, channels_per_group: int | None) -> None:
     """Make the sizes a module states agree with its sliced tensors."""
-    if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
+    if isinstance(module, TRANSPOSED):
+        if channels_per_group:
+            module.groups = module.weight.shape[0] // (module.in_channels // module.groups)
+        module.in_channels = module.weight.shape[0]
+        module.out_channels = module.weight.shape[1] * module.groups
+    elif isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
         module.out_channels = module.weight.shape[0]
         if channels_per_group:
             module.groups = module.out_channels // channels_per_group

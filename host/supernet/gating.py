@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 from .plan import SupernetPlan
 
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+"""Layers whose weight has its input channels first."""
+
 
 class GateState:
     """The gates of the current pass, shared by all hooks of one supernet.
@@ -100,7 +103,7 @@ def attach(backbone: nn.Module, plan: SupernetPlan, state: GateState) -> None:
 def _input_channels(layer: nn.Module) -> int:
     weight = layer.weight
     assert isinstance(weight, Tensor)  # consumers are convolutions of one group and linear layers
-    return weight.shape[1]
+    return weight.shape[0 if isinstance(layer, TRANSPOSED) else 1]
 
 
 def detach(backbone: nn.Module) -> None:

@@ -15,6 +15,7 @@ from .analysis.sites import Policy
 from .analysis.walk import analyse, backbone_digest
 from .extraction import Extractor, tensors_of
 from .gating import GateState, attach, check_gates, detach
+from .parametrized import computed_tensors, origins
 from .plan import SupernetPlan
 
 
@@ -138,7 +139,7 @@ def find_plan(
 
 def in_parts(backbone: nn.Module, plan: SupernetPlan) -> frozenset[str]:
     """The sites that are only a part of some axis, or whose units have several sizes or are counted by attributes."""
-    tensors = tensors_of(backbone)
+    tensors = tensors_of(backbone) | computed_tensors(backbone)
     return frozenset(
         site.name
         for site in plan.sites
@@ -172,7 +173,9 @@ def summarise(supernet: Supernet) -> Summary:
     """The numbers of a supernet; MACs per sample, of conv and linear layers."""
     plan = supernet.plan
     tensors = tensors_of(supernet.backbone)
-    sliced = {id(tensors[part.tensor]) for site in plan.sites for part in site.slices}
+    names = {part.tensor for site in plan.sites for part in site.slices}
+    sliced = {id(tensors[name]) for name in names if name in tensors}
+    sliced |= {id(origin) for name in names for origin in origins(supernet.backbone, name)}
     every = list(supernet.backbone.parameters())
     parameters, macs = sum(p.numel() for p in every), sum(layer.macs for layer in plan.layers)
     governed = sum(p.numel() for p in every if id(p) in sliced)
@@ -182,7 +185,7 @@ def summarise(supernet: Supernet) -> Summary:
 
 def _check_belongs(backbone: nn.Module, plan: SupernetPlan) -> None:
     """Every module and tensor of the plan must be there with its size, and the whole backbone be the plan's."""
-    modules, tensors = dict(backbone.named_modules()), tensors_of(backbone)
+    modules, tensors = dict(backbone.named_modules()), tensors_of(backbone) | computed_tensors(backbone)
     for site in plan.sites:
         named = [consumer.module for consumer in site.consumers] + [layer.module for layer in site.grouped]
         for module in named:

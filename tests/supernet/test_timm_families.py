@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-import numpy as np
 import pytest
 import timm
 import torch
 from edgewright.errors import InputError
 from edgewright.supernet.analysis.sites import Policy
-from edgewright.supernet.extraction import Extractor
 from edgewright.supernet.plan import SitePlan, SupernetPlan
-from edgewright.supernet.supernet import Supernet, find_plan, modularize
+from edgewright.supernet.supernet import find_plan, modularize
 from torch import Tensor, nn
 
+from tests.supernet.agreement import difference
 from tests.supernet.conftest import randomise
 from tests.supernet.oracle import Oracle, planned_with_first_unit
 
@@ -155,21 +154,6 @@ def whole(plan: SupernetPlan) -> str:
 
 def has_groups_of_several(site: SitePlan) -> bool:
     return any(layer.channels_per_group > 1 for layer in site.grouped)
-
-
-@torch.no_grad()
-def difference(backbone: nn.Module, plan: SupernetPlan, x: Tensor, seed: int) -> float:
-    """Largest difference between gated and cut-out, of the largest output, with gates of its own for every sample."""
-    rng = np.random.default_rng(seed)
-    sets = [plan.space.sample(0.5, rng) for _ in range(len(x))]
-    supernet = Supernet(backbone, plan)
-    gated = supernet(x, torch.from_numpy(np.stack([gates.bits for gates in sets])).to(x.dtype))
-    worst = 0.0
-    for i, gates in enumerate(sets):
-        units = [torch.from_numpy(mask.nonzero()[0]) for mask in gates.masks().values()]
-        alone = Extractor(plan)(backbone, units)(x[i : i + 1])
-        worst = max(worst, float((gated[i : i + 1] - alone).abs().max() / alone.abs().max()))
-    return worst
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)

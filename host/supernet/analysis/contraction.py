@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgewright.converters.axes import Axes, Axis
 from torch import nn
 from torch.fx import Node
+from torch.nn.utils import parametrize
 
+from ..gating import TRANSPOSED
 from .calls import Call, innermost
-from .uses import Grouping, Uses
+from .uses import Grouping, Member, Uses
 
-OPS = ("conv1d", "conv2d", "conv3d", "linear")
-LAYER_TYPES = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+OPS = ("conv1d", "conv2d", "conv3d", "linear", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+LAYER_TYPES = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, *TRANSPOSED)
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,42 @@ class LayerCall:
     macs: int
 
 
+@dataclass(frozen=True)
+class Filters:
+    """The weight of one call: `(C out, C in of a group, ...)`, transposed `(C in, C out of a group, ...)`.
+
+    `module` is the layer that it belongs to; None if another one applies it, or to another input than its own.
+    """
+
+    node: Node
+    module: str | None
+    axes: Axes
+    groups: int
+    transposed: bool
+
+    @property
+    def shape(self) -> Sequence[int]:
+        value: Sequence[int] = self.node.meta["val"].shape
+        return value
+
+    @property
+    def summed(self) -> Axis:
+        return self.axes[0] if self.transposed else self.axes[1]
+
+    @property
+    def made(self) -> Axis:
+        return self.axes[1] if self.transposed else self.axes[0]
+
+    @property
+    def in_width(self) -> int:
+        """Channels that one output sums over."""
+        return self.shape[0] // self.groups if self.transposed else self.shape[1]
+
+    @property
+    def out_width(self) -> int:
+        return self.shape[1] * self.groups if self.transposed else self.shape[0]
+
+
 class Contractions:
     """Applies the rule, and keeps the calls it saw."""
 
@@ -37,75 +76,85 @@ class Contractions:
         self._tensor_names = tensor_names  # graph input -> parameter or buffer
         self._modules: dict[str, nn.Module] = dict(model.named_modules(remove_duplicate=False))
         self._first_path: dict[int, str] = {id(module): path for path, module in model.named_modules()}
+        self._computed: dict[str, Axes] = {}  # parametrised layer -> axes of its weight
 
     def rule(self, call: Call) -> Axes:
-        weight_node: Node = call.args["weight"]
-        weight, x = call.axes(weight_node), call.x
-        channel = len(x) - 1 if call.op == "linear" else len(x) - (len(weight) - 2) - 1
-        groups = call.args.get("groups", 1)
-        module = self._module(call, weight_node)
-        self._record(call, weight_node, module, weight, groups)
-        if call.op != "linear":
-            call.classes.refuse(x[channel + 1 :], "spatial axis of a convolution")
-        out = self._relate(call, module, weight, x, channel, groups)
+        filters, x = self._filters(call), call.x
+        channel = len(x) - len(filters.shape) + 1
+        call.classes.refuse(x[channel + 1 :], "spatial axis of a convolution")
+        out = self._relate(call, filters, x, channel)
+        self._record(call, filters, out)
         bias = call.args.get("bias")
         if isinstance(bias, Node):
             call.classes.join(out, call.axes(bias)[0])
-        tail = [] if call.op == "linear" else call.classes.fresh(call.shape[channel + 1 :], "spatial axis")
-        return [*x[:channel], out, *tail]
+        return [*x[:channel], out, *call.classes.fresh(call.shape[channel + 1 :], "spatial axis")]
 
-    def _relate(self, call: Call, module: str | None, weight: Axes, x: Axes, channel: int, groups: int) -> Axis:
+    def _filters(self, call: Call) -> Filters:
+        node: Node = call.args["weight"]
+        module = self._module(call, node)
+        own = module is not None and node.name not in self._tensor_names
+        axes = self._computed_weight(call, node, str(module)) if own else call.axes(node)
+        return Filters(node, module, axes, call.args.get("groups", 1), "transpose" in call.op)
+
+    def _computed_weight(self, call: Call, node: Node, module: str) -> Axes:
+        """The axes of a parametrised layer's weight, whose value, and not what it is computed from, is sliced."""
+        if module not in self._computed:
+            axes = self._computed[module] = call.classes.fresh(node.meta["val"].shape)
+            self._uses.members += [Member(axis[0], f"{module}.weight", i) for i, axis in enumerate(axes) if axis]
+        return self._computed[module]
+
+    def _relate(self, call: Call, filters: Filters, x: Axes, channel: int) -> Axis:
         """Relate input channels, weight and output channels; the axis of the output channels."""
-        out_width, in_width = call.args["weight"].meta["val"].shape[:2]
-        if module is None:
+        if filters.module is None:
             reason = f"{call.op} whose weight is not applied by its own layer to the layer's input"
-            call.classes.refuse([x[channel], *weight], reason)
-            return call.classes.fresh([out_width], reason)[0]
-        if groups == 1:
-            self._contract(call, module, weight, x, channel)
-            if weight[0]:
-                self._uses.produce(call.classes, weight[0][0], module, call.order)
-        else:
-            self._group(call, module, weight, x[channel], groups)
-        return weight[0]
+            call.classes.refuse([x[channel], *filters.axes], reason)
+            return call.classes.fresh([filters.out_width], reason)[0]
+        if filters.groups > 1:
+            return self._group(call, filters, filters.module, x[channel])
+        self._contract(call, filters.module, filters.summed, x, channel)
+        if filters.made:
+            self._uses.produce(call.classes, filters.made[0], filters.module, call.order)
+        return filters.made
 
-    def _group(self, call: Call, module: str, weight: Axes, channels: Axis, groups: int) -> None:
+    def _group(self, call: Call, filters: Filters, module: str, channels: Axis) -> Axis:
         """Input and output channels are runs of the same groups."""
-        out_width, in_width = call.args["weight"].meta["val"].shape[:2]
-        out_per_group = out_width // groups
-        units = call.classes.new(groups)
-        call.classes.join(channels, (call.classes.scale(units, in_width),))
-        call.classes.join(weight[0], (call.classes.scale(units, out_per_group),))
-        call.classes.refuse([weight[1]], "inside a group")
-        self._uses.groupings.append(Grouping(weight[0][0], module, out_per_group))
+        out_per_group = filters.out_width // filters.groups
+        units = call.classes.new(filters.groups)
+        read: Axis = (call.classes.scale(units, filters.in_width),)
+        made: Axis = (call.classes.scale(units, out_per_group),)
+        call.classes.join(channels, read)
+        call.classes.join(filters.axes[0], read if filters.transposed else made)
+        call.classes.refuse([filters.axes[1]], "inside a group")
+        self._uses.groupings.append(Grouping(made[0], module, out_per_group))
+        return made
 
-    def _contract(self, call: Call, module: str, weight: Axes, x: Axes, channel: int) -> None:
-        if not weight[1]:
+    def _contract(self, call: Call, module: str, summed: Axis, x: Axes, channel: int) -> None:
+        if not summed:
             return
-        call.classes.join(x[channel], weight[1])
-        batch = call.classes.find(call.batch)
-        where = [i for i, axis in enumerate(x) if axis and call.classes.find(axis[0]) == batch]
+        call.classes.join(x[channel], summed)
+        where = call.sample_axes(call.source)
         if len(where) == 1:
-            self._uses.consume(call.classes, weight[1][0], module, (where[0], channel - len(x)))
-        else:
-            call.classes.refuse([weight[1]], "the batch axis is lost before a consumer")
+            self._uses.consume(call.classes, summed[0], module, (where[0], channel - len(x)))
+            return
+        lost = call.lost_the_batch()
+        reason = "its consumer's input is computed from no sample"
+        if where or lost is not None:
+            reason = f"the batch axis is lost before a consumer ({lost or 'several axes have it'})"
+        call.classes.refuse([summed], reason)
 
-    def _record(self, call: Call, weight_node: Node, module: str | None, weight: Axes, groups: int) -> None:
-        shape = weight_node.meta["val"].shape
-        name = module or self._tensor_names.get(weight_node.name, call.node.name).removesuffix(".weight")
-        macs = math.prod(shape[1:]) * math.prod(call.shape) // call.batch_size
-        in_axis = weight[1] if groups == 1 else ()  # the width of a group is the same in every subnet
-        self.calls.append(LayerCall(name, _single(in_axis), _single(weight[0]), int(shape[1]), int(shape[0]), macs))
+    def _record(self, call: Call, filters: Filters, out: Axis) -> None:
+        name = filters.module or self._tensor_names.get(filters.node.name, call.node.name).removesuffix(".weight")
+        places = call.source.meta["val"].shape if filters.transposed else call.shape
+        macs = math.prod(filters.shape[1:]) * math.prod(places) // call.batch_size
+        in_axis = filters.summed if filters.groups == 1 else ()  # the width of a group is the same in every subnet
+        widths = int(filters.in_width), int(filters.out_width)
+        self.calls.append(LayerCall(name, _single(in_axis), _single(out), *widths, macs))
 
     def _module(self, call: Call, weight_node: Node) -> str | None:
         """Path of the layer, if the weight is its own and what it contracts is the input it was called with."""
-        tensor = self._tensor_names.get(weight_node.name)
         path = innermost(call.node)
         layer = self._modules.get(path)
-        if tensor is None or not isinstance(layer, LAYER_TYPES):
-            return None
-        owner, _, attribute = tensor.rpartition(".")
-        if attribute != "weight" or getattr(self._modules[owner], "weight", None) is not layer.weight:
+        if not isinstance(layer, LAYER_TYPES) or not self._is_own(weight_node, path, layer):
             return None
         source: object = call.source
         while isinstance(source, Node) and "pad" in str(source.target):  # a "same" convolution pads inside
@@ -114,6 +163,14 @@ class Contractions:
             return None
         path_of_layer: str = self._first_path[id(layer)]
         return path_of_layer
+
+    def _is_own(self, weight_node: Node, path: str, layer: nn.Module) -> bool:
+        """Stored as the layer's weight, by this name or another, or computed by the layer's own parametrisation."""
+        tensor = self._tensor_names.get(weight_node.name)
+        if parametrize.is_parametrized(layer, "weight"):
+            return innermost(weight_node).startswith(f"{path}.parametrizations.weight")
+        owner, _, attribute = (tensor or "").rpartition(".")
+        return attribute == "weight" and getattr(self._modules[owner], "weight", None) is layer.weight
 
 
 def _single(axis: Axis) -> int | None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from edgewright.converters.axes import Axes, Axis
 from torch.fx import Node
 
+from . import attention, images, norms  # noqa: F401 - each registers its rules
 from .calls import RULES, Call, Result, innermost, no_rule, rule
 
 _UNFORESEEN = (IndexError, KeyError, TypeError, ValueError)
@@ -45,31 +46,6 @@ def prelu(call: Call) -> Result:
     if slopes:  # a single slope is shared by all channels
         call.classes.join(call.x[1], slopes)
     return call.x
-
-
-@rule("batch_norm")
-def batch_norm(call: Call) -> Result:
-    for name in ("weight", "bias", "running_mean", "running_var"):
-        if call.args[name] is not None:
-            call.classes.join(call.x[1], call.axes(call.args[name])[0])
-    return call.x
-
-
-@rule("layer_norm group_norm instance_norm rms_norm")
-def normalisation_over_channels(call: Call) -> Result:
-    shape = call.args.get("normalized_shape")
-    call.classes.refuse(call.x[-len(shape) :] if shape else [call.x[1]], f"normalised over the axis ({call.op})")
-    return call.x
-
-
-@rule(
-    "max_pool2d avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d upsample_nearest2d upsample_bilinear2d "
-    "upsample_bicubic2d avg_pool1d max_pool1d"
-)
-def spatial(call: Call) -> Result:
-    kept = len(call.x) - (2 if call.op.endswith("2d") else 1)
-    call.classes.refuse(call.x[kept:], "spatial axis of a pooling")
-    return call.x[:kept] + call.classes.fresh(call.shape[kept:], "spatial axis")
 
 
 @rule("pad constant_pad_nd")
@@ -227,27 +203,3 @@ def indexed(call: Call) -> Result:
     index_rank = len(call.args["indices"][where].meta["val"].shape)
     looked_up = call.classes.fresh(call.shape[where : where + index_rank], "indexed along the axis")
     return [*call.x[:where], *looked_up, *call.x[where + 1 :]]
-
-
-@rule("matmul bmm")
-def matrix_product(call: Call) -> Result:
-    operands = call.inputs
-    if any(len(axes) < 2 for axes in operands):
-        return no_rule(call)
-    for axes in operands:
-        call.classes.refuse(axes[-2:], f"contracted or kept by {call.op}")
-    a, b = operands[0], operands[-1]
-    return [*call.classes.broadcast([a[:-2], b[:-2]]), a[-2], b[-1]]
-
-
-@rule("scaled_dot_product_attention")
-def attention(call: Call) -> Result:
-    query, key, value = (call.axes(call.args[name]) for name in ("query", "key", "value"))
-    for axes in (query, key, value):
-        call.classes.refuse(axes[-2:], "attention")
-    operands = [query, key, value]
-    mask = call.args.get("attn_mask")
-    if isinstance(mask, Node):
-        operands.append(call.axes(mask))
-        call.classes.refuse(operands[-1][-2:], "attention mask")
-    return [*call.classes.broadcast([axes[:-2] for axes in operands]), query[-2], value[-1]]

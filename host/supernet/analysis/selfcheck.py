@@ -7,7 +7,9 @@ norm or a layer scale of 1e-6 would hide a branch, and the comparison would hold
 from __future__ import annotations
 
 import copy
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -25,13 +27,14 @@ VACUOUS = "self-check: its gates do not change the output"
 
 # What a module raises when a size it relies on was sliced away.
 _SHAPE_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, AssertionError)
+_NOT_THE_MODEL = Path(torch.__file__).parent, Path(__file__).parents[2]
 
 
 def self_check(backbone: nn.Module, plan: SupernetPlan, example: Tensor, generator: torch.Generator) -> dict[str, str]:
     """The sites, with the reason, whose sliced model differs from the gated one. The backbone is not touched.
 
     Raises:
-        InputError: the backbone cannot run in float64, or its output is not finite.
+        InputError: the backbone cannot be copied or run in float64, or its output is not finite.
     """
     if not plan.sites:
         return {}
@@ -53,7 +56,7 @@ class _Check:
         self._plan, self._generator = plan, generator
         self._extract = Extractor(plan)
         self._state = GateState()
-        self._model = copy.deepcopy(backbone).double().eval().requires_grad_(False)
+        self._model = _copied(backbone).double().eval().requires_grad_(False)
         detach(self._model)
         attach(self._model, plan, self._state)
         self._x = example.detach().double()
@@ -97,7 +100,7 @@ class _Check:
             gated = self._run(gates.repeat(len(self._x), 1))
             sliced = _flat(self._extract(self._model, open_units)(self._x))
         except _SHAPE_ERRORS as error:
-            return f"self-check: the sliced model does not run ({str(error).strip().partition(chr(10))[0]})"
+            return f"self-check: the sliced model does not run{_where(error)} ({_first_line(error)})"
         if gated.shape != sliced.shape:
             return f"self-check: the sliced model's output has {sliced.numel()} elements instead of {gated.numel()}"
         error_share = float((gated - sliced).abs().max() / sliced.abs().max().clamp_min(1e-300))
@@ -142,6 +145,30 @@ class _Check:
                 continue
             if tensor.dim() <= 1 or bool((tensor == tensor.flatten()[0]).all()):
                 tensor.copy_(torch.rand(tensor.shape, generator=self._generator, dtype=tensor.dtype) + 0.5)
+
+
+def _copied(backbone: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(backbone)
+    except RuntimeError as error:  # a tensor that is no parameter but was computed from some
+        raise InputError(
+            f"{type(backbone).__name__} cannot be copied, and so no subnet cut out of it ({_first_line(error)}); "
+            f"if it uses torch.nn.utils.weight_norm, use torch.nn.utils.parametrizations.weight_norm"
+        ) from error
+
+
+def _where(error: Exception) -> str:
+    """The line of the model's code that cannot do with fewer channels, if it is one of the model's."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not any(Path(frame.filename).is_relative_to(folder) for folder in _NOT_THE_MODEL)
+    ]
+    return f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}, `{frames[-1].line}`" if frames else ""
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _flat(output: object) -> Tensor:

@@ -30,21 +30,34 @@ class StatedSizes:
             self.of_axis(module, axis)
             for factor in axis if len(axis) > 1 else ():
                 self.of_axis(module, (factor,))
+        self._of_shape(module, after, kept)
+
+    def _of_shape(self, module: str, axes: Axes, kept: Axes) -> None:
+        """A list of all sizes that a reshape asks for."""
+        shape = [self._size(axis) for axis in axes]
+        for name, value in self._attributes(module).items():
+            if _are_sizes(value, shape):
+                for position, axis in enumerate(axes):
+                    if axis not in kept:
+                        self._note(module, name, axis, position)
 
     def of_split(self, module: str, parts: Sequence[Axis], sizes: Sequence[int]) -> None:
         """A list of the parts' sizes, or numbers of one part each."""
         for name, value in self._attributes(module).items():
-            if isinstance(value, (list, tuple)) and list(value) == list(sizes):
+            if _are_sizes(value, sizes):
                 for position, part in enumerate(parts):
                     self._note(module, name, part, position)
             elif _is_size(value) and value in sizes:
                 self._note(module, name, parts[sizes.index(value)], None)
 
     def of_axis(self, module: str, axis: Axis) -> None:
-        size = math.prod(self._classes.size[factor] for factor in axis)
+        size = self._size(axis)
         for name, value in self._attributes(module).items():
             if _is_size(value) and value == size:
                 self._note(module, name, axis, None)
+
+    def _size(self, axis: Axis) -> int:
+        return math.prod(self._classes.size[factor] for factor in axis)
 
     def _note(self, module: str, name: str, axis: Axis, position: int | None) -> None:
         if axis:
@@ -58,3 +71,10 @@ class StatedSizes:
 
 def _is_size(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 1
+
+
+def _are_sizes(value: object, sizes: Sequence[int]) -> bool:
+    """Whether an attribute is a list of just these numbers. One that holds tensors cannot be compared as a whole."""
+    if not isinstance(value, (list, tuple)) or len(value) != len(sizes):
+        return False
+    return all(isinstance(item, int) and item == size for item, size in zip(value, sizes, strict=True))

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stderr
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from edgewright.converters.axes import Axes
@@ -26,7 +26,7 @@ from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from ...errors import InputError
 from ..extraction import tensors_of
 from ..plan import SupernetPlan
-from .calls import Call, Result
+from .calls import Call, Result, op_name
 from .contraction import OPS, Contractions
 from .rules import apply_rule
 from .sites import Leaves, Policy, layers
@@ -144,13 +144,12 @@ class _Walk:
 
     def _call(self, node: Node, order: int) -> Result:
         schema = getattr(node.target, "_schema", None)
-        if schema is None:  # a higher-order operation
-            op, args = str(node.target), {}
-        else:
-            op = schema.name.split("::")[1].rstrip("_")  # in place or not is the same to axes
+        args: dict[str, Any] = {}
+        if schema is not None:  # a higher-order operation has none
             args = {argument.name: argument.default_value for argument in schema.arguments}
             args.update(zip(args, node.args, strict=False))
             args.update(node.kwargs)
+        op = op_name(node)
         call = Call(node, op, args, self.classes, self._sizes, self._axes_of, self._batch, self._batch_size, order)
         if op in OPS:
             return self.contractions.rule(call)
