@@ -1,7 +1,7 @@
 """For every TFLite operator, what its output's axes are. An operator without a rule keeps all its axes whole.
 
 Layouts: activations `(B, H, W, C)`, filters of CONV_2D `(C out, kh, kw, C in)`, of DEPTHWISE_CONV_2D `(1, kh, kw, C)`,
-of FULLY_CONNECTED `(C out, C in)`.
+of FULLY_CONNECTED `(C out, C in)`, of TRANSPOSE_CONV as of CONV_2D.
 """
 
 from __future__ import annotations
@@ -34,13 +34,25 @@ def _conv(axes: TensorAxes, operator: Operator) -> Axes:
     per_group, width = axes.length(weight, -1), axes.length(x, -1)
     if width == per_group:
         axes.join(operator, axes.of(x)[-1], summed)
-        return [*_window(axes, operator), made]
+        return [*_window(axes, operator, x), made]
     n_groups = width // per_group
     groups = axes.relations.new(n_groups)
     for axis, n_channels in ((axes.of(x)[-1], per_group), (made, axes.length(weight, 0) // n_groups)):
         axes.join(operator, axis, (axes.relations.scale(groups, n_channels),))
     axes.fix(operator, [summed], "whose groups it is a part of")
-    return [*_window(axes, operator), made]
+    return [*_window(axes, operator, x), made]
+
+
+def _transpose_conv(axes: TensorAxes, operator: Operator) -> Axes:
+    """Its first operand holds the lengths of its result."""
+    lengths, weight, x, *bias = operator.inputs
+    made, *_, summed = axes.of(weight)
+    for each in bias:
+        axes.join(operator, axes.of(each)[0], made)
+    axes.join(operator, axes.of(x)[-1], summed)
+    result = [*_window(axes, operator, x), made]
+    _repeat(axes, lengths, result)
+    return result
 
 
 def _depthwise(axes: TensorAxes, operator: Operator) -> Axes:
@@ -55,7 +67,7 @@ def _depthwise(axes: TensorAxes, operator: Operator) -> Axes:
     else:
         units = axes.relations.merged(source)
         axes.join(operator, (axes.relations.scale(units, operator.options.depthMultiplier),), made)
-    return [*_window(axes, operator), made]
+    return [*_window(axes, operator, x), made]
 
 
 def _fully_connected(axes: TensorAxes, operator: Operator) -> Axes:
@@ -86,6 +98,16 @@ def _broadcast(axes: TensorAxes, operator: Operator) -> Axes:
     return axes.relations.broadcast([axes.of(tensor) for tensor in operator.inputs])
 
 
+def _broadcast_to(axes: TensorAxes, operator: Operator) -> Axes:
+    """An axis of length one is repeated; what it is combined with says whether the repetitions follow a site."""
+    x, lengths = operator.inputs
+    shape = axes.shape(operator.outputs[0])
+    known = [()] * (len(shape) - axes.rank(x)) + axes.of(x)
+    made = [axis or axes.relations.fresh([length])[0] for axis, length in zip(known, shape, strict=True)]
+    _repeat(axes, lengths, made)
+    return made
+
+
 def _pad(axes: TensorAxes, operator: Operator) -> Axes:
     x, paddings = operator.inputs[:2]
     made: Axes = []
@@ -101,12 +123,13 @@ def _pad(axes: TensorAxes, operator: Operator) -> Axes:
 
 
 def _pool(axes: TensorAxes, operator: Operator) -> Axes:
-    return [*_window(axes, operator), axes.of(operator.inputs[0])[3]]
+    x = operator.inputs[0]
+    return [*_window(axes, operator, x), axes.of(x)[3]]
 
 
-def _window(axes: TensorAxes, operator: Operator) -> Axes:
+def _window(axes: TensorAxes, operator: Operator, x: int) -> Axes:
     """Batch passes through; along H and W neighbours mix, so channels that were turned into an image stay whole."""
-    batch, *image, _ = axes.of(operator.inputs[0])
+    batch, *image, _ = axes.of(x)
     axes.fix(operator, image, "which works across it")
     shape = axes.shape(operator.outputs[0])
     return [batch, *(axes.fresh(operator, length, "which works across it") for length in shape[1:3])]
@@ -200,6 +223,27 @@ def _batch_matmul(axes: TensorAxes, operator: Operator) -> Axes:
     return [*axes.relations.broadcast([a[:-2], b[:-2]]), m, n]
 
 
+def _gather(axes: TensorAxes, operator: Operator) -> Axes:
+    """Looked up along one axis."""
+    x, indices = operator.inputs
+    if operator.options.batchDims:
+        return _whole(axes, operator)
+    factors = axes.of(x)
+    where = operator.options.axis % len(factors)
+    axes.fix(operator, [factors[where]], "which looks up along it")
+    looked_up = [axes.fresh(operator, length, "which looks up along it") for length in axes.shape(indices)]
+    return [*factors[:where], *looked_up, *factors[where + 1 :]]
+
+
+def _gather_nd(axes: TensorAxes, operator: Operator) -> Axes:
+    """Looked up along the first axes."""
+    x, indices = operator.inputs
+    *places, depth = axes.shape(indices)
+    factors = axes.of(x)
+    axes.fix(operator, factors[:depth], "which looks up along it")
+    return [*(axes.fresh(operator, length, "which looks up along it") for length in places), *factors[depth:]]
+
+
 def _whole(axes: TensorAxes, operator: Operator) -> Axes:
     axes.fix(operator, axes.of(operator.inputs[0]), "which picks from it")
     return [axes.fresh(operator, length, "which picks from it") for length in axes.shape(operator.outputs[0])]
@@ -218,9 +262,12 @@ def _repeat(axes: TensorAxes, constant: int, made: Axes) -> None:
 
 _UNARY = (
     "RELU RELU6 RELU_N1_TO_1 GELU LOGISTIC TANH HARD_SWISH ELU LEAKY_RELU QUANTIZE DEQUANTIZE CAST NEG ABS EXP SQRT "
-    "RSQRT SQUARE SIN COS LOG"
+    "RSQRT SQUARE SIN COS LOG SIGN FLOOR CEIL ROUND LOGICAL_NOT"
 ).split()
-_BROADCAST = "ADD SUB MUL DIV MAXIMUM MINIMUM SQUARED_DIFFERENCE POW PRELU".split()
+_BROADCAST = (
+    "ADD SUB MUL DIV MAXIMUM MINIMUM SQUARED_DIFFERENCE POW PRELU GREATER GREATER_EQUAL LESS LESS_EQUAL EQUAL "
+    "NOT_EQUAL LOGICAL_AND LOGICAL_OR SELECT_V2"
+).split()
 _POOL = "MAX_POOL_2D AVERAGE_POOL_2D RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR".split()
 
 RULES: dict[str, Rule] = {
@@ -231,13 +278,17 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(["MEAN", "SUM", "REDUCE_MAX"], _reduce),
     **dict.fromkeys(["RESHAPE", "SQUEEZE", "EXPAND_DIMS"], _reshape),
     "BATCH_MATMUL": _batch_matmul,
+    "BROADCAST_TO": _broadcast_to,
     "CONCATENATION": _concatenation,
     "CONV_2D": _conv,
     "DEPTHWISE_CONV_2D": _depthwise,
     "FULLY_CONNECTED": _fully_connected,
+    "GATHER": _gather,
+    "GATHER_ND": _gather_nd,
     "SLICE": _slice,
     "SOFTMAX": _softmax,
     "SPLIT": _split,
     "STRIDED_SLICE": _strided_slice,
     "TRANSPOSE": _transpose,
+    "TRANSPOSE_CONV": _transpose_conv,
 }

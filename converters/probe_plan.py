@@ -22,7 +22,7 @@ MAX_PROBES = 3  # each costs a conversion
 CONSTANT_RTOL = 1e-5  # folding may round differently in a narrower network; a wrong channel differs by its whole value
 
 # Operators with lengths among their constants. A list, because an int32 bias would look the same.
-_SHAPE_OPERATORS = {"RESHAPE", "SLICE", "STRIDED_SLICE", "BROADCAST_TO", "FILL", "SPLIT_V"}
+_SHAPE_OPERATORS = {"RESHAPE", "SLICE", "STRIDED_SLICE", "BROADCAST_TO", "FILL", "SPLIT_V", "TRANSPOSE_CONV"}
 
 
 def probe_counts(sites: Sequence[TemplateSite]) -> tuple[Counts, ...]:

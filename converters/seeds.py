@@ -20,7 +20,7 @@ from .flatbuffer import Graph, Operator
 MIN_COSINE = 1 - 1e-4
 
 _PART = re.compile(r"(.+)\[(\d+):\d+\]")
-_PRODUCERS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
+_PRODUCERS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
 
 
 def find_producers(graph: Graph, module: nn.Module, sites: Sequence[TemplateSite]) -> dict[str, tuple[int, ...]]:
@@ -113,13 +113,16 @@ def _paths(graph: Graph, operator: Operator) -> set[str]:
 def _module_rows(module: nn.Module, name: str) -> NDArray[Any]:
     """The filters of a conv or linear layer, one row per output channel, in TFLite's order."""
     try:
-        weight: Any = module.get_submodule(name).weight
+        layer = module.get_submodule(name)
+        weight: Any = layer.weight
     except AttributeError as error:
         raise ConversionError(f"site {name!r} names no layer with weights of {type(module).__name__}") from error
     if weight.ndim not in (2, 4):
         raise ConversionError(f"site {name!r}: its producer has weights of {weight.ndim} axes; 2 and 4 are supported")
     value: NDArray[Any] = weight.detach().cpu().numpy()
-    if value.ndim == 4:
+    if isinstance(layer, nn.ConvTranspose2d):
+        value = value.transpose(1, 2, 3, 0)  # (I, O, kh, kw) -> (O, kh, kw, I)
+    elif value.ndim == 4:
         value = value.transpose(0, 2, 3, 1)  # (O, I, kh, kw) -> (O, kh, kw, I)
     return value.reshape(len(value), -1)
 
