@@ -12,6 +12,7 @@ them. customise: from the kept predictors to a drafted answer, without slicing a
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import multiprocessing
 import shutil
@@ -29,6 +30,7 @@ import numpy as np
 from edgewright.costs import Budget
 from edgewright.profiling.plan import make_plan
 from edgewright.profiling.records import Record
+from edgewright.workbench.on_device import SupernetOnDevice
 from edgewright.workbench.options import CampaignOptions
 from edgewright.workbench.workbench import Workbench
 from rich.console import Console
@@ -60,28 +62,38 @@ def insert(bench: Workbench, n: int) -> Callable[[], object]:
 
 
 def report(bench: Workbench, n: int) -> Callable[[], object]:
-    pair = bench.pair("local")
+    pair = _loaded(bench)
     return lambda: (pair.report(), pair.learning_curve())
 
 
 def fit(bench: Workbench, n: int) -> Callable[[], object]:
-    return bench.pair("local").predictors
+    return _loaded(bench).predictors
 
 
 def customise(bench: Workbench, n: int) -> Callable[[], object]:
-    pair = bench.pair("local")
+    pair = _loaded(bench)
     task, _ = pair.supernet.domain.tasks[7], pair.supernet.template
     return lambda: pair.is_profiled and pair.customizer().draft(task, Budget(latency_ms=1e3))
 
 
 def export(bench: Workbench, n: int) -> Callable[[], object]:
     path = bench.workspace.store.with_suffix(".csv")
+    bench.records_table("nobody")  # loads the spaces that give columns their names
     return lambda: bench.records_table("local").to_csv(path, index=False)
 
 
 STAGES: dict[str, Stage] = {
     "insert": insert, "report": report, "fit": fit, "customise": customise, "export": export,
 }  # fmt: skip
+
+
+def _loaded(bench: Workbench) -> SupernetOnDevice:
+    for module in ("customize.customizer", "predictors.judging.learning", "predictors.judging.report"):
+        importlib.import_module(f"edgewright.{module}")
+    importlib.import_module("ruptures")
+    pair = bench.pair("local")
+    pair.store.verifications(pair.device_name, pair.source)
+    return pair
 
 
 def _copies(records: Sequence[Record], n: int) -> Iterator[Record]:
