@@ -21,6 +21,7 @@ from ..delivery.verification import Verification
 from ..errors import InputError
 from ..tasks import Task
 from ..tasks.domain import TaskDomain
+from ..threads import one_thread
 from .algorithm1 import Candidate, Candidates
 from .artifact import Artifact
 from .choice import Choice, Try, sized
@@ -53,6 +54,7 @@ class Customizer:
         if self.n_test_images < 1:
             raise InputError(f"a model is tested on at least one image, got {self.n_test_images}")
 
+    @one_thread()
     def draft(self, task: Task, budget: Budget) -> tuple[Candidates, Draft]:
         """The first choice as a file. No device takes part: this is the time a user waits."""
         choice = self._choice(task, budget, self.predict)
@@ -106,6 +108,7 @@ class Customizer:
             predict = sized(predict, self.drafter.size_mib)
         return Choice(self.trained.assembler, task, budget, predict, self.fills)
 
+    @one_thread()
     def _step_down(self, scenario: Scenario, tries: Sequence[Try]) -> Candidate | None:
         if len(tries) == MAX_TRIES:
             return None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from edgewright.costs import Budget
 from edgewright.customize.customizer import Customizer
 from edgewright.customize.scenario import Scenario
@@ -85,6 +86,23 @@ def test_a_draft_needs_no_device_and_is_an_ordinary_file(customizer):
     _, draft = customizer.draft(TASK, budget)
     assert draft.path.read_bytes() == draft.content and draft.content[4:8] == b"TFL3"
     assert budget.fits(draft.candidate.estimate.upper)
+
+
+def test_a_draft_computes_on_one_thread(customizer):
+    """Two would wait for each other on a busy machine: the tensors are tiny."""
+    seen = []
+
+    def predict(*arguments):
+        seen.append(torch.get_num_threads())
+        return customizer.predict(*arguments)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        replace(customizer, predict=predict).draft(TASK, budget_for(customizer, 0.5))
+        assert set(seen) == {1} and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_device_that_says_no_gets_a_smaller_model(customizer, session, tmp_path):
