@@ -2,14 +2,20 @@
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN = $(VENV)/bin
+# Workers share no rig and no campaign; each takes up to 3 GiB.
+PYTEST = $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal --durations 10
 
-.PHONY: quickstart test lint setup reproduce benchmarks results clean
+.PHONY: quickstart test test-all lint setup reproduce benchmarks results clean
 
 quickstart: setup
 	$(BIN)/edgewright quickstart
 
 test: setup
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not sweep"
+
+# And the sweeps: every family of timm, every login shell, every fault, whole lives of emulated phones and boards.
+test-all: test
+	$(PYTEST) -m sweep
 
 lint: setup
 	rm -rf .links && mkdir -p .links/edgewright

@@ -57,7 +57,7 @@ CASES = [
     ("two scales", "untrained"),
     ("two scales", "trained"),
     ("detector of two levels", "untrained"),
-    ("detector of three levels", "trained"),
+    pytest.param("detector of three levels", "trained", marks=pytest.mark.sweep),
 ]
 
 

@@ -20,6 +20,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from tests.converters.conftest import randomised
+from tests.marks import sweep
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,10 @@ def build(supernet: Supernet, image_size: int) -> Any:
     )
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+QUICK = ("transformer", "dense")
+
+
+@pytest.mark.parametrize("name", [name if name in QUICK else sweep(name) for name in FAMILIES])
 def test_slicing_is_converting(name: str) -> None:
     family = FAMILIES[name]
     supernet = supernet_of(family)

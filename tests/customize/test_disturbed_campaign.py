@@ -47,6 +47,7 @@ def slowed_by(records: list[Record]) -> float:
     return float(np.median(sentinel_ms[half + 1 :]) / np.median(sentinel_ms[:half]))
 
 
+@pytest.mark.sweep
 @pytest.mark.skipif(OPTIONS.threads < 2, reason="one CPU: a run shares it in turns, and its median stays the same")
 def test_a_competing_program_is_seen_and_put_right(trained: Any, template: Any, tmp_path: Path) -> None:
     make_dir(tmp_path / "templates")

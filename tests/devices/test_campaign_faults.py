@@ -24,6 +24,7 @@ from edgewright.profiling.plan import Campaign
 from edgewright.profiling.store.store import Store
 
 from tests.devices.campaign_bench import N_SUBNETS, Bench, Fault, wait_for
+from tests.marks import sweep
 from tests.rigs.fault_proxy import Direction, FaultProxy
 from tests.rigs.fixtures import running
 from tests.rigs.sshd import SshdRig, python_with_runtime
@@ -98,12 +99,13 @@ def test_connection_reset(bench: Board) -> None:
     survive(bench, bench.proxy.reset)
 
 
+@pytest.mark.sweep
 def test_black_hole(bench: Board) -> None:
     """Nothing arrives and nobody is told: only the heartbeats notice."""
     survive(bench, bench.proxy.blackhole)
 
 
-@pytest.mark.parametrize("size", [1, 3000, 20_000])
+@pytest.mark.parametrize("size", [1, sweep(3000), sweep(20_000)])
 def test_cut_inside_the_record_stream(bench: Board, size: int) -> None:
     survive(bench, lambda: bench.proxy.cut_after(size, Direction.DOWN))
 
@@ -112,6 +114,7 @@ def test_session_killed(bench: Board) -> None:
     survive(bench, lambda: bench.rig.kill_sessions(signal.SIGKILL))
 
 
+@pytest.mark.sweep
 def test_session_stopped(bench: Board) -> None:
     try:
         survive(bench, lambda: bench.rig.kill_sessions(signal.SIGSTOP))
@@ -119,10 +122,12 @@ def test_session_stopped(bench: Board) -> None:
         bench.rig.kill_sessions(signal.SIGKILL)
 
 
+@pytest.mark.sweep
 def test_agent_killed(bench: Board) -> None:
     survive(bench, lambda: [os.kill(pid, signal.SIGKILL) for pid in bench.agents()][0])
 
 
+@pytest.mark.sweep
 def test_cut_inside_the_push(bench: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     """The template goes on where it was cut, and the campaign with it."""
     monkeypatch.setattr(session_module, "_CHUNK_BYTES", 1 << 19)
@@ -144,6 +149,7 @@ def test_cut_inside_the_push(bench: Board, monkeypatch: pytest.MonkeyPatch) -> N
         bench.check_whole(store, campaign)
 
 
+@pytest.mark.sweep
 def test_what_was_on_its_way_is_fetched_from_the_spool(bench: Board) -> None:
     """Records that the agent had finished when the link broke are not measured again."""
     spool = Path(bench.agent_dir) / "home" / "spool"
@@ -161,6 +167,7 @@ def test_what_was_on_its_way_is_fetched_from_the_spool(bench: Board) -> None:
         wait_for(lambda: not list(spool.glob("*/*.json")), "the spool to be emptied")
 
 
+@pytest.mark.sweep
 def test_a_patient_campaign_goes_on_by_itself(bench: Board) -> None:
     said: list[str] = []
     with bench.store() as store:

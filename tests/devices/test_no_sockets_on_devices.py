@@ -20,6 +20,7 @@ from edgewright.devices.deployment.deploy import deploy, remove_agent
 from edgewright.devices.transport import Transport
 
 from tests.devices.campaign_bench import wait_for
+from tests.marks import sweep
 from tests.rigs.client import ClientHome, rig_root
 from tests.rigs.machine import DeviceProcess
 
@@ -47,7 +48,7 @@ class Place:
     run: str
 
 
-@pytest.fixture(scope="module", params=list(RIGS))
+@pytest.fixture(scope="module", params=[sweep("board"), "phone"])
 def place(
     request: pytest.FixtureRequest, rig_client: ClientHome, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Place]:

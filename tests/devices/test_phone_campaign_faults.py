@@ -20,6 +20,7 @@ from tests.devices.campaign_bench import Bench, wait_for
 from tests.rigs.fault_proxy import Direction, FaultProxy
 
 
+@pytest.mark.sweep
 @pytest.mark.timeout(1200)
 def test_a_phones_campaign_survives_them_all(
     phone_rig: Any, adb_server: Any, rig_env: dict[str, str], tmp_path: Path, trained: Any, template: Any

@@ -11,6 +11,8 @@ from edgewright.devices.registry import Device
 from edgewright.devices.transport import Transport
 from edgewright.testing.transports import TransportContract
 
+from tests.marks import sweep
+
 
 class TestThisMachine(TransportContract):
     starts_here = True
@@ -21,7 +23,7 @@ class TestThisMachine(TransportContract):
 
 
 class TestFarDevices(TransportContract):
-    @pytest.fixture(params=["ssh_rig", "board_rig", "phone_rig"])
+    @pytest.fixture(params=["ssh_rig", sweep("board_rig"), "phone_rig"])
     def open_transport(self, request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Transport]:
         uri = request.getfixturevalue(request.param).uri
         request.getfixturevalue("rig_env")

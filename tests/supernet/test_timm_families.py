@@ -156,6 +156,7 @@ def has_groups_of_several(site: SitePlan) -> bool:
     return any(layer.channels_per_group > 1 for layer in site.grouped)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_a_model_is_modular(row: Row) -> None:
     backbone, x = backbone_of(row.name, row.image_size)

@@ -10,6 +10,7 @@ from edgewright.devices import Device, connect
 from edgewright.files import sha256_of
 
 from tests.cli.command_line import Cli
+from tests.marks import sweep
 from tests.rigs.fixtures import running
 
 
@@ -20,7 +21,7 @@ def cli(tmp_path: Path, workspace: Path, template: Any) -> Cli:
     return Cli(tmp_path)
 
 
-@pytest.fixture(params=["ssh_rig", "board_rig", "phone_rig"])
+@pytest.fixture(params=["ssh_rig", sweep("board_rig"), sweep("phone_rig")])
 def rig(request: pytest.FixtureRequest, rig_env: dict[str, str]) -> Any:
     return request.getfixturevalue(request.param)
 

@@ -166,6 +166,7 @@ def test_a_device_that_dies_stops_no_other_and_goes_on_when_it_is_back(cli: Cli,
     assert len(campaigns(cli, "a")) == len(campaigns(cli, "b")) == 1
 
 
+@pytest.mark.sweep
 @pytest.mark.timeout(600)
 def test_without_spreading_too_a_device_that_dies_stops_no_other(cli: Cli, second_rig: SshdRig) -> None:
     with Striker(cli, "b", at=8, fault=second_rig.stop):
@@ -200,6 +201,7 @@ def test_a_spread_campaign_and_one_of_each_device_are_not_mixed_up(cli: Cli) -> 
     assert "no campaign of 'a', 'b' to resume" in cli(*SPREAD, "--resume", code=2)["error"]
 
 
+@pytest.mark.sweep
 @pytest.mark.timeout(600)
 def test_devices_that_differ_share_no_campaign(cli: Cli, board_rig: BoardRig) -> None:
     """Nothing is begun, and the sentence names the first difference and what to do instead."""
@@ -212,6 +214,7 @@ def test_devices_that_differ_share_no_campaign(cli: Cli, board_rig: BoardRig) ->
     assert campaigns(cli, "a") == campaigns(cli, "board") == []
 
 
+@pytest.mark.sweep
 def test_resuming_never_takes_a_share_of_an_older_whole_for_one_of_the_newest(
     tmp_path: Path, workspace: Path, template: Any, trained: Any
 ) -> None:

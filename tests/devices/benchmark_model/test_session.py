@@ -33,6 +33,7 @@ from edgewright.errors import DeviceError, InputError
 from edgewright.profiling.records import Measurement
 
 from tests.devices.benchmark_model.stand_in import TOOL, tool
+from tests.marks import sweep
 
 PROTOCOL = TimingProtocol()
 # Ends well when the tool that wrote its process id is no more: neither running nor anything but a zombie.
@@ -62,7 +63,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., BenchmarkModelSession]]:
         session.close()
 
 
-@pytest.fixture(params=["ssh_rig", "board_rig", "phone_rig"])
+@pytest.fixture(params=["ssh_rig", sweep("board_rig"), "phone_rig"])
 def far_device(request: pytest.FixtureRequest, rig_env: dict[str, str]) -> Device:
     return Device(request.param, request.getfixturevalue(request.param).uri)
 

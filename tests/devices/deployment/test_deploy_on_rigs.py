@@ -21,6 +21,7 @@ from edgewright.devices.transport import Transport
 from edgewright.errors import DeviceError, InputError
 
 from tests.devices.campaign_bench import wait_for
+from tests.marks import sweep
 from tests.rigs.client import ClientHome, rig_root
 from tests.rigs.fault_proxy import Direction, FaultProxy
 
@@ -85,7 +86,7 @@ def desk(rig_client: ClientHome) -> Iterator[ClientHome]:
         yield rig_client
 
 
-@pytest.fixture(scope="module", params=list(RIGS))
+@pytest.fixture(scope="module", params=["ssh", sweep("board"), "phone"])
 def place(
     request: pytest.FixtureRequest, desk: ClientHome, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Place]:

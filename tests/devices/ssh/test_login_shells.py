@@ -16,6 +16,7 @@ from edgewright.devices.transport import Transport
 from edgewright.errors import DeviceError
 from edgewright.testing.transports import TransportContract
 
+from tests.marks import sweep
 from tests.rigs.client import ClientHome, RigUnavailable, rig_root
 from tests.rigs.desk import Desk
 from tests.rigs.fixtures import require
@@ -42,7 +43,7 @@ class Shell:
         return bool(SHELLS[self.name])
 
 
-@pytest.fixture(scope="module", params=SHELLS)
+@pytest.fixture(scope="module", params=[name if name == "tcsh" else sweep(name) for name in SHELLS])
 def shell(request: pytest.FixtureRequest, rig_client: ClientHome) -> Iterator[Shell]:
     path = require(lambda: _path(request.param))
     # OpenSSH's server as a program of its own is started by the login shell; Debian sets it up so.
