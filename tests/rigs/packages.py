@@ -26,7 +26,7 @@ def unpacked(names: Sequence[str]) -> Path:
 
 
 def _unpack(names: Sequence[str], cache: Path, into: Path) -> None:
-    from edgewright.devices.bundle.debian_arm64 import fetch_packages, unpack_packages
+    from edgewright.devices.bundle.debian import fetch_packages, unpack_packages
 
     cache.mkdir(exist_ok=True)
     into.mkdir()

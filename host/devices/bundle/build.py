@@ -1,7 +1,7 @@
-"""A self-contained arm64 runtime, built on this machine: glibc's loader, Python, numpy and LiteRT in one folder.
+"""A self-contained runtime, built on this machine: glibc's loader, Python, numpy and LiteRT in one folder.
 
 It serves devices that have no Python and no glibc (Android), or a glibc too old for LiteRT's wheel. Its parts are
-Debian's arm64 packages and PyPI's aarch64 wheels, each verified by hash; none of them is redistributed.
+Debian's packages and PyPI's wheels for its machine, each verified by hash; none of them is redistributed.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from typing import Any
 from ...errors import InputError, StorageError
 from ...file_lock import file_lock
 from ...files import atomic_path, make_dir, storage_error, write_atomic
-from .debian_arm64 import SOURCES_VARIABLE, fetch_packages, unpack_packages
+from .debian import SOURCES_VARIABLE, fetch_packages, unpack_packages
 from .layout import PACKAGES, PYTHON, lay_out
+from .machines import BundleMachine
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
-_PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux2014_aarch64")
 _PIP_S = 600.0
 _OTHERS_S = 1800.0  # how long another build may take
 _FORMAT = 1
@@ -48,8 +48,8 @@ class Bundle:
     manifest: Mapping[str, Any]
 
 
-def build_bundle(cache_dir: Path, on_status: Say = lambda sentence: None) -> Bundle:
-    """The bundle of today's parts, from `cache_dir` when it was built of the same before.
+def build_bundle(machine: BundleMachine, cache_dir: Path, on_status: Say = lambda sentence: None) -> Bundle:
+    """The bundle of today's parts for a machine, from `cache_dir` when it was built of the same before.
 
     Raises: `DeviceError` when apt cannot fetch a part, `InputError` when pip cannot, or apt has other sources;
         `StorageError` when the disk is full.
@@ -57,7 +57,7 @@ def build_bundle(cache_dir: Path, on_status: Say = lambda sentence: None) -> Bun
     make_dir(cache_dir)
     with file_lock(cache_dir / ".lock", _OTHERS_S):
         try:
-            return _built(cache_dir, on_status)
+            return _built(machine, cache_dir, on_status)
         except StorageError:
             raise
         except OSError as error:
@@ -79,18 +79,19 @@ def load_bundle(path: Path) -> Bundle:
     return Bundle(path, hashlib.sha256(content).hexdigest(), len(content), manifest)
 
 
-def _built(cache_dir: Path, say: Say) -> Bundle:
-    debs = fetch_packages(PACKAGES, cache_dir / "debian")
-    _check_python(debs)
-    wheels = _fetch_wheels(cache_dir / "wheels")
+def _built(machine: BundleMachine, cache_dir: Path, say: Say) -> Bundle:
+    debs = fetch_packages(PACKAGES, cache_dir / "debian", architecture=machine.debian)
+    _check_python(debs, machine)
+    wheels = _fetch_wheels(cache_dir / "wheels", machine)
     parts = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (*debs, *wheels)}
-    recipe = [_FORMAT, parts, REQUIREMENTS.read_text(), _layout_digest(), shutil.which("llvm-strip") is not None]
+    strips = shutil.which("llvm-strip") is not None
+    recipe = [_FORMAT, machine.name, parts, REQUIREMENTS.read_text(), _layout_digest(), strips]
     path = cache_dir / f"runtime-{hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]}.tar.gz"
     if _is_whole(path):
         return load_bundle(path)
-    say("building the arm64 runtime bundle from Debian's packages and PyPI's wheels (about 20 s, once)")
+    say(f"building the {machine.debian} runtime bundle from Debian's packages and PyPI's wheels (about 20 s, once)")
     with tempfile.TemporaryDirectory(prefix="build-", dir=cache_dir) as scratch:
-        _build(Path(scratch), debs, wheels, parts, path)
+        _build(machine, Path(scratch), debs, wheels, parts, path)
     bundle = load_bundle(path)
     write_atomic(path.with_suffix(".sha256"), bundle.sha256.encode())
     say(f"the bundle has {bundle.size_bytes / 2**20:.1f} MiB and is kept in {cache_dir}")
@@ -108,21 +109,22 @@ def _layout_digest() -> str:
     return hashlib.sha256(Path(__file__).with_name("layout.py").read_bytes()).hexdigest()
 
 
-def _check_python(debs: Sequence[Path]) -> None:
+def _check_python(debs: Sequence[Path], machine: BundleMachine) -> None:
     if not any(deb.name.startswith(f"{PYTHON}-minimal_3.11.") for deb in debs):
         raise InputError(
-            f"apt's sources offer no {PYTHON} for arm64; name a file with Debian 12 sources in {SOURCES_VARIABLE}"
+            f"apt's sources offer no {PYTHON} for {machine.debian}; name a file with Debian 12 sources in "
+            f"{SOURCES_VARIABLE}"
         )
 
 
-def _fetch_wheels(folder: Path) -> tuple[Path, ...]:
+def _fetch_wheels(folder: Path, machine: BundleMachine) -> tuple[Path, ...]:
     """The pinned wheels; pip compares their hashes with those that are written down."""
     make_dir(folder)
     names = re.findall(r"(?m)^([a-z0-9-]+)==(\S+)", REQUIREMENTS.read_text())
-    kept = [_wheel(folder, name, version) for name, version in names]
+    kept = [_wheel(folder, name, version, machine) for name, version in names]
     if all(kept):
         return tuple(path for path in kept if path)
-    platforms = [word for platform in _PLATFORMS for word in ("--platform", platform)]
+    platforms = [word for tag in machine.wheel_tags for word in ("--platform", tag)]
     argv = [
         sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
         "--require-hashes", "--only-binary=:all:", "--python-version", "3.11", *platforms,
@@ -133,11 +135,12 @@ def _fetch_wheels(folder: Path) -> tuple[Path, ...]:
             argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PIP_S, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise InputError(f"pip did not download the aarch64 wheels within {_PIP_S:g} s; check the network") from error
+        raise InputError(f"pip did not download the {machine.name} wheels within {_PIP_S:g} s; check the network") from error
     if done.returncode != 0:
         said = done.stderr.strip()[-400:]
-        raise InputError(f"pip cannot download the aarch64 wheels of {REQUIREMENTS.name}: {said}; check the network")
-    wheels = [path for name, version in names if (path := _wheel(folder, name, version)) is not None]
+        what = f"the {machine.name} wheels of {REQUIREMENTS.name}"
+        raise InputError(f"pip cannot download {what}: {said}; check the network")
+    wheels = [path for name, version in names if (path := _wheel(folder, name, version, machine)) is not None]
     if len(wheels) != len(names):
         raise InputError(
             f"pip downloaded other wheels into {folder} than {REQUIREMENTS.name} pins; empty that folder and try again"
@@ -145,9 +148,9 @@ def _fetch_wheels(folder: Path) -> tuple[Path, ...]:
     return tuple(wheels)
 
 
-def _wheel(folder: Path, name: str, version: str) -> Path | None:
+def _wheel(folder: Path, name: str, version: str, machine: BundleMachine) -> Path | None:
     """The pinned wheel, whatever else is in the folder."""
-    files = sorted(folder.glob(f"{name.replace('-', '_')}-{version}-*aarch64*.whl"))
+    files = sorted(folder.glob(f"{name.replace('-', '_')}-{version}-*{machine.name}*.whl"))
     return next((path for path in files if _is_pinned(path)), None)
 
 
@@ -156,17 +159,22 @@ def _is_pinned(path: Path) -> bool:
 
 
 def _build(
-    scratch: Path, debs: Sequence[Path], wheels: Sequence[Path], parts: Mapping[str, str], target: Path
+    machine: BundleMachine,
+    scratch: Path,
+    debs: Sequence[Path],
+    wheels: Sequence[Path],
+    parts: Mapping[str, str],
+    target: Path,
 ) -> None:
     system, site, root = scratch / "system", scratch / "site", scratch / "bundle"
     unpack_packages(debs, system)
     for wheel in wheels:
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(site)
-    lay_out(system, site, root)
+    lay_out(machine, system, site, root)
     manifest = {
         "format": _FORMAT,
-        "machine": "aarch64",
+        "machine": machine.name,
         "python": PYTHON,
         "parts": parts,
         "licences": "each part under its own; built on the user's machine from their sources, not redistributed",

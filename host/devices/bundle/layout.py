@@ -1,4 +1,4 @@
-"""Which files of which packages make the arm64 runtime, and where they lie in it."""
+"""Which files of which packages make a runtime, and where they lie in it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from .machines import BundleMachine
+
 PYTHON = "python3.11"
 PACKAGES = (
     "libc6", "libgcc-s1", "libstdc++6", "zlib1g", "libexpat1", "libffi8",
     "python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib",
 )  # fmt: skip
 _LIBRARIES = (
-    "ld-linux-aarch64.so.1 libc.so.6 libm.so.6 libdl.so.2 libpthread.so.0 librt.so.1 libz.so.1 libexpat.so.1 "
+    "libc.so.6 libm.so.6 libdl.so.2 libpthread.so.0 librt.so.1 libz.so.1 libexpat.so.1 "
     "libgcc_s.so.1 libstdc++.so.6 libffi.so.8"
 ).split()
 _EXTENSIONS = {
@@ -49,21 +51,21 @@ unset LD_PRELOAD LD_LIBRARY_PATH PYTHONSTARTUP
 export PYTHONHOME="$D/py" PYTHONPATH="$D/site" HOME="$D" TMPDIR="$D/tmp" LC_ALL=C.UTF-8
 export PYTHONDONTWRITEBYTECODE=1 PYTHONUTF8=1 PYTHONNOUSERSITE=1
 P=$D/py/bin/python3.11
-exec "$D/lib/ld-linux-aarch64.so.1" --library-path "$D/lib" --argv0 "$P" "$P" -s -u "$@"
+exec "$D/lib/LOADER" --library-path "$D/lib" --argv0 "$P" "$P" -s -u "$@"
 """
 
 
-def lay_out(system: Path, site: Path, root: Path) -> None:
+def lay_out(machine: BundleMachine, system: Path, site: Path, root: Path) -> None:
     """Make the bundle `root` from unpacked Debian packages (`system`) and unpacked wheels (`site`)."""
     for name in ("lib", "py/bin", f"py/lib/{PYTHON}/lib-dynload", "site", "tmp"):
         (root / name).mkdir(parents=True)
-    _libraries(system, root / "lib")
+    _libraries(machine, system, root / "lib")
     _copy(system / "usr/bin" / PYTHON, root / "py/bin" / PYTHON)
     _standard_library(system / "usr/lib" / PYTHON, root / "py/lib")
     _litert(site, root / "site")
     _numpy(site, root / "site")
     _strip(root)
-    (root / "run").write_text(_RUN)
+    (root / "run").write_text(_RUN.replace("LOADER", machine.loader))
     (root / "run").chmod(0o700)
 
 
@@ -72,9 +74,9 @@ def _copy(source: Path, target: Path) -> None:
     target.chmod(0o700)
 
 
-def _libraries(system: Path, target: Path) -> None:
-    folders = [system / "lib/aarch64-linux-gnu", system / "usr/lib/aarch64-linux-gnu"]
-    for name in _LIBRARIES:
+def _libraries(machine: BundleMachine, system: Path, target: Path) -> None:
+    folders = [system / "lib" / machine.triplet, system / "usr/lib" / machine.triplet]
+    for name in (machine.loader, *_LIBRARIES):
         _copy(next(folder / name for folder in folders if (folder / name).exists()), target / name)
 
 

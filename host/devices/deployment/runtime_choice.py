@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import DeviceError, InputError
+from ..bundle.machines import BUNDLE_MACHINES
 from ..probe.pythons import DevicePython, find_pythons
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def choose_runtime(
     cache_dir: Path,
     say: Callable[[str], None],
 ) -> Choice:
-    """In this order: what the user named; LiteRT or tflite-runtime in a Python of the device; the arm64 bundle;
+    """In this order: what the user named; LiteRT or tflite-runtime in a Python of the device; our bundle;
     TensorFlow's own interpreter.
 
     `python_path` is on the device, `bundle_path` on this machine; None leaves the choice open.
@@ -84,13 +85,13 @@ def _found(
             if python.usable_for_agent and wanted in python.runtimes:
                 return _in_python(python, wanted)
     machine = _machine(transport)
-    if machine == "aarch64" and runtime_name in (None, BUNDLED_RUNTIME):
+    if machine in BUNDLE_MACHINES and runtime_name in (None, BUNDLED_RUNTIME):
         from ..bundle.build import build_bundle
 
         for python in pythons:
             say(f"{python.path}: {python.why_not()}{_unused_torch(python)}")
         say(f"no Python with a TFLite runtime on device {device_name!r}: using our own bundle")
-        return Choice((), build_bundle(cache_dir, say), "our own bundle of Python and LiteRT")
+        return Choice((), build_bundle(BUNDLE_MACHINES[machine], cache_dir, say), "our own bundle of Python and LiteRT")
     for python in pythons:
         if runtime_name is None and python.usable_for_agent and "tensorflow" in python.runtimes:
             return _in_python(python, "tensorflow")

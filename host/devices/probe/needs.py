@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..bundle.machines import BUNDLE_MACHINES
 from .report import DeviceReport, cpu_list, glibc_version
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 _LOW_SPACE_MIB = 200.0
 _LOW_BATTERY_PERCENT = 20
 _HOT_C = 70.0
-_BUNDLE_MACHINE = "aarch64"
 _VENV = "edgewright-python"
 
 
@@ -96,7 +96,7 @@ def _runtime_needs(
     reasons = "; ".join(f"{python.path}: {python.why_not()}" for python in pythons) or "it has none"
     what = f"no Python on this device can run the agent ({reasons})"
     install = _install_need(report, pythons, device_name)
-    if report.machine == _BUNDLE_MACHINE:
+    if report.machine in BUNDLE_MACHINES:
         bundled = Need(f"{what}; this puts a self-contained runtime there", deploy)
         return [bundled] if install is None else [bundled, Need(f"or, instead: {install.what}", install.command)]
     if install is not None:

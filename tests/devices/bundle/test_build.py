@@ -1,4 +1,4 @@
-"""The arm64 bundle, built of real packages and wheels: of what it is made, when it is built, and when it is chosen."""
+"""The bundles, built of real packages and wheels: of what it is made, when it is built, and when it is chosen."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from edgewright.devices import Registry, connect
 from edgewright.devices.bundle import build as runtime_bundle
-from edgewright.devices.bundle import debian_arm64
+from edgewright.devices.bundle import debian
 from edgewright.devices.bundle.build import Bundle, build_bundle, load_bundle
-from edgewright.devices.bundle.debian_arm64 import SOURCES_VARIABLE, fetch_packages, unpack_packages
+from edgewright.devices.bundle.debian import SOURCES_VARIABLE, fetch_packages, unpack_packages
+from edgewright.devices.bundle.machines import BUNDLE_MACHINES
 from edgewright.devices.deployment import runtime_choice
 from edgewright.devices.deployment.deploy import DeployOptions, deploy, remove_agent
 from edgewright.devices.deployment.runtime_choice import Choice, choose_runtime
@@ -29,6 +30,7 @@ from tests.rigs.client import RigUnavailable, rig_root
 from tests.rigs.fixtures import require
 
 pytestmark = pytest.mark.timeout(600)
+ARM64 = BUNDLE_MACHINES["aarch64"]
 
 
 @pytest.fixture(scope="module")
@@ -37,15 +39,19 @@ def cache() -> Path:
     return rig_root() / "bundles"
 
 
-@pytest.fixture(scope="module")
-def bundle(cache: Path) -> Bundle:
+def bundle_for(machine: str, cache: Path) -> Bundle:
     def build() -> Bundle:
         try:
-            return build_bundle(cache)
+            return build_bundle(BUNDLE_MACHINES[machine], cache)
         except EdgewrightError as error:
             raise RigUnavailable(str(error), "let apt-get and pip reach their servers, or mirrors of them") from error
 
     return require(build)
+
+
+@pytest.fixture(scope="module")
+def bundle(cache: Path) -> Bundle:
+    return bundle_for("aarch64", cache)
 
 
 @pytest.fixture
@@ -67,23 +73,29 @@ def flip_a_byte(path: Path) -> None:
 
 def test_a_second_build_builds_nothing(bundle: Bundle, cache: Path) -> None:
     said: list[str] = []
-    assert build_bundle(cache, said.append) == bundle
+    assert build_bundle(ARM64, cache, said.append) == bundle
     assert said == []
     assert sha256_of(bundle.path.read_bytes()) == bundle.sha256 and bundle.path.stat().st_size == bundle.size_bytes
 
 
-def test_the_manifest_names_every_part_by_its_hash(bundle: Bundle, cache: Path) -> None:
+@pytest.mark.parametrize("machine", BUNDLE_MACHINES)
+def test_the_manifest_names_every_part_by_its_hash(machine: str, cache: Path) -> None:
+    bundle = bundle_for(machine, cache)
     parts = bundle.manifest["parts"]
     files = {path.name: path for path in cache.rglob("*") if path.suffix in (".deb", ".whl")}
-    assert bundle.manifest["machine"] == "aarch64"
+    assert bundle.manifest["machine"] == machine
+    assert {name.rpartition("_")[2] for name in parts if name.endswith(".deb")} == {
+        f"{BUNDLE_MACHINES[machine].debian}.deb"
+    }
     assert {name.partition("_")[0] for name in parts if name.endswith(".deb")} == set(runtime_bundle.PACKAGES)
     assert {name.partition("-")[0] for name in parts if name.endswith(".whl")} == {"ai_edge_litert", "numpy"}
     assert parts == {name: sha256_of(files[name].read_bytes()) for name in parts}
 
 
-def test_what_is_packed_stays_inside_and_is_private(bundle: Bundle) -> None:
+@pytest.mark.parametrize("machine", BUNDLE_MACHINES)
+def test_what_is_packed_stays_inside_and_is_private(machine: str, cache: Path) -> None:
     """No member leads out of the folder it is unpacked in, and none is for others."""
-    with tarfile.open(bundle.path) as packed:
+    with tarfile.open(bundle_for(machine, cache).path) as packed:
         members = packed.getmembers()
     assert len(members) > 100
     for member in members:
@@ -108,16 +120,16 @@ def test_equal_files_give_equal_bytes(bundle: Bundle, tmp_path: Path) -> None:
 def test_an_altered_bundle_in_the_cache_is_built_again(bundle: Bundle, own_cache: Path) -> None:
     flip_a_byte(own_cache / bundle.path.name)
     said: list[str] = []
-    again = build_bundle(own_cache, said.append)
+    again = build_bundle(ARM64, own_cache, said.append)
     assert any("building the arm64 runtime bundle" in sentence for sentence in said)
     assert again.sha256 == bundle.sha256, "a device that has it needs it no second time"
 
 
-@pytest.mark.parametrize("pattern", ["ai_edge_litert-*.whl", "numpy-*.whl", "libc6_*.deb"])
+@pytest.mark.parametrize("pattern", ["ai_edge_litert-*aarch64.whl", "numpy-*aarch64.whl", "libc6_*arm64.deb"])
 def test_an_altered_part_in_the_cache_is_brought_again(bundle: Bundle, own_cache: Path, pattern: str) -> None:
     [part] = own_cache.rglob(pattern)
     flip_a_byte(part)
-    assert build_bundle(own_cache).sha256 == bundle.sha256
+    assert build_bundle(ARM64, own_cache).sha256 == bundle.sha256
     assert sha256_of(part.read_bytes()) == bundle.manifest["parts"][part.name]
 
 
@@ -125,10 +137,10 @@ def test_an_altered_wheel_that_cannot_be_brought_again_is_not_used(
     bundle: Bundle, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    [wheel] = own_cache.rglob("numpy-*.whl")
+    [wheel] = own_cache.rglob("numpy-*aarch64.whl")
     flip_a_byte(wheel)
     with pytest.raises(InputError, match="pip cannot download the aarch64 wheels of requirements.txt"):
-        build_bundle(own_cache)
+        build_bundle(ARM64, own_cache)
 
 
 def test_half_a_build_is_no_bundle(bundle: Bundle, own_cache: Path) -> None:
@@ -136,7 +148,7 @@ def test_half_a_build_is_no_bundle(bundle: Bundle, own_cache: Path) -> None:
     note = (own_cache / bundle.path.name).with_suffix(".sha256")
     note.unlink()
     (own_cache / bundle.path.name).write_bytes(bundle.path.read_bytes()[:1000])
-    assert build_bundle(own_cache).sha256 == bundle.sha256 == note.read_text()
+    assert build_bundle(ARM64, own_cache).sha256 == bundle.sha256 == note.read_text()
 
 
 # Debian's packages
@@ -152,17 +164,17 @@ def test_sources_without_the_packages_are_named(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "empty.list").write_text("")
     monkeypatch.setenv(SOURCES_VARIABLE, str(tmp_path / "empty.list"))
     with pytest.raises(DeviceError, match=rf"apt sources in .*empty.list offer no arm64 package .*{SOURCES_VARIABLE}"):
-        build_bundle(tmp_path / "cache")
+        build_bundle(ARM64, tmp_path / "cache")
     monkeypatch.setenv(SOURCES_VARIABLE, str(tmp_path / "absent.list"))
     with pytest.raises(InputError, match=rf"{SOURCES_VARIABLE} names .*absent.list, which is not a file"):
-        build_bundle(tmp_path / "cache")
+        build_bundle(ARM64, tmp_path / "cache")
 
 
 def test_an_old_index_serves_when_it_cannot_be_refreshed(
     bundle: Bundle, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a network what was fetched before is still good."""
-    [stamp] = own_cache.rglob("refreshed")
+    [stamp] = own_cache.glob("debian/arm64-packages/**/refreshed")
     os.utime(stamp, (stamp.stat().st_atime, stamp.stat().st_mtime - 3 * 86400))
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9/")  # nobody answers there
@@ -179,7 +191,7 @@ def test_a_damaged_package_is_named(tmp_path: Path) -> None:
 
 
 def test_a_machine_without_apt_is_told_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(debian_arm64.shutil, "which", lambda name: None)
+    monkeypatch.setattr(debian.shutil, "which", lambda name: None)
     with pytest.raises(DeviceError, match="this machine has no apt-get"):
         fetch_packages(["libc6"], tmp_path)
 
@@ -271,7 +283,7 @@ def choose(bundle: Bundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> C
     def choice_of(pythons: Sequence[DevicePython], machine: str, **asked: Any) -> tuple[Choice, list[str]]:
         said: list[str] = []
         monkeypatch.setattr(runtime_choice, "find_pythons", lambda transport, extra: tuple(pythons))
-        monkeypatch.setattr(runtime_bundle, "build_bundle", lambda cache_dir, say: bundle)
+        monkeypatch.setattr(runtime_bundle, "build_bundle", lambda machine, cache_dir, say: bundle)
         given = {"python_path": None, "runtime_name": None, "bundle_path": None, **asked}
         choice = choose_runtime(Answering(machine), "board", cache_dir=tmp_path, say=said.append, **given)
         assert said[-1] == f"runtime: {choice.reason}", "what is taken is said aloud"
@@ -292,7 +304,8 @@ LITERT, TFLITE, TENSORFLOW = python("ai-edge-litert"), python("tflite-runtime"),
         ([TENSORFLOW], "arm64", None, "bundle"),
         ([], "aarch64", None, "bundle"),
         ([python("ai-edge-litert", numpy=None)], "aarch64", None, "bundle"),
-        ([TENSORFLOW], "x86_64", None, TENSORFLOW),
+        ([TENSORFLOW], "x86_64", None, "bundle"),
+        ([], "x86_64", None, "bundle"),
         ([TENSORFLOW], "armv7l", None, TENSORFLOW),
         ([LITERT, TENSORFLOW], "aarch64", "tensorflow", TENSORFLOW),
         ([TFLITE, TENSORFLOW], "aarch64", "ai-edge-litert", "bundle"),
@@ -309,7 +322,7 @@ def test_the_order_of_the_choice(
         assert choice.bundle is None and choice.argv == (chosen.path,)
 
 
-@pytest.mark.parametrize("machine", ["x86_64", "armv7l"])
+@pytest.mark.parametrize("machine", ["riscv64", "armv7l"])
 def test_where_nothing_fits_it_is_said_why(choose: Choose, machine: str) -> None:
     with pytest.raises(DeviceError, match=rf"\({machine}\) has no Python with a working TFLite runtime: there is no"):
         choose([], machine)

@@ -1,4 +1,5 @@
-"""The same promises on every kind of device: a board over SSH, an arm64 board without a runtime, and a phone.
+"""The same promises on every kind of device: a machine over SSH that has a runtime, a desktop and an arm64 board that
+have none, and a phone.
 
 Deployed files are private to the user and sent once; an interrupted push leaves nothing; removal also ends what still
 ran. Devices are emulated, which is slow, so a test continues with what the one before it deployed.
@@ -24,9 +25,11 @@ from tests.devices.campaign_bench import wait_for
 from tests.marks import sweep
 from tests.rigs.client import ClientHome, rig_root
 from tests.rigs.fault_proxy import Direction, FaultProxy
+from tests.rigs.fixtures import running
+from tests.rigs.sshd import SshdRig
 
 pytestmark = pytest.mark.timeout(600)
-RIGS = {"ssh": "ssh_rig", "board": "board_rig", "phone": "phone_rig"}
+RIGS = {"ssh": "ssh_rig", "desktop": "desktop_rig", "board": "board_rig", "phone": "phone_rig"}
 LONG = TimingProtocol(min_time_ms=120_000, max_time_ms=120_000, timeout_s=200)
 # Everything of the user's in the places they may write to, by name. Other users' files are not ours: on the rig over
 # SSH /tmp is this machine's. Android's home is /, below which -xdev leaves /proc out.
@@ -86,7 +89,14 @@ def desk(rig_client: ClientHome) -> Iterator[ClientHome]:
         yield rig_client
 
 
-@pytest.fixture(scope="module", params=["ssh", sweep("board"), "phone"])
+@pytest.fixture(scope="module")
+def desktop_rig(rig_client: ClientHome) -> Iterator[SshdRig]:
+    """Its only Python is the system's, which has no numpy."""
+    with running(lambda: SshdRig(rig_client, ["SetEnv PATH=/usr/local/bin:/usr/bin:/bin"])) as rig:
+        yield rig
+
+
+@pytest.fixture(scope="module", params=["ssh", "desktop", sweep("board"), "phone"])
 def place(
     request: pytest.FixtureRequest, desk: ClientHome, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Place]:
@@ -106,7 +116,7 @@ def behind_a_proxy(place: Place, desk: ClientHome) -> Iterator[tuple[Transport, 
     """Another way to the same device, through a proxy."""
     with FaultProxy("127.0.0.1", place.rig.port) as proxy:
         uri = place.rig.uri.replace(f":{place.rig.port}", f":{proxy.port}")
-        if place.kind == "ssh":
+        if place.kind in ("ssh", "desktop"):
             desk.add_known_host(f"[127.0.0.1]:{proxy.port} {place.rig.host_key()}")
         elif place.kind == "board":
             desk.add_known_host(place.rig.host_key_line.replace(f":{place.rig.port} ", f":{proxy.port} "))

@@ -1,4 +1,4 @@
-"""Debian's arm64 packages on a machine of any architecture, through its own apt with a private state.
+"""Debian's packages of one architecture on a machine of any, through its own apt with a private state.
 
 apt checks the signature of the index. The index has the sha256 of every package, and every package is checked against
 it, including those from the cache. Nothing is installed, and the machine's own apt state is neither read nor changed.
@@ -49,29 +49,33 @@ class _Offer:
 
 
 def fetch_packages(
-    names: Sequence[str], cache_dir: Path, on_status: Callable[[str], None] = lambda sentence: None
+    names: Sequence[str],
+    cache_dir: Path,
+    on_status: Callable[[str], None] = lambda sentence: None,
+    architecture: str = "arm64",
 ) -> tuple[Path, ...]:
-    """The arm64 .deb files of these packages, in the order of `names`; downloaded when `cache_dir` lacks them.
+    """The .deb files of these packages, in the order of `names`; downloaded when `cache_dir` lacks them.
 
     The sources are this machine's, or those of the file that the variable EDGEWRIGHT_APT_SOURCES names. The index is
     refreshed once a day; when that fails an older one serves, which `on_status` is told. Several processes may share
     `cache_dir`.
 
     Raises: `InputError` for names or a sources file that cannot be; `DeviceError` when apt is missing, the network
-        fails or a package is not offered for arm64; `StorageError` when the disk is full.
+        fails or a package is not offered for the `architecture`; `StorageError` when the disk is full.
     """
     for name in names:
         if not _PACKAGE_NAME.fullmatch(name):
             raise InputError(f"{name!r} is not the name of a Debian package; use a name such as 'libc6'")
     if not names:
         return ()
-    apt = _Apt(cache_dir.resolve() / "arm64-packages", _sources())
+    apt = _Apt(cache_dir.resolve() / f"{architecture}-packages", _sources(), architecture)
     with file_lock(apt.home / "lock", _LOCK_TIMEOUT_S):
         apt.refresh(on_status)
         offers = apt.offers(names)
         missing = [offer for offer in offers if not _is_intact(apt.home / "debs" / offer.file_name, offer.sha256)]
         if missing:
-            on_status(f"downloading {counted(len(missing), 'arm64 package', 'arm64 packages')}")
+            packages = f"{architecture} package"
+            on_status(f"downloading {counted(len(missing), packages, f'{packages}s')}")
             apt.download(missing)
     return tuple(apt.home / "debs" / offer.file_name for offer in offers)
 
@@ -105,8 +109,8 @@ def _sources() -> Path | None:
 class _Apt:
     """apt-get with lists, cache and status of its own below `home`, one set for each sources file."""
 
-    def __init__(self, home: Path, sources: Path | None) -> None:
-        self.home = home
+    def __init__(self, home: Path, sources: Path | None, architecture: str) -> None:
+        self.home, self._architecture = home, architecture
         self._sources = sources
         content = b"" if sources is None else sources.read_bytes()
         self._state = home / "apt" / (sha256_of(content)[:16] if sources else "machine")
@@ -119,18 +123,19 @@ class _Apt:
         if age_s is not None and 0 <= age_s < _REFRESH_AFTER_S:
             return
         self._prepare()
-        on_status("refreshing the index of arm64 packages")
+        on_status(f"refreshing the index of {self._architecture} packages")
         done = self._get(["update"], _UPDATE_TIMEOUT_S)
         if done.returncode == 0:
             return write_atomic(stamp, b"")
         _raise_when_full(done.stderr, self._state)
         if age_s is None:
             raise DeviceError(
-                f"apt-get cannot read the index of arm64 packages from {self._sources_named()} "
+                f"apt-get cannot read the index of {self._architecture} packages from {self._sources_named()} "
                 f"({_last_lines(done.stderr)}); check the network, or set {SOURCES_VARIABLE} to a sources file that "
-                "offers Debian 12 for arm64"
+                f"offers Debian 12 for {self._architecture}"
             )
-        on_status(f"the index of arm64 packages is {age_s / 86400:.1f} days old and cannot be refreshed now")
+        age = f"{age_s / 86400:.1f} days old"
+        on_status(f"the index of {self._architecture} packages is {age} and cannot be refreshed now")
 
     def offers(self, names: Sequence[str]) -> tuple[_Offer, ...]:
         """What the index offers for each name, in their order."""
@@ -142,7 +147,7 @@ class _Apt:
         lacking = [name for name in names if name not in offers]
         if lacking:
             raise DeviceError(
-                f"{self._sources_named()} offer no arm64 package {', '.join(lacking)} "
+                f"{self._sources_named()} offer no {self._architecture} package {', '.join(lacking)} "
                 f"({_last_lines(done.stderr) or 'apt-get gave no reason'}); "
                 f"set {SOURCES_VARIABLE} to a sources file that does, such as one of Debian 12"
             )
@@ -159,7 +164,7 @@ class _Apt:
                 if not _is_intact(folder / offer.file_name, offer.sha256):
                     _raise_when_full(done.stderr, debs)
                     raise DeviceError(
-                        f"apt-get did not download {offer.package} for arm64 whole "
+                        f"apt-get did not download {offer.package} for {self._architecture} whole "
                         f"({_last_lines(done.stderr) or 'its sha256 is not the one in the index'}); "
                         "check the network and try again"
                     )
@@ -173,8 +178,8 @@ class _Apt:
 
     def _get(self, arguments: Sequence[str], timeout_s: float, folder: Path | None = None) -> _Ended:
         options = {
-            "APT::Architecture": "arm64",
-            "APT::Architectures": "arm64",
+            "APT::Architecture": self._architecture,
+            "APT::Architectures": self._architecture,
             "APT::Sandbox::User": "root",  # the user of the system's cache cannot write in ours
             "APT::Update::Error-Mode": "any",
             "Acquire::ForceHash": "SHA256",
@@ -226,7 +231,7 @@ def _program(name: str, package: str) -> str:
     path = shutil.which(name)
     if path is None:
         raise DeviceError(
-            f"this machine has no {name}, which is needed to fetch and unpack arm64 packages; on Debian or Ubuntu it "
+            f"this machine has no {name}, which is needed to fetch and unpack Debian packages; on Debian or Ubuntu it "
             f"is in the package {package}; elsewhere run this in a Debian container"
         )
     return path
