@@ -56,7 +56,7 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
 CASES = [
     ("two scales", "untrained"),
     ("two scales", "trained"),
-    ("detector of two levels", "untrained"),
+    pytest.param("detector of two levels", "untrained", marks=pytest.mark.sweep),
     pytest.param("detector of three levels", "trained", marks=pytest.mark.sweep),
 ]
 

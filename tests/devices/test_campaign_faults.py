@@ -270,6 +270,7 @@ def _on(bench: Board, script: str) -> str:
 PROFILE = "import sys; from edgewright.cli.app import main; sys.argv = ['edgewright', *sys.argv[1:]]; main()"
 
 
+@pytest.mark.sweep
 def test_host_killed(bench: Board, workspace: Path) -> None:
     """SIGKILL of the host in mid-campaign; `profile --resume` ends it."""
     argv = [sys.executable, "-c", PROFILE, "profile", "board", "--workspace", str(bench.workspace)]

@@ -102,6 +102,7 @@ def _write_latencies(path: Path) -> None:
     path.write_text("width,depth,resolution,ms\n" + table)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("path", RUN, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_page_does_what_it_shows(path: Path, page: Page) -> None:
     for block in blocks_of(path):

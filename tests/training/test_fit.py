@@ -107,6 +107,7 @@ def test_a_bound_that_leaves_no_evaluation_is_refused():
         UntilFlat(patience=0)
 
 
+# The best at the first evaluation, then one in vain before each drop of the rate and before the end: at least 8 steps.
 UNTIL = {"evaluate_every": 2, "patience": 1, "drops": 2, "max_steps": 30, "n_images": 30}
 
 
@@ -115,9 +116,9 @@ def whole(objective):
     return fit_task(backbone(), TASK, objective, fit(**UNTIL))
 
 
-@pytest.mark.parametrize("step", [1, 2, 5, 8])
+@pytest.mark.parametrize("step", [1, 2, 5, 7])
 def test_a_killed_fit_resumes_to_the_very_same_weights(objective, tmp_path, whole, step):
-    assert whole.steps > 8, "or the kill would come after the end"
+    assert whole.steps >= 8, "or the kill would come after the end"
     with pytest.raises(Killed):
         fit_task(backbone(), TASK, objective, fit(tmp_path, on_progress=kill_at("fit", step), **UNTIL))
     steps = []

@@ -47,6 +47,7 @@ def train(folder, *launcher):
     return done, out
 
 
+@pytest.mark.sweep
 def test_two_processes_give_the_same_weights_as_one(tmp_path):
     two = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     (alone, one_folder), (together, two_folder) = train(tmp_path / "one"), train(tmp_path / "two", *two)

@@ -149,6 +149,7 @@ def test_one_campaign_is_spread_over_both_devices(cli: Cli, trained: Any) -> Non
             assert (report["n_subnets"], report["noise_floor"]["n_repeated"]) == (60, n_repeats)
 
 
+@pytest.mark.sweep
 @pytest.mark.timeout(600)
 def test_a_device_that_dies_stops_no_other_and_goes_on_when_it_is_back(cli: Cli, second_rig: SshdRig) -> None:
     with Striker(cli, "b", at=8, fault=second_rig.stop):
@@ -178,6 +179,7 @@ def test_without_spreading_too_a_device_that_dies_stops_no_other(cli: Cli, secon
     assert len(campaigns(cli, "a")) == len(campaigns(cli, "b")) == 1
 
 
+@pytest.mark.sweep
 def test_resuming_begins_the_campaign_that_one_device_never_began(cli: Cli) -> None:
     """`b` was added later, or failed before its first measurement: it gets the campaign that `a` has."""
     cli("profile", "a", "--subnets", "12", "--seed", "7")
@@ -195,6 +197,7 @@ def test_with_nothing_begun_there_is_nothing_to_resume(cli: Cli) -> None:
     assert campaigns(cli, "a") == campaigns(cli, "b") == []
 
 
+@pytest.mark.sweep
 def test_a_spread_campaign_and_one_of_each_device_are_not_mixed_up(cli: Cli) -> None:
     """--resume goes on with what was begun the same way: spread or not."""
     cli("profile", "a", "b", "--subnets", "12")

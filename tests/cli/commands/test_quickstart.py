@@ -24,6 +24,7 @@ def test_quickstart_ends_with_a_verified_model(edgewright, template, workspace, 
     assert "The model that fits" in answer.err and "only two, even" in answer.err
 
 
+@pytest.mark.sweep
 def test_ctrl_c_keeps_what_is_measured_and_resume_goes_on(edgewright, template, workspace):
     command = [sys.executable, "-m", "edgewright.cli", "profile", "local", "--subnets", "300", "--seed", "7"]
     running = subprocess.Popen([*command, "--workspace", str(workspace)], stderr=subprocess.PIPE, text=True)

@@ -353,6 +353,7 @@ def test_a_bundle_for_another_machine_is_refused_before_anything_is_sent(bundle:
 # On a device
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("library", ["site/ai_edge_litert/libpywrap_litert_common.so", "lib/libc.so.6"])
 def test_a_bundle_that_lost_part_of_a_file_is_brought_again(
     board_rig: Any, rig_env: dict[str, str], bundle: Bundle, cache: Path, tmp_path: Path, library: str

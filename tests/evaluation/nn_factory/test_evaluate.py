@@ -47,6 +47,7 @@ def folder(tmp_path_factory, domain, options):
     return folder
 
 
+@pytest.mark.sweep
 def test_every_method_has_its_row(folder):
     rows = frame(scenario_table(folder)).set_index("method")
     assert set(rows.index) == {"edgewright", "retrain", "retrain-equal", "prune-tune"} == set(METHODS)
@@ -57,6 +58,7 @@ def test_every_method_has_its_row(folder):
     assert (rows.drop("edgewright")["flat"] == "False").all(), "cut short, and said so"
 
 
+@pytest.mark.sweep
 def test_a_rerun_does_nothing_twice(folder, domain, options, monkeypatch):
     before = {path.name: path.read_bytes() for path in folder.glob("*.csv")}
 
@@ -70,6 +72,7 @@ def test_a_rerun_does_nothing_twice(folder, domain, options, monkeypatch):
     assert {path.name: path.read_bytes() for path in folder.glob("*.csv")} == before
 
 
+@pytest.mark.sweep
 def test_what_was_trained_before_a_kill_is_not_trained_again(folder, domain, options, monkeypatch):
     """The row was not written yet, the model and the budgets were."""
     path = folder / "scenarios.csv"
@@ -104,6 +107,7 @@ def retrained(text):
     return next(row for row in csv.DictReader(StringIO(text)) if row["method"] == "retrain")
 
 
+@pytest.mark.sweep
 def test_the_page_has_claims_tables_and_charts(folder):
     page = (folder / "index.html").read_text()
     for part in ("claims", "table2", "table3", "table4", "limits", "ratio", "budget", "jaccard", "cosine"):
@@ -112,6 +116,7 @@ def test_the_page_has_claims_tables_and_charts(folder):
     assert "http-equiv" in page and "99.7 % / 3.0 %" in page
 
 
+@pytest.mark.sweep
 def test_the_tables_are_there_as_markdown(folder):
     text = (folder / "README.md").read_text()
     for title in ("What the paper claims", "Table 2", "Table 3", "Table 4"):
@@ -122,6 +127,7 @@ def test_the_tables_are_there_as_markdown(folder):
     assert "Scores are accuracy on up to 20 test images a task, of objects that no training image holds" in text
 
 
+@pytest.mark.sweep
 def test_methods_that_are_not_asked_for_are_left_out(folder, domain, options, tmp_path, monkeypatch):
     """In a folder with the campaign and the budgets, but without scenarios."""
     shutil.copytree(folder, tmp_path / "few")
@@ -251,6 +257,7 @@ def test_a_claim_that_is_missed_is_said_to_be(domain):
     assert found["unseen tasks lose little on average"] == "not reached"
 
 
+@pytest.mark.sweep
 @needs_chromium
 def test_the_charts_are_drawn_without_complaint(folder, tmp_path):
     opened = open_page(folder / "index.html", tmp_path / "profile")
