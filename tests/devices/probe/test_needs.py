@@ -73,13 +73,13 @@ def test_where_no_wheel_fits_none_is_named(python: DevicePython) -> None:
 
 def test_a_python_that_pip_may_not_touch_gets_an_environment_of_its_own() -> None:
     report = DeviceReport(machine="x86_64", home="/home/a b")
-    managed = first_need(report, bare((3, 11), "2.36", environment="managed"))
+    _, managed = missing(report, [bare((3, 11), "2.36", environment="managed")], "nano", False)
     assert managed.command == (
         "/usr/bin/python3 -m venv '/home/a b/edgewright-python' && "
         "'/home/a b/edgewright-python'/bin/pip install ai-edge-litert numpy"
     )
     assert managed.what.endswith("edgewright agent deploy nano --python '/home/a b/edgewright-python'/bin/python")
-    venv = first_need(report, bare((3, 11), "2.36", environment="venv"))
+    _, venv = missing(report, [bare((3, 11), "2.36", environment="venv")], "nano", False)
     assert venv.command == "/usr/bin/python3 -m pip install ai-edge-litert numpy"
 
 
