@@ -124,6 +124,7 @@ def _fetch_wheels(folder: Path, machine: BundleMachine) -> tuple[Path, ...]:
     kept = [_wheel(folder, name, version, machine) for name, version in names]
     if all(kept):
         return tuple(path for path in kept if path)
+    what = f"the {machine.name} wheels of {REQUIREMENTS.name}"
     platforms = [word for tag in machine.wheel_tags for word in ("--platform", tag)]
     argv = [
         sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
@@ -135,10 +136,9 @@ def _fetch_wheels(folder: Path, machine: BundleMachine) -> tuple[Path, ...]:
             argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PIP_S, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise InputError(f"pip did not download the {machine.name} wheels within {_PIP_S:g} s; check the network") from error
+        raise InputError(f"pip did not download {what} within {_PIP_S:g} s; check the network") from error
     if done.returncode != 0:
         said = done.stderr.strip()[-400:]
-        what = f"the {machine.name} wheels of {REQUIREMENTS.name}"
         raise InputError(f"pip cannot download {what}: {said}; check the network")
     wheels = [path for name, version in names if (path := _wheel(folder, name, version, machine)) is not None]
     if len(wheels) != len(names):
