@@ -145,6 +145,16 @@ def _rig_row(name: str, rig: Result) -> tuple[str, ...]:
     )
 
 
+def _store(runs: Sequence[Run]) -> str:
+    stages = list(next(iter(runs[0].result.values())))
+    rows = [
+        (f"{int(n):,}", *(f"{costs[stage]['s']:.1f} s, {costs[stage]['mib']:.0f} MiB" for stage in stages))
+        for run in runs
+        for n, costs in run.result.items()
+    ]
+    return table(("records", *stages), rows)
+
+
 SECTIONS = (
     Section(
         "customize",
@@ -155,6 +165,7 @@ SECTIONS = (
             Figure("request to model file on disk", _seconds("edgewright")),
             Figure("litert-torch converting the same subnet", _seconds("litert_torch")),
             Figure("ratio", lambda result: f"{result['ratio']:.0f}"),
+            Figure("request to model file while every core is busy", _seconds("edgewright_busy")),
         ),
     ),
     Section(
@@ -212,6 +223,12 @@ SECTIONS = (
         "A training step",
         "The time of a step, compared with a step of the plain backbone on the same batch; medians.",
         _step_ratios,
+    ),
+    Section(
+        "store",
+        "A campaign that grew",
+        "Seconds, and the memory that a stage adds, for a campaign of so many records.",
+        _store,
     ),
     Section(
         "precisions",

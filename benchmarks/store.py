@@ -11,9 +11,7 @@ them. customise: from the kept predictors to a drafted answer, without slicing a
 
 from __future__ import annotations
 
-import argparse
 import importlib
-import json
 import multiprocessing
 import shutil
 import sys
@@ -35,6 +33,8 @@ from edgewright.workbench.options import CampaignOptions
 from edgewright.workbench.workbench import Workbench
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.runs import arguments, publish
 
 SIZES = (1_000, 10_000, 100_000)
 SUBNETS = 60
@@ -126,7 +126,7 @@ def _in_its_own_process(name: str, folder: Path, n: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
     parser.add_argument("--full", action="store_true", help="a million records too, which takes about 3 GB of disk")
     options = parser.parse_args()
@@ -144,7 +144,7 @@ def main() -> None:
     for n, costs in found.items():
         table.add_row(f"{n:,}", *(f"{cost['s']:.2f} s, {cost['mib']:.0f} MiB" for cost in costs.values()))
     Console(file=sys.stderr).print(table)
-    print(json.dumps({str(n): costs for n, costs in found.items()}))
+    publish("store", {str(n): costs for n, costs in found.items()}, options.json)
 
 
 if __name__ == "__main__":

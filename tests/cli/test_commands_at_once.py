@@ -88,6 +88,7 @@ def _n_records(path):
         (("agent", "remove", "local"), 4, "another process is using 'local'; wait for it to end, or stop it"),
         (("agent", "status", "local"), 0, ""),
         (("records", "export", "local", "--out", "records.csv"), 0, ""),
+        (("report", "workspace"), 2, "'local' is being profiled by another process; wait for it to end"),
         (("device", "list"), 0, ""),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
