@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import resource
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,8 @@ from edgewright.device_agent.runtimes.cuda import Cuda, find_cuda
 from edgewright.device_agent.runtimes.torch import TorchRuntime
 
 from tests.device_agent.runtimes.torch_files import QUICK, ZEROS
+
+ROOT = Path(__file__).parents[3]
 
 
 class OutOfGpuMemory(RuntimeError):
@@ -96,10 +101,23 @@ def test_without_a_gpu_nothing_is_started() -> None:
     assert not answer["started"]
 
 
-def test_exporting_leaves_cuda_to_the_children_of_this_process(export: bytes) -> None:
+EXPORT_THEN_FORK = """
+import torch
+from edgewright.device_agent.isolation import run_isolated
+from tests.device_agent.runtimes.torch_files import Small, exported
+
+exported(Small(), torch.zeros(1, 3, 8, 8))
+print(run_isolated(lambda: ({"bad": torch.cuda._is_in_bad_fork()}, b""), 60, 1 << 20).header)
+"""
+
+
+def test_exporting_leaves_cuda_to_the_children_of_the_process() -> None:
+    """In a process of its own: another test may have started CUDA in this one."""
     if torch.version.cuda is None:
         pytest.skip("this torch knows no CUDA")
-    assert not run_isolated(lambda: ({"bad": torch.cuda._is_in_bad_fork()}, b""), 60, 1 << 20).header["bad"]
+    argv = [sys.executable, "-c", EXPORT_THEN_FORK]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout == "{'bad': False}\n", done.stderr
 
 
 def test_a_child_of_a_process_that_used_the_gpu_says_so(export: bytes) -> None:
