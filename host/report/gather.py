@@ -64,11 +64,11 @@ class Gathered:
 def gather(measured: MeasuredSupernet) -> Gathered:
     """What the store knows of a supernet on a device; of a campaign that was spread over several, all their records.
 
-    Raises `NotProfiled` where the agent measured nothing.
+    Raises what `MeasuredSupernet.needed` raises, and `NotProfiled` where a campaign has measured nothing yet.
     """
-    campaign, device, supernet = measured.newest(), measured.device_name, measured.supernet
-    facts = None if campaign is None else measured.store.measuring_facts(campaign)
-    if campaign is None or facts is None:
+    campaign, device, supernet = measured.needed(), measured.device_name, measured.supernet
+    facts = measured.store.measuring_facts(campaign)
+    if facts is None:
         raise NotProfiled(f"{device!r} has no records with this supernet that the agent measured")
     raw = fleet_columns(measured.store, campaign)
     drift = drift_of(raw, measured.space)

@@ -100,15 +100,16 @@ class MeasuredSupernet:
         """The records of the newest campaign, each with its samples. Raises `NotProfiled` where there is nothing."""
         from ..profiling.fleet import fleet_records
 
-        return fleet_records(self.store, self._needed())
+        return fleet_records(self.store, self.needed())
 
     def columns(self) -> RecordColumns:
         """What predictors learn from: as `records`, without samples. Raises `NotProfiled` where there is nothing."""
         from ..profiling.fleet import fleet_columns
 
-        return fleet_columns(self.store, self._needed())
+        return fleet_columns(self.store, self.needed())
 
-    def _needed(self) -> Campaign:
+    def needed(self) -> Campaign:
+        """The newest campaign. Raises `NotProfiled` where there is none, and `InputError` while the first one runs."""
         campaign = self.newest()
         if campaign is None and self.lock.running() is not None:
             raise InputError(
