@@ -2,9 +2,8 @@
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN = $(VENV)/bin
-# Workers share no rig and no campaign; each takes up to 3 GiB. One more than there are CPUs: tests wait for devices.
-WORKERS ?= $(shell expr $$(nproc) + 1)
-PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal --durations 10
+# Workers share no rig and no campaign; each takes up to 3 GiB.
+PYTEST = $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal --durations 10
 
 .PHONY: quickstart test test-all lint setup reproduce benchmarks results clean
 

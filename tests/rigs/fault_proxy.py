@@ -49,6 +49,7 @@ class FaultProxy:
         self._hole = self._refusing = False
         self._delay_s = 0.0
         self._cuts: dict[Direction, int] = {}
+        self._at_cut: Callable[[], None] = self._reset
         self._orders: deque[tuple[Callable[[], None], threading.Event]] = deque()
         self._wake_out, self._wake_in = socket.socketpair()
         self._stopping = False
@@ -69,7 +70,11 @@ class FaultProxy:
 
     def cut_after(self, size: int, direction: Direction) -> None:
         """Let exactly `size` more bytes pass in `direction`, then `reset`, once."""
-        self._order(lambda: self._cuts.__setitem__(direction, size))
+        self._at(size, direction, self._reset)
+
+    def swallow_after(self, size: int, direction: Direction) -> None:
+        """Let exactly `size` more bytes pass in `direction`, then `blackhole`."""
+        self._at(size, direction, lambda: setattr(self, "_hole", True))
 
     def delay(self, seconds: float) -> None:
         """Hold back what arrives from now on by `seconds` in each direction."""
@@ -96,6 +101,12 @@ class FaultProxy:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def _at(self, size: int, direction: Direction, then: Callable[[], None]) -> None:
+        def cut() -> None:
+            self._cuts[direction], self._at_cut = size, then
+
+        self._order(cut)
 
     def _order(self, action: Callable[[], None]) -> None:
         """Have the relay's thread do `action`; return when it is done."""
@@ -198,14 +209,15 @@ class FaultProxy:
                 self._drop(flow)
                 return
             self.relayed[flow.direction] += sent
+            if sent < len(data):
+                flow.waiting.appendleft((due, data[sent:]))
             if flow.direction in self._cuts:
                 self._cuts[flow.direction] -= sent
                 if not self._cuts[flow.direction]:
                     del self._cuts[flow.direction]
-                    self._reset()
+                    self._at_cut()
                     return
             if sent < len(data):
-                flow.waiting.appendleft((due, data[sent:]))
                 return
 
     def _end(self, flow: _Flow) -> None:
