@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, MeasurementError
-from .options import BenchmarkModel
+from .options import BenchmarkModel, ModelCall
 
 if TYPE_CHECKING:
     from edgewright.converters.precision import Precision
-    from edgewright.device_agent.timing import TimingProtocol
     from torch import nn
 
     from ..costs import Budget, Cost
@@ -104,25 +103,18 @@ class DeviceBench:
                 such signature or input, or does not take such a shape.
             MeasurementError: the device could not measure it.
         """
-        return self.measure_and_tell(model, threads, signature=signature, shapes=shapes, per_op=per_op)[0]
+        return self.measure_and_tell(model, ModelCall(threads, signature, shapes, per_op))[0]
 
-    def measure_and_tell(
-        self,
-        model: str | Path,
-        threads: int = 1,
-        *,
-        signature: str | None = None,
-        shapes: Mapping[str, Sequence[int]] | None = None,
-        per_op: bool = False,
-    ) -> tuple[Measurement, Mapping[str, Any]]:
+    def measure_and_tell(self, model: str | Path, call: ModelCall) -> tuple[Measurement, Mapping[str, Any]]:
         """`measure`, and the agent's whole answer."""
         from ..devices.session.jobs import MeasureJob
         from ..profiling.records import Measurement
 
-        content, protocol, asked = read_model(Path(model)), measuring_protocol(threads), check_shapes(shapes or {})
+        content = read_model(Path(model))
+        asked = {name: tuple(shape) for name, shape in (call.shapes or {}).items()}
         sha = self.session.put_blob(content)
-        job = MeasureJob(model_sha=sha, signature=signature, shapes=asked, per_op=per_op)
-        reply = self.session.measure(job, protocol)
+        job = MeasureJob(model_sha=sha, signature=call.signature, shapes=asked, per_op=call.per_op)
+        reply = self.session.measure(job, call.protocol())
         measurement = Measurement.from_reply(reply)
         if measurement.error is not None:
             if measurement.error.kind == "bad_call":
@@ -213,14 +205,6 @@ def read_model(model: Path) -> bytes:
     return content
 
 
-def check_shapes(shapes: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
-    """Raises `InputError` for sizes that are not whole numbers above 0; before anything slow."""
-    for name, shape in shapes.items():
-        if len(shape) > 8 or not all(isinstance(size, int) and 0 < size <= 2**30 for size in shape):
-            raise InputError(f"input {name!r} needs at most 8 sizes, whole numbers above 0; got {list(shape)}")
-    return {name: tuple(shape) for name, shape in shapes.items()}
-
-
 def check_delivered_name(model: Path) -> None:
     """Raises `InputError` for a file that cannot keep its name on a device; before anything slow."""
     from edgewright.device_agent.blobs import BlobError, check_artifact_name
@@ -229,13 +213,3 @@ def check_delivered_name(model: Path) -> None:
         check_artifact_name(model.name)
     except BlobError as error:
         raise InputError(f"{error}; rename the file") from error
-
-
-def measuring_protocol(threads: int = 1) -> TimingProtocol:
-    """How a single model is measured: longer than a subnet of a campaign."""
-    from edgewright.device_agent.timing import TimingProtocol
-
-    try:
-        return TimingProtocol(n_runs=100, min_time_ms=250.0, threads=threads)
-    except ValueError as error:
-        raise InputError(str(error)) from error

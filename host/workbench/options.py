@@ -1,8 +1,9 @@
-"""The options of a campaign, and which program measures."""
+"""The options of a campaign, how a single model is run, and which program measures."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +57,32 @@ class CampaignOptions:
 
         try:
             return TimingProtocol(threads=self.threads, timeout_s=self.timeout_s)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+
+
+@dataclass(frozen=True)
+class ModelCall:
+    """How a model is run when it is measured: the `signature` (None: its first), the shapes of inputs by name (None: as
+    declared), and whether single operators are timed, too."""
+
+    threads: int = 1
+    signature: str | None = None
+    shapes: Mapping[str, Sequence[int]] | None = None
+    per_op: bool = False
+
+    def __post_init__(self) -> None:
+        for name, shape in (self.shapes or {}).items():
+            if len(shape) > 8 or not all(isinstance(size, int) and 0 < size <= 2**30 for size in shape):
+                raise InputError(f"input {name!r} needs at most 8 sizes, whole numbers above 0; got {list(shape)}")
+        self.protocol()
+
+    def protocol(self) -> TimingProtocol:
+        """A single model is measured longer than a subnet of a campaign."""
+        from edgewright.device_agent.timing import TimingProtocol
+
+        try:
+            return TimingProtocol(n_runs=100, min_time_ms=250.0, threads=self.threads)
         except ValueError as error:
             raise InputError(str(error)) from error
 

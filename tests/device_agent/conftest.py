@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from edgewright.device_agent.isolation import run_isolated
+from edgewright.device_agent.runtimes.base import Runtime
+from edgewright.device_agent.runtimes.choice import Runtimes
 
 _ALONE = "EDGEWRIGHT_TEST_IN_A_PROCESS_OF_ITS_OWN"
 
@@ -72,3 +74,11 @@ def slow_model() -> bytes:
 def hungry_model() -> bytes:
     """A small file whose activations take hundreds of MiB."""
     return load_conv_chain()(size=1024, channels=64, depth=2, in_channels=1)
+
+
+@pytest.fixture(scope="module")
+def runtime() -> Runtime:
+    """The TFLite runtime of this machine."""
+    found = Runtimes().tflite
+    assert found is not None
+    return found

@@ -9,19 +9,11 @@ import pytest
 from edgewright.device_agent.isolation import run_isolated
 from edgewright.device_agent.measure import measure
 from edgewright.device_agent.runtimes.base import Call, Runtime
-from edgewright.device_agent.runtimes.choice import Runtimes
 from edgewright.device_agent.timing import TimingProtocol
 
 from tests.device_agent.tiny_models import conv_chain, three_ends, two_signatures
 
 QUICK = TimingProtocol(n_warmup_min=1, warmup_max_ms=20, n_runs=5, min_time_ms=1)
-
-
-@pytest.fixture(scope="module")
-def runtime() -> Runtime:
-    found = Runtimes().tflite
-    assert found is not None
-    return found
 
 
 def called(runtime: Runtime, model: bytes, call: Call = Call()) -> dict[str, Any]:  # noqa: B008

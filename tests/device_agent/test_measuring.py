@@ -14,18 +14,10 @@ from edgewright.device_agent.isolation import run_isolated
 from edgewright.device_agent.measure import measure, run_batch
 from edgewright.device_agent.memory import exhaustion_named, heap_bytes, memory_gauge, status_bytes
 from edgewright.device_agent.runtimes.base import ModelLoadError, ModelRunError, Runtime
-from edgewright.device_agent.runtimes.choice import Runtimes
 from edgewright.device_agent.runtimes.tflite import TfliteModel
 from edgewright.device_agent.timing import TimingProtocol
 
 QUICK = TimingProtocol(n_warmup_min=1, warmup_max_ms=20, n_runs=5, min_time_ms=1)
-
-
-@pytest.fixture(scope="module")
-def runtime() -> Runtime:
-    found = Runtimes().tflite
-    assert found is not None
-    return found
 
 
 def test_runtime_is_named_with_its_version(runtime: Runtime) -> None:

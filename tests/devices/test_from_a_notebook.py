@@ -11,6 +11,7 @@ import os, sys, threading
 import torch
 from torch import nn
 import edgewright as ew
+from edgewright.workbench.options import ModelCall
 
 forks, over = [], threading.Event()
 os.register_at_fork(before=lambda: forks.append("a fork"))
@@ -24,7 +25,7 @@ if has_gpu:
     models["torch"] = ("cuda", path)
 with ew.Workbench(sys.argv[2]) as bench:
     for kind, (expected, path) in models.items():
-        measurement, reply = bench.device("local").measure_and_tell(path)
+        measurement, reply = bench.device("local").measure_and_tell(path, ModelCall())
         print(kind, reply["device"] == expected, measurement.latency_ms > 0)
 print(forks)
 """

@@ -101,7 +101,8 @@ def test_what_a_killed_process_ran_is_not_taken_for_what_the_next_one_runs(tmp_p
     thread.join()
 
 
-def test_the_holder_is_waited_for_and_that_is_said_once(lock, holder):
+def check_that_it_waits_for(lock, holder):
+    """Once told so, the holder lets go."""
     said = []
 
     def tell(sentence):
@@ -113,18 +114,14 @@ def test_the_holder_is_waited_for_and_that_is_said_once(lock, holder):
         assert said == ["another process is using 'local': waiting for it to end"]
 
 
+def test_the_holder_is_waited_for_and_that_is_said_once(lock, holder):
+    check_that_it_waits_for(lock, holder)
+
+
 def test_a_campaign_waits_for_what_would_disturb_it(lock, tmp_path):
-    said = []
     with another_process(tmp_path, DEPLOYMENT) as holder:
         assert lock.running() is None, "nothing is measured"
-
-        def tell(sentence):
-            said.append(sentence)
-            holder.stdin.write("\n")
-            holder.stdin.flush()
-
-        with lock.held(tell):
-            assert said == ["another process is using 'local': waiting for it to end"]
+        check_that_it_waits_for(lock, holder)
 
 
 def test_a_device_is_reserved_while_nobody_uses_it(tmp_path, holder):

@@ -11,6 +11,7 @@ import pytest
 import torch
 from edgewright.costs import Budget
 from edgewright.errors import BudgetError, DeviceError, InputError, MeasurementError
+from edgewright.workbench.options import ModelCall
 from edgewright.workbench.workbench import Workbench
 
 
@@ -30,7 +31,7 @@ def model(template: Any, trained: Any, tmp_path: Path) -> Path:
 def test_a_model_is_measured_in_one_process_and_for_a_verdict_in_several(bench: Workbench, model: Path) -> None:
     device = bench.device("local")
     assert (device.measure(model).latency_ms or 0) > 0
-    measurement, reply = device.measure_and_tell(model)
+    measurement, reply = device.measure_and_tell(model, ModelCall())
     assert measurement.latency_ms == np.median(reply["samples_ms"]) and len(reply["samples_ms"]) >= 100
     cost = device.cost(model.read_bytes())
     assert cost.size_mib == model.stat().st_size / 2**20 and (cost.latency_ms or 0) > 0 and (cost.memory_mib or 0) > 0

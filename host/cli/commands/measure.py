@@ -37,19 +37,18 @@ def measure(
     json_: Json = False,
 ) -> None:
     """Measure any model file on a device: latency and memory."""
-    from ...workbench.device import measuring_protocol
+    from ...workbench.options import ModelCall
     from ...workbench.workbench import Workbench
 
-    output, who, shapes = Output(json_), measurer(backend, binary, delegate), _shapes(shape or ())
+    output, who = Output(json_), measurer(backend, binary, delegate)
+    call = ModelCall(threads, signature, _shapes(shape or ()), per_op)
     with Workbench(workspace, output.say) as bench:
-        measurement, reply = bench.device(device, who).measure_and_tell(
-            model, threads, signature=signature, shapes=shapes, per_op=per_op
-        )
+        measurement, reply = bench.device(device, who).measure_and_tell(model, call)
     memory = "unknown"
     if measurement.memory_mib is not None:
         memory = f"{size_text(measurement.memory_mib)} ({measurement.memory_method})"
     rows = {
-        **dict(_called(reply, shapes)),
+        **dict(_called(reply, call.shapes or {})),
         "latency": _latency(measurement, reply),
         "memory": memory,
         "load": _ms(measurement.load_ms),
@@ -59,7 +58,7 @@ def measure(
     output.table(f"{model} on {device}" + (f", delegate {used}" if used else ""), rows)
     if per_op:
         _show_operators(output, reply)
-    told = {"backend": backend, "delegate": used, "protocol": measuring_protocol(threads).to_json()}
+    told = {"backend": backend, "delegate": used, "protocol": call.protocol().to_json()}
     output.done({"model": str(model), "device": device, **told, **reply})
 
 
