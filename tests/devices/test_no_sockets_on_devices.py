@@ -73,7 +73,8 @@ class Watch:
 
     `family` has the processes that name the agent's file among their arguments, and all that descend from them;
     `measurers` those of them that an agent forked. Sockets are told apart by their holders only at the end: what opened
-    one before it was known to be of the family has opened it all the same.
+    one before it was known to be of the family has opened it all the same. A socket that another process holds too is
+    the server's: what it forks to start an agent has its sockets until it becomes the agent.
     """
 
     def __init__(self, rig: Any, agent: str) -> None:
@@ -81,15 +82,18 @@ class Watch:
         self.measurers: set[int] = set()
         self.rounds = 0
         self._rig, self._agent = rig, agent
-        self._held: dict[int, set[str]] = {}
+        self._held: dict[int, dict[str, str]] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
 
     @property
     def sockets(self) -> dict[int, set[str]]:
-        """What processes of the family held."""
-        return {pid: lines for pid, lines in list(self._held.items()) if pid in self.family}
+        """What processes of the family held, and no others."""
+        held, family = list(self._held.items()), set(self.family)
+        others = {inode for pid, lines in held if pid not in family for inode in list(lines)}
+        mine = {pid: set(lines) - others for pid, lines in held if pid in family}
+        return {pid: {self._held[pid][inode] for inode in inodes} for pid, inodes in mine.items() if inodes}
 
     def stop(self) -> None:
         self._stop.set()
@@ -100,7 +104,7 @@ class Watch:
         while not self._stop.is_set():
             self._count(self._rig.machine.processes())
             for pid, lines in self._rig.machine.inet_sockets().items():
-                self._held.setdefault(pid, set()).update(lines)
+                self._held.setdefault(pid, {}).update(lines)
             self._count(self._rig.machine.processes())
             self.rounds += 1
             self._stop.wait(0.01)

@@ -115,11 +115,11 @@ class Machine:
             except ProcessLookupError:
                 pass  # it ended by itself
 
-    def inet_sockets(self) -> dict[int, list[str]]:
-        """Processes that hold TCP, UDP or raw sockets, and the lines of /proc/net that speak of them."""
+    def inet_sockets(self) -> dict[int, dict[str, str]]:
+        """Processes that hold TCP, UDP or raw sockets: by inode, the lines of /proc/net that speak of them."""
         rows = _inet_rows()
         pids = [process.pid for process in self.processes()]
-        held = {pid: [rows[inode] for inode in _inodes(pid) if inode in rows] for pid in pids}
+        held = {pid: {inode: rows[inode] for inode in _inodes(pid) if inode in rows} for pid in pids}
         return {pid: lines for pid, lines in held.items() if lines}
 
     def storage_path(self, name: str = "") -> Path:

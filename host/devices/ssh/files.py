@@ -29,10 +29,21 @@ def open_sftp(transport: paramiko.Transport, limit_s: float) -> paramiko.SFTPCli
         with time_limit(channel, limit_s):
             channel.invoke_subsystem("sftp")
         channel.settimeout(limit_s)
-        return paramiko.SFTPClient(channel)
+        return sftp_on(channel)
     except BaseException:
         channel.close()
         raise
+
+
+def sftp_on(channel: paramiko.Channel) -> paramiko.SFTPClient:
+    """A session with the server that answers on a channel. Raises `TimeoutError`, paramiko's errors, and `EOFError`
+    where the server has ended."""
+    try:
+        return paramiko.SFTPClient(channel)
+    except TimeoutError:
+        raise
+    except OSError as error:  # "Socket is closed": it ended before it was asked anything, and only this channel has
+        raise EOFError(str(error)) from error
 
 
 def upload(sftp: paramiko.SFTPClient, source: BinaryIO, target: bytes, mode: int) -> int:

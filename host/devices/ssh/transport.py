@@ -20,7 +20,7 @@ from ..address import Address
 from ..transport import Completed
 from .command import Command, LoginShellError
 from .connect import Link, log_in
-from .files import download, is_file, open_sftp, upload
+from .files import download, is_file, open_sftp, sftp_on, upload
 from .stream import SshStream, open_channel, read_to_end, time_limit
 
 AGENT_FOLDER = ".edgewright"
@@ -175,7 +175,7 @@ class SshTransport:
             if not command.is_begun_on(channel, _REPLY_S):
                 raise garbled
             channel.settimeout(_TRANSFER_S)
-            return paramiko.SFTPClient(channel)
+            return sftp_on(channel)
         except BaseException:
             channel.close()
             raise

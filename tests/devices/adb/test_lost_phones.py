@@ -74,7 +74,7 @@ def test_a_frozen_server_is_given_up_on(adb_server: AdbServer, phone: AdbTranspo
 
 
 def server_pids(server: AdbServer) -> list[int]:
-    port = f"tcp:{server.client.adb_port}"
+    port = f"tcp:(localhost:)?{server.client.adb_port}"
     pattern = f"{port} (server nodaemon|fork-server)"  # the rig's own, or the one that was started in its place
     found = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True, check=False)
     return [int(pid) for pid in found.stdout.split()]

@@ -13,8 +13,10 @@ import time
 from pathlib import Path
 
 import pytest
+from edgewright.devices.ssh.files import sftp_on
 from edgewright.errors import InputError
 
+from tests.devices.campaign_bench import wait_for
 from tests.rigs.desk import Desk
 from tests.rigs.fault_proxy import Direction, FaultProxy
 from tests.rigs.sshd import SshdRig
@@ -216,6 +218,16 @@ def test_where_the_subsystem_does_not_work_its_server_is_started_as_a_command(
         (tmp_path / "file").write_bytes(b"over a command")
         transport.push(tmp_path / "file", f"{bare.home}/file")
         assert (bare.home / "file").read_bytes() == b"over a command"
+
+
+def test_an_sftp_server_that_ends_at_once(desk: Desk, ssh_rig: SshdRig) -> None:
+    """Before it is asked anything: then paramiko says no more than that a socket is closed."""
+    desk.trust(ssh_rig)
+    channel = desk.connect(ssh_rig.uri)._link.transport.open_session()
+    channel.exec_command("false")
+    wait_for(lambda: channel.closed, "the server to close the channel")
+    with pytest.raises(EOFError, match="closed"):
+        sftp_on(channel)
 
 
 def test_a_server_without_sftp(desk: Desk, ssh_rig: SshdRig, monkeypatch: pytest.MonkeyPatch) -> None:
