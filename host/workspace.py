@@ -65,5 +65,10 @@ class Workspace:
         return self.root / "squares"
 
     @property
+    def images(self) -> Path:
+        """Fingerprints of labelled images, and their pixels, decoded once."""
+        return self.root / "images"
+
+    @property
     def bundles(self) -> Path:
         return self.root / "bundles"

@@ -5,7 +5,9 @@ Shapes: `H W` of the upright picture.
 
 from __future__ import annotations
 
+import io
 import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +18,9 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from ..errors import InputError
+from .modes import as_rgb
 
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)  # what Pillow raises on bad files
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError)  # what Pillow raises on bad files
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
@@ -28,6 +31,12 @@ _TURNS = {
 
 DAMAGED = "cannot be read"
 """Why most damaged files cannot be used; a file may be mended."""
+
+MAX_PIXELS = 100_000_000
+"""Of a labelled picture: decoded, that many take 300 MB in each worker process."""
+
+MIN_SIDE = 8
+"""In pixels; nothing can be seen on a labelled picture of less."""
 
 
 class PictureError(InputError):
@@ -69,12 +78,16 @@ def read_geometry(path: Path) -> Geometry:
     Raises `PictureError` when the file is not there, or is not an image.
     """
     with _opened(path) as image:
-        if image.format == "PNG":
-            image.load()
-        orientation = _orientation(image)
-        upright_by_now = image.format == "TIFF"  # Pillow gives its size as it will be once its pixels are loaded
-        size = turned_size(image.size, orientation) if upright_by_now else image.size
-        return Geometry(*size, orientation)
+        return _geometry(image)
+
+
+def _geometry(image: Image.Image) -> Geometry:
+    if image.format == "PNG":
+        image.load()
+    orientation = _orientation(image)
+    upright_by_now = image.format == "TIFF"  # Pillow gives its size as it will be once its pixels are loaded
+    size = turned_size(image.size, orientation) if upright_by_now else image.size
+    return Geometry(*size, orientation)
 
 
 def read_pixels(path: Path, width: int, height: int) -> NDArray[np.uint8]:
@@ -95,10 +108,43 @@ def read_picture(path: Path, mode: str = "RGB") -> NDArray[np.uint8]:
     Raises `PictureError` when the file is not there or is damaged.
     """
     with _opened(path) as image:
-        image.load()
-        turn = _TURNS.get(_orientation(image))
-        upright = image if turn is None else image.transpose(turn)
-        return np.array(upright.convert(mode))
+        return np.array(_upright(image).convert(mode))
+
+
+def upright_picture(path: Path, content: bytes, wanted: tuple[int, int]) -> Image.Image:
+    """The RGB picture in the `content` of the file `path`; a JPEG of many pixels is decoded at a half, a quarter or an
+    eighth of its size, but not below twice the `wanted` width and height.
+
+    Raises `PictureError` when it is damaged, or has too few or too many pixels; then it is not decoded.
+    """
+    with _quietly_opened(path, content) as image:
+        _check_size(path, image)
+        side = 2 * max(wanted)
+        image.draft(None, (side, side))
+        return _upright(image)
+
+
+def upright_size(path: Path, content: bytes) -> tuple[int, int]:
+    """Width and height of the picture in the `content` of the file `path`, as viewers show it; see `read_geometry`."""
+    with _quietly_opened(path, content) as image:
+        _check_size(path, image)
+        return _geometry(image).upright_size
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()
+    turn = _TURNS.get(_orientation(image))
+    rgb = as_rgb(image)
+    return rgb if turn is None else rgb.transpose(turn)
+
+
+def _check_size(path: Path, image: Image.Image) -> None:
+    width, height = image.size
+    found = f"{width} x {height} pixels"
+    if width * height > MAX_PIXELS:
+        raise PictureError(path, f"{found}, too many", f"has {found}; at most {MAX_PIXELS // 10**6} million are read")
+    if min(width, height) < MIN_SIDE:
+        raise PictureError(path, f"{found}, too few", f"has {found}; each side needs at least {MIN_SIDE}")
 
 
 def _orientation(image: Image.Image) -> int:
@@ -117,11 +163,24 @@ def check_picture(path: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _quietly_opened(path: Path, content: bytes) -> Iterator[Image.Image]:
+    """Without Pillow's warnings: of many pixels, which are counted here, and of damaged EXIF data."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with _opened(path, io.BytesIO(content)) as image:
+            yield image
+
+
+@contextmanager
+def _opened(path: Path, content: io.BytesIO | None = None) -> Iterator[Image.Image]:
     """Whatever Pillow says of a damaged file meanwhile is a `PictureError`."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path if content is None else content) as image:
             yield image
+    except PictureError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise PictureError(path, "too many pixels", "has too many pixels to be read; make it smaller") from error
     except FileNotFoundError as error:
         raise PictureError(path, "not there", f"cannot be read: {error.strerror}; check the path") from error
     except (PermissionError, IsADirectoryError) as error:

@@ -1,4 +1,4 @@
-"""`edgewright data`: make a detection data set, and find the colours in one."""
+"""`edgewright data coloured-digits` and `annotate`: make a detection data set, and find the colours in one."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ...errors import InputError, Interrupted
-from ...wording import counted
-from ...workspace import Workspace
-from ..options import Json, MnistDir, WorkspaceDir
-from ..output import Output
+from ....errors import InputError, Interrupted
+from ....wording import counted
+from ....workspace import Workspace
+from ...options import Json, MnistDir, WorkspaceDir
+from ...output import Output
 
 if TYPE_CHECKING:
-    from ...domains.detection.coco.file import DetectionSet
-    from ...domains.detection.colours.pixels import ColourAnnotator
+    from ....domains.detection.coco.file import DetectionSet
+    from ....domains.detection.colours.pixels import ColourAnnotator
 
 ANNOTATORS = ("pixels", "vqa")
 NO_COLOUR = "none"
@@ -36,10 +36,6 @@ class AnnotateOptions:
     model: str | None = None
 
 
-data_app = typer.Typer(help="Data sets for detection.", no_args_is_help=True, rich_markup_mode=None)
-
-
-@data_app.command("coloured-digits")
 def coloured_digits(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder, which may hold other splits.")],
     images: Annotated[int, typer.Option(help="How many.")] = 1000,
@@ -52,9 +48,9 @@ def coloured_digits(
     json_: Json = False,
 ) -> None:
     """Make images of coloured handwritten digits in COCO's format. Run it again to continue after an interruption."""
-    from ...data.digits import load_digits
-    from ...domains.detection.coco.file import CocoFile, detection_set
-    from ...domains.detection.scenes.digit_set import DigitSet, write_digit_set
+    from ....data.digits import load_digits
+    from ....domains.detection.coco.file import CocoFile, detection_set
+    from ....domains.detection.scenes.digit_set import DigitSet, write_digit_set
 
     digit_set, output = DigitSet(split, images, side, seed, even, crowds), Output(json_)
     try:
@@ -79,7 +75,6 @@ def coloured_digits(
     )
 
 
-@data_app.command("annotate")
 def annotate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data set in COCO's format, such as COCO 2017.")],
     categories: Annotated[
@@ -100,7 +95,7 @@ def annotate(
 ) -> None:
     """Find the colour of every object, and count. Results are kept; run it again to continue after an interruption."""
     options = AnnotateOptions(categories, tuple(split or ()), annotator, model)
-    from ...domains.detection.coco.file import splits
+    from ....domains.detection.coco.file import splits
 
     output = Output(json_)
     names = options.splits or tuple(splits(folder))
@@ -118,8 +113,8 @@ def annotate(
 def _annotate_split(
     output: Output, folder: Path, split: str, options: AnnotateOptions, annotator: ColourAnnotator, kept: Workspace
 ) -> dict[str, Any]:
-    from ...domains.detection.coco.file import CocoFile, CocoFolder, detection_set
-    from ...domains.detection.colours.cache import annotated_set, cache_path
+    from ....domains.detection.coco.file import CocoFile, CocoFolder, detection_set
+    from ....domains.detection.colours.cache import annotated_set, cache_path
 
     coco = CocoFile.read(CocoFolder.of(folder, split), _categories(options.categories), kept.decoded)
     try:
@@ -156,12 +151,12 @@ def _annotator(options: AnnotateOptions) -> ColourAnnotator:
     if options.annotator not in ANNOTATORS:
         raise InputError(f"--annotator must be {' or '.join(ANNOTATORS)}, got {options.annotator!r}")
     if options.annotator == "vqa":
-        from ...domains.detection.colours.vqa import DEFAULT_MODEL, VqaColours
+        from ....domains.detection.colours.vqa import DEFAULT_MODEL, VqaColours
 
         return VqaColours.of_model(options.model or DEFAULT_MODEL)
     if options.model is not None:
         raise InputError(f"--model applies to --annotator vqa only; got --model {options.model}")
-    from ...domains.detection.colours.pixels import PixelColours
+    from ....domains.detection.colours.pixels import PixelColours
 
     return PixelColours()
 
@@ -195,7 +190,7 @@ def _show_counts(output: Output, categories: Sequence[str], counts: Counts) -> N
 
 
 def _by_category(categories: Sequence[str], counts: Counts) -> dict[str, dict[str, int]]:
-    from ...domains.detection.attrod import COLOURS
+    from ....domains.detection.attrod import COLOURS
 
     return {
         name: {colour or NO_COLOUR: counts.get((name, colour), 0) for colour in (*COLOURS, None)} for name in categories
