@@ -33,7 +33,7 @@ Items = Sequence[tuple[str, bytes, int]]
 
 
 def decoded(
-    images: LabelledImages, size: Size, cache: Path, on_progress: OnProgress = no_progress
+    images: LabelledImages, size: Size, cache: Path, progress: OnProgress = no_progress
 ) -> NDArray[np.uint8]:
     """The images `(n, H, W, C)` at `size` `(C, H, W)`, mapped: the middle of each, scaled so that it covers the size.
 
@@ -46,7 +46,7 @@ def decoded(
     path = cache / f"{_key(images, size)}.npy"
     with file_lock(path.with_suffix(".lock"), _WAIT_S):
         if not path.exists():
-            _decode(images, size, path, on_progress)
+            _decode(images, size, path, progress)
     return np.load(path, mmap_mode="r")
 
 
@@ -55,7 +55,7 @@ def _key(images: LabelledImages, size: Size) -> str:
     return hashlib.sha256(f"{_VERSION} {size}".encode() + images.content.tobytes()).hexdigest()[:24]
 
 
-def _decode(images: LabelledImages, size: Size, path: Path, on_progress: OnProgress) -> None:
+def _decode(images: LabelledImages, size: Size, path: Path, progress: OnProgress) -> None:
     """The file gets its name last, so that it says that all is there."""
     n, (channels, height, width) = len(images), size
     begun, done_path = path.with_suffix(".begun.npy"), path.with_suffix(".done.npy")
@@ -66,7 +66,7 @@ def _decode(images: LabelledImages, size: Size, path: Path, on_progress: OnProgr
     rows = np.flatnonzero(done == 0)
     items = [(images.names[row], images.content[row].tobytes(), int(row)) for row in rows]
     work = partial(_decode_rows, images.pictures, begun, _MODES[channels])
-    for part, _ in spread(work, items, lambda i, of: on_progress(n - of + i, n), images.pictures.in_memory):
+    for part, _ in spread(work, items, lambda i, of: progress(n - of + i, n), images.pictures.in_memory):
         done[rows[part]] = 1
         done.flush()
     os.replace(begun, path)
@@ -100,7 +100,7 @@ def _unchanged(pictures: Pictures, name: str, content_hash: bytes, size: tuple[i
     try:
         content = pictures.content(name)
         if hashlib.sha256(content).digest() == content_hash:
-            return pictures.image(name, content, size)
+            return pictures.picture(name, content, size).image
     except PictureError as error:
         raise InputError(f"{error}; it has changed since the folder was read: run again") from error
     raise InputError(f"image {name} has changed since the folder was read; run again")

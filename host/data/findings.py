@@ -31,7 +31,7 @@ def findings(survey: Survey) -> dict[str, Any]:
         "classes": {name: table for name, table in counts.items() if name in exclusive},
         "attributes": {name: table for name, table in counts.items() if name not in exclusive},
         "images": _images(survey, counts),
-        "splits": {name: len(images.of_split(name)) for name in SPLITS} | {"given": list(survey.splits_given)},
+        "splits": {name: len(images.of_split(name)) for name in SPLITS},
         "unreadable": survey.unreadable,
         "duplicates": _duplicates(survey),
         "tasks": {
@@ -59,6 +59,7 @@ def _images(survey: Survey, counts: Mapping[str, Counts]) -> dict[str, Any]:
         "found": survey.images.left_out.n_files,
         "used": len(survey.images),
         "sizes": {"smallest": sizes[0], "median": sizes[len(sizes) // 2], "largest": sizes[-1]},
+        "splits_given": list(survey.splits_given),
         "imbalance": {name: _imbalance(table) for name, table in counts.items() if len(table) > 1},
         "digest": survey.images.digest,
     }

@@ -98,16 +98,16 @@ class Twins:
         return len(set(self.splits)) > 1
 
 
-def read_labelled(folder: Path, cache: Path, on_progress: OnProgress = no_progress) -> LabelledImages:
+def read_labelled(folder: Path, cache: Path, progress: OnProgress = no_progress) -> LabelledImages:
     """The images of a folder, or of a table; their fingerprints are kept in the folder `cache`.
 
     Raises `InputError` for a folder that nothing can be learnt from, and `StorageError` where the cache cannot be
     written.
     """
-    return survey_labelled(folder, cache, on_progress).images
+    return survey_labelled(folder, cache, progress).images
 
 
-def survey_labelled(folder: Path, cache: Path, on_progress: OnProgress = no_progress) -> Survey:
+def survey_labelled(folder: Path, cache: Path, progress: OnProgress = no_progress) -> Survey:
     """As `read_labelled`, with what else was seen."""
     listing = list_images(folder)
     where = str(folder)
@@ -115,7 +115,7 @@ def survey_labelled(folder: Path, cache: Path, on_progress: OnProgress = no_prog
         raise InputError(f"{where} holds no images; a JPEG or PNG of each class or row of the table is expected")
     check_names(listing.groups)
     check_counts(listing.groups, listing.has, where)
-    prints, unreadable = fingerprints(listing.pictures, listing.names, listing.root, cache, on_progress)
+    prints, unreadable = fingerprints(listing.pictures, listing.names, listing.root, cache, progress)
     listing.left_out.reasons.update(unreadable)
     listing.left_out.check()
     readable = np.flatnonzero([name not in unreadable for name in listing.names])

@@ -111,24 +111,26 @@ def read_picture(path: Path, mode: str = "RGB") -> NDArray[np.uint8]:
         return np.array(_upright(image).convert(mode))
 
 
-def upright_picture(path: Path, content: bytes, wanted: tuple[int, int]) -> Image.Image:
-    """The RGB picture in the `content` of the file `path`; a JPEG of many pixels is decoded at a half, a quarter or an
+@dataclass(frozen=True, eq=False)
+class UprightPicture:
+    """An RGB image as viewers show it, and its width and height as it is stored, which may be larger."""
+
+    image: Image.Image
+    size: tuple[int, int]
+
+
+def upright_picture(path: Path, content: bytes, wanted: tuple[int, int]) -> UprightPicture:
+    """The picture in the `content` of the file `path`; a JPEG of many pixels is decoded at a half, a quarter or an
     eighth of its size, but not below twice the `wanted` width and height.
 
     Raises `PictureError` when it is damaged, or has too few or too many pixels; then it is not decoded.
     """
     with _quietly_opened(path, content) as image:
         _check_size(path, image)
+        size = _geometry(image).upright_size
         side = 2 * max(wanted)
         image.draft(None, (side, side))
-        return _upright(image)
-
-
-def upright_size(path: Path, content: bytes) -> tuple[int, int]:
-    """Width and height of the picture in the `content` of the file `path`, as viewers show it; see `read_geometry`."""
-    with _quietly_opened(path, content) as image:
-        _check_size(path, image)
-        return _geometry(image).upright_size
+        return UprightPicture(_upright(image), size)
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -37,7 +37,7 @@ Prints = NDArray[Any]  # (n,) of PRINT
 
 
 def fingerprints(
-    pictures: Pictures, names: Sequence[str], where: Path, cache: Path, on_progress: OnProgress
+    pictures: Pictures, names: Sequence[str], where: Path, cache: Path, progress: OnProgress
 ) -> tuple[Prints, dict[str, str]]:
     """Fingerprints of the pictures at `where` that can be read, in the order of `names`; of the others, why not.
 
@@ -49,11 +49,12 @@ def fingerprints(
     if len(missing):
         work, items = partial(_look, pictures), [(names[row], tuple(found["stamp"][row].tolist())) for row in missing]
         try:
-            for part, (prints, reasons) in spread(work, items, on_progress, pictures.in_memory):
+            for part, (prints, reasons) in spread(work, items, progress, pictures.in_memory):
                 found[missing[part]] = prints
                 unreadable.update(reasons)
         finally:
             _save(path, found[[row for row, name in enumerate(names) if name not in unreadable]])
+    progress(len(names), len(names))
     return found, {name: unreadable[name] for name in names if name in unreadable}
 
 
@@ -86,15 +87,15 @@ def _look(pictures: Pictures, items: Sequence[tuple[str, Stamp]]) -> tuple[Print
     for row, (name, stamp) in enumerate(items):
         try:
             content = pictures.content(name)
-            prints[row]["size"] = pictures.size(name, content)
-            image = pictures.image(name, content, (_WANTED, _WANTED))
+            picture = pictures.picture(name, content, (_WANTED, _WANTED))
         except PictureError as error:
             reasons[name] = error.reason
             continue
         prints[row]["name"] = np.frombuffer(hashlib.sha256(name.encode()).digest()[:16], np.uint8)
         prints[row]["stamp"] = stamp
         prints[row]["content"] = np.frombuffer(hashlib.sha256(content).digest(), np.uint8)
-        prints[row]["miniature"] = image.resize((MINIATURE, MINIATURE), Image.Resampling.BOX)
+        prints[row]["size"] = picture.size
+        prints[row]["miniature"] = picture.image.resize((MINIATURE, MINIATURE), Image.Resampling.BOX)
     return prints, reasons
 
 

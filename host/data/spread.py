@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import TypeVar
 
 from ..errors import InputError
@@ -21,7 +24,7 @@ def no_progress(done: int, total: int) -> None:
 
 
 def spread(
-    work: Callable[[Sequence[Item]], Result], items: Sequence[Item], on_progress: OnProgress, here: bool = False
+    work: Callable[[Sequence[Item]], Result], items: Sequence[Item], progress: OnProgress, here: bool = False
 ) -> Iterator[tuple[slice, Result]]:
     """`work` over all `items`, a chunk at a time, in any order; each result comes with the part of `items` it is of.
 
@@ -32,7 +35,7 @@ def spread(
     results = _here(work, items, parts) if here or len(parts) < 2 else _in_processes(work, items, parts)
     for part, result in results:
         done += part.stop - part.start
-        on_progress(done, len(items))
+        progress(done, len(items))
         yield part, result
 
 
@@ -50,11 +53,29 @@ def _in_processes(
     workers = min(cpu_count(), len(parts))
     pool = Parallel(workers, return_as="generator_unordered", max_nbytes=None)
     try:
-        yield from pool(delayed(_one)(work, items[part], part) for part in parts)
+        with _without_interrupts():
+            results = pool(delayed(_one)(work, items[part], part) for part in parts)
+        yield from results
     except BrokenProcessPool as error:
         raise InputError(
             "a process that read images was ended, perhaps for want of memory; run again, with less beside it"
         ) from error
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Processes that are started meanwhile ignore Ctrl-C, of which each would print a traceback; this one ends them.
+
+    Masking it would not do: joblib unmasks it. Handlers can be set in the main thread only.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
 
 
 def _one(work: Callable[[Sequence[Item]], Result], items: Sequence[Item], part: slice) -> tuple[slice, Result]:

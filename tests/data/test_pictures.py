@@ -1,7 +1,13 @@
 """Image files, decoded one at a time."""
 
 import pytest
-from edgewright.data.pictures import Geometry, PictureError, read_geometry, read_pixels
+from edgewright.data.pictures import (
+    Geometry,
+    PictureError,
+    read_geometry,
+    read_pixels,
+    upright_picture,
+)
 from edgewright.errors import InputError
 from PIL import Image
 
@@ -52,3 +58,39 @@ def test_a_picture_whose_exif_data_are_damaged_is_shown_as_it_is_stored(tmp_path
     Image.new("RGB", (8, 6), (255, 255, 255)).save(tmp_path / "a.jpg", exif=b"Exif\0\0" + tag)
     assert read_geometry(tmp_path / "a.jpg") == Geometry(8, 6)
     assert read_pixels(tmp_path / "a.jpg", 8, 6).min() > 250
+
+
+def test_a_labelled_picture_is_upright_and_decoded_no_larger_than_needed(tmp_path):
+    path, tag = tmp_path / "a.jpg", Image.Exif()
+    tag[0x0112] = 6
+    Image.new("RGB", (800, 400), (255, 0, 0)).save(path, exif=tag)
+    content = path.read_bytes()
+    for wanted, decoded in (((400, 800), (400, 800)), ((50, 50), (100, 200)), ((70, 10), (200, 400))):
+        picture = upright_picture(path, content, wanted)
+        assert picture.size == (400, 800) and picture.image.size == decoded and picture.image.mode == "RGB"
+
+
+@pytest.mark.parametrize(
+    ("size", "reason"),
+    [
+        ((1, 1), "1 x 1 pixels, too few"),
+        ((7, 500), "7 x 500 pixels, too few"),
+        ((12_500, 8_001), "12500 x 8001 pixels, too many"),
+        ((20_000, 20_000), "too many pixels"),
+    ],
+)
+def test_pictures_of_too_few_and_too_many_pixels_are_refused_by_their_header(tmp_path, monkeypatch, size, reason):
+    path = tmp_path / "a.png"
+    Image.new("1", size).save(path)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
+    with pytest.raises(PictureError) as error:
+        upright_picture(path, path.read_bytes(), (8, 8))
+    assert error.value.reason == reason and "\n" not in str(error.value)
+
+
+def test_a_labelled_picture_that_is_damaged(tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("RGB", (80, 40), (9, 9, 9)).save(path)
+    for content in (path.read_bytes()[:-30], b"", b"no image"):
+        with pytest.raises(PictureError, match=f"image {path} cannot be read"):
+            upright_picture(path, content, (8, 8))

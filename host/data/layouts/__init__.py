@@ -18,7 +18,11 @@ def list_images(path: Path) -> Listing:
     """The images of a folder, or of a table, and their labels. Raises `InputError` for an unknown layout."""
     if not path.exists():
         raise InputError(f"there is no {path}; name a folder of labelled images, or a table")
-    for layout in LAYOUTS:
-        if layout.fits(path):
-            return layout.list(path)
+    try:
+        for layout in LAYOUTS:
+            if layout.fits(path):
+                return layout.list(path)
+    except OSError as error:
+        where = error.filename or path
+        raise InputError(f"cannot read {where}: {error.strerror or error}; check the folder") from error
     raise InputError(f"no labelled images in {path}; expected {', or '.join(each.expected for each in LAYOUTS)}")

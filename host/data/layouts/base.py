@@ -11,11 +11,11 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ...errors import InputError
 from ..labels import LabelGroup
 from ..left_out import LeftOut
+from ..pictures import UprightPicture
 
 SPLITS = ("train", "validation", "test")
 NOT_GIVEN = -1
@@ -48,13 +48,9 @@ class Pictures(Protocol):
         """The bytes that make up a picture: where they are equal, so are the pictures. Raises `PictureError`."""
         ...
 
-    def image(self, name: str, content: bytes, wanted: tuple[int, int]) -> Image.Image:
-        """The upright RGB picture in `content`; it may be smaller than it is stored, but not below about twice the
-        `wanted` width and height. Raises `PictureError`."""
-        ...
-
-    def size(self, name: str, content: bytes) -> tuple[int, int]:
-        """Upright width and height as stored. Raises `PictureError`, also for a picture of too few or many pixels."""
+    def picture(self, name: str, content: bytes, wanted: tuple[int, int]) -> UprightPicture:
+        """The picture in `content`; its image may be smaller than it is stored, but not below twice the `wanted` width
+        and height. Raises `PictureError`, also for too few or too many pixels."""
         ...
 
 

@@ -52,7 +52,7 @@ def _tops(path: Path) -> dict[str, int]:
     folders = folders_in(path)
     splits = {name: index for name in folders if (index := split_index(name)) is not None}
     others = [name for name in folders if name not in splits]
-    if others and (len(splits) < 2 or 0 not in splits.values()):
+    if not folders or others and (len(splits) < 2 or 0 not in splits.values()):
         return {"": NOT_GIVEN}  # such as the classes bus, car and train
     if others:
         raise InputError(f"{path} holds folders of splits ({', '.join(splits)}) and others ({', '.join(others[:3])}); "

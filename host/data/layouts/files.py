@@ -9,9 +9,7 @@ from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
-from ..pictures import PictureError, upright_picture, upright_size
+from ..pictures import PictureError, UprightPicture, upright_picture
 from .base import Stamp
 
 ENDINGS = frozenset(
@@ -46,11 +44,8 @@ class FilePictures:
         except OSError as error:
             raise PictureError(path, "cannot be read", f"cannot be read: {error.strerror}; check the path") from error
 
-    def image(self, name: str, content: bytes, wanted: tuple[int, int]) -> Image.Image:
+    def picture(self, name: str, content: bytes, wanted: tuple[int, int]) -> UprightPicture:
         return upright_picture(self.root / name, content, wanted)
-
-    def size(self, name: str, content: bytes) -> tuple[int, int]:
-        return upright_size(self.root / name, content)
 
 
 def is_hidden(name: str) -> bool:

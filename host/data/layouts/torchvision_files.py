@@ -19,9 +19,11 @@ from PIL import Image
 from ...errors import InputError
 from ..labels import LabelGroup, as_label
 from ..left_out import LeftOut
+from ..pictures import UprightPicture
 from .base import SPLITS, Listing, Stamp
 
 _PARTS = ("train", "test")
+_DAMAGE = (RuntimeError, OSError, ValueError, EOFError, KeyError, IndexError, AssertionError)  # what torchvision raises
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,9 @@ class ArrayPictures:
     def content(self, name: str) -> bytes:
         return self._pixels(name).tobytes()
 
-    def image(self, name: str, content: bytes, wanted: tuple[int, int]) -> Image.Image:
-        return Image.fromarray(self._pixels(name)).convert("RGB")
-
-    def size(self, name: str, content: bytes) -> tuple[int, int]:
-        height, width = self._pixels(name).shape[:2]
-        return width, height
+    def picture(self, name: str, content: bytes, wanted: tuple[int, int]) -> UprightPicture:
+        image = Image.fromarray(self._pixels(name)).convert("RGB")
+        return UprightPicture(image, image.size)
 
     def _pixels(self, name: str) -> NDArray[np.uint8]:
         part, row = name.split("/")
@@ -125,7 +124,7 @@ def _load(kind: str, root: Path, part: str) -> _Part:
     make: Callable[..., Any] = getattr(torchvision.datasets, kind)
     try:
         data = make(str(root), train=part == "train", download=False)
-    except (RuntimeError, OSError, ValueError, EOFError) as error:
+    except _DAMAGE as error:
         raise InputError(
             f"the files of {kind} in {root} are not as torchvision knows them, some may be missing or changed; "
             "download and unpack them again"

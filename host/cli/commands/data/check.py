@@ -61,11 +61,10 @@ def _show_counts(output: Output, groups: Mapping[str, Mapping[str, Mapping[str, 
 
 def _sentences(found: Mapping[str, Any]) -> Iterator[str]:
     images, splits = found["images"], found["splits"]
-    smallest, median, largest = (" x ".join(map(str, size)) for size in images["sizes"].values())
-    yield f"{images['used']} of {counted(images['found'], 'image', 'images')} can be used: " + ", ".join(
-        f"{n} {name}" for name, n in splits.items() if name != "given"
-    ) + f" ({_origin(splits['given'])})"
-    yield f"sizes in pixels: {smallest} to {largest}, half of them up to {median}"
+    usable = f"{images['used']} of {counted(images['found'], 'image', 'images')} can be used"
+    shares = ", ".join(f"{n} {name}" for name, n in splits.items())
+    yield f"{usable}: {shares} ({_origin(images['splits_given'])})"
+    yield _about_sizes(images["sizes"])
     for group, ratio in images["imbalance"].items():
         if ratio >= _UNBALANCED:
             yield f"{group} is unbalanced: the most frequent label has {ratio:g} times as many images as the rarest"
@@ -80,6 +79,13 @@ def _origin(given: list[str]) -> str:
         return "splits drawn by content"
     drawn = [name for name in ("validation", "test") if name not in given]
     return "splits as given" + (f", {' and '.join(drawn)} drawn from train by content" if drawn else "")
+
+
+def _about_sizes(sizes: Mapping[str, list[int]]) -> str:
+    smallest, median, largest = (" x ".join(map(str, sizes[key])) for key in ("smallest", "median", "largest"))
+    if smallest == largest:
+        return f"all are {smallest} pixels"
+    return f"from {smallest} to {largest} pixels, half of them up to {median}"
 
 
 def _named(reasons: Mapping[str, str]) -> str:
