@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import select
-import shlex
 import signal
 import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
-from ...errors import InputError
+from ..marks import Command, Errors, Output, ShellError
 
 STDIN, STDOUT, STDERR, EXIT, CLOSE_STDIN = range(5)
 _HEADER = struct.Struct("<BI")  # id, bytes that follow
@@ -57,24 +56,6 @@ class Unpacker:
             raise PacketError(f"a packet with id {self._kind} and {self._missing} bytes, which adbd never sends")
 
 
-def command_line(*commands: Sequence[str]) -> str:
-    """The text for the phone's shell: one command after the other, as long as they succeed.
-
-    The first line on stderr will be the process id, which is its group's and the last command's too.
-    Raises: `InputError` for an empty command or a NUL.
-    """
-    *before, last = (_words(argv) for argv in commands)
-    return f"echo $$ >&2; {' && '.join([*before, f'exec {last}'])}"
-
-
-def _words(argv: Sequence[str]) -> str:
-    if not argv:
-        raise InputError("a command needs at least the name of a program; got an empty list")
-    if any("\0" in word for word in argv):
-        raise InputError(f"an argument of a command cannot contain a NUL character; got {list(argv)!r:.300}")
-    return shlex.join(argv)
-
-
 class AdbStream:
     """A command on a phone, as one byte stream.
 
@@ -83,19 +64,21 @@ class AdbStream:
     """
 
     def __init__(
-        self, sock: socket.socket, kill_group: Callable[[int], None], stderr_bytes: int | None = TAIL_BYTES
+        self,
+        sock: socket.socket,
+        command: Command,
+        kill_group: Callable[[int], None],
+        stderr_bytes: int | None = TAIL_BYTES,
     ) -> None:
-        """`sock` is owned from here on. `kill_group` kills a process group on the phone, bounded in time, and never
-        raises; `stderr_bytes` is how much of stderr is kept, None for all.
+        """`sock` is owned from here on. `kill_group` kills the group of a process on the phone, bounded in time, and
+        never raises; `stderr_bytes` is how much of stderr is kept, None for all.
         """
         self._sock = sock
         self._sock.settimeout(None)
         self._kill_group = kill_group
-        self._stderr_bytes = stderr_bytes
+        self._output = Output(command)
+        self._errors = Errors(command, stderr_bytes)
         self._stdout = bytearray()
-        self._stderr = bytearray()
-        self._pid: int | None = None
-        self._pid_line_seen = False
         self._exit_code: int | None = None
         self._how_lost = "the connection to the phone was lost"
         self._is_over = False
@@ -110,6 +93,11 @@ class AdbStream:
     def exit_code(self) -> int | None:
         """None while it runs, and when the connection was lost before the command ended."""
         return self._exit_code
+
+    @property
+    def noise(self) -> bytes | None:
+        """What came instead of the command's output; None once that has begun."""
+        return self._output.noise
 
     def read(self, size: int, timeout_s: float) -> bytes:
         with self._changed:
@@ -143,7 +131,7 @@ class AdbStream:
     def stderr(self) -> bytes:
         """What was kept of it so far; complete once `read` has come to the end."""
         with self._changed:
-            return bytes(self._stderr)
+            return self._errors.kept()
 
     def stderr_tail(self) -> str:
         return self.stderr()[-TAIL_BYTES:].decode(errors="replace").strip()
@@ -174,9 +162,9 @@ class AdbStream:
     def _kill_command(self) -> None:
         """adbd only hangs up on the command itself when a stream closes: what that started would live on."""
         with self._changed:
-            self._changed.wait_for(lambda: self._pid_line_seen or self._is_over, timeout=1.0)
-        if self._pid is not None and not self._is_over:
-            self._kill_group(self._pid)
+            self._changed.wait_for(lambda: self._errors.is_pid_settled or self._is_over, timeout=1.0)
+        if self._errors.pid is not None and not self._is_over:
+            self._kill_group(self._errors.pid)
             with self._changed:
                 self._stdout.clear()  # lets the receiver come to the exit code
                 self._changed.notify_all()
@@ -226,6 +214,8 @@ class AdbStream:
                     self._take(kind, part)
         except PacketError as error:
             self._how_lost = f"its phone sent {error}"
+        except ShellError as error:
+            self._how_lost = str(error)
         except OSError as error:
             self._how_lost = f"{self._how_lost} ({error.strerror or error})"
         with self._changed:
@@ -236,19 +226,9 @@ class AdbStream:
         with self._changed:
             if kind == STDOUT:
                 self._changed.wait_for(lambda: len(self._stdout) < _BUFFER_BYTES or self._is_released)
-                self._stdout += part
+                self._stdout += self._output.after_mark(part)
             elif kind == STDERR:
-                self._take_stderr(part)
+                self._errors.take(part)
             else:
                 self._exit_code = part[0]
             self._changed.notify_all()
-
-    def _take_stderr(self, part: bytes) -> None:
-        self._stderr += part
-        if not self._pid_line_seen and b"\n" in self._stderr:
-            line, _, rest = bytes(self._stderr).partition(b"\n")
-            self._pid_line_seen = True
-            if line.isdigit():
-                self._pid, self._stderr = int(line), bytearray(rest)
-        if self._stderr_bytes is not None:
-            del self._stderr[: -self._stderr_bytes]

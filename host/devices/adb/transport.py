@@ -16,6 +16,7 @@ from typing import BinaryIO
 from ...errors import DeviceError, InputError
 from ...files import atomic_path
 from ..address import Address
+from ..marks import Command
 from ..transport import Completed
 from .phones import (
     Phone,
@@ -28,7 +29,7 @@ from .phones import (
     unusable,
 )
 from .server import REPLY_S, LinkError, Refusal, ServerConnection, ask_server, server_trouble
-from .shell_v2 import TAIL_BYTES, AdbStream, command_line
+from .shell_v2 import TAIL_BYTES, AdbStream
 from .sync import SyncSession
 
 __all__ = ["AdbTransport", "Phone", "attached_phones", "choose_serial", "connect_adb"]
@@ -39,6 +40,8 @@ _SETTLE_S = 5.0
 _TRANSFER_S = 60.0
 _EXPLAIN_S = 3.0
 _KILL_S = 3.0
+# The group of a process is its own, unless a vendor's shell stayed above it; the third word after its name says which.
+_KILL = "read -r stat < /proc/{0}/stat; set -- ${{stat##*) }}; kill -KILL -${{3:-{0}}}"
 _HOUSEKEEPING_S = 30.0
 _NEXT_STEP = {
     "No space left": "free some space on the phone",
@@ -88,15 +91,14 @@ class AdbTransport:
             )
 
     def run(self, argv: Sequence[str], timeout_s: float) -> Completed:
-        return self._run((argv,), timeout_s)
+        return self._run(Command(tuple(argv), reports_exit_code=True), timeout_s)
 
-    def _run(self, commands: Sequence[Sequence[str]], timeout_s: float) -> Completed:
-        """One after the other as long as they succeed, in one shell."""
+    def _run(self, command: Command, timeout_s: float) -> Completed:
         deadline = time.monotonic() + timeout_s
-        program = commands[0][0] if commands[0] else ""
-        stream = self._start(command_line(*commands), program, min(timeout_s, REPLY_S), stderr_bytes=None)
+        program = command.argv[0]
+        stream = self._start(command, min(timeout_s, REPLY_S), stderr_bytes=None)
         try:
-            stdout = _all_output(stream, deadline)
+            stdout, code = command.ended(_all_output(stream, deadline))
         except TimeoutError as error:
             raise DeviceError(
                 f"device {self.device_name!r}: {program} did not end within {timeout_s:g} s and was stopped; "
@@ -104,9 +106,13 @@ class AdbTransport:
             ) from error
         finally:
             stream.kill()
-        if stream.exit_code is None:
+        if code is None:
+            code = stream.exit_code
+        if code is None:
             raise self._failure(f"run {program}", LinkError(stream.ending()))
-        return Completed(stream.exit_code, stdout, stream.stderr())
+        if stream.noise is not None:
+            raise self._unstarted(program, stream)
+        return Completed(code, stdout, stream.stderr())
 
     def push(self, source: Path, target: str, mode: int = 0o600) -> None:
         _check_path(target)
@@ -125,7 +131,7 @@ class AdbTransport:
             self._fetch(source, file)
 
     def open_stream(self, argv: Sequence[str]) -> AdbStream:
-        stream = self._start(command_line(argv), argv[0], REPLY_S, TAIL_BYTES)
+        stream = self._start(Command(tuple(argv)), REPLY_S, TAIL_BYTES)
         self._streams.append(stream)
         return stream
 
@@ -133,9 +139,10 @@ class AdbTransport:
         for stream in self._streams:
             stream.kill()
 
-    def _start(self, line: str, program: str, timeout_s: float, stderr_bytes: int | None) -> AdbStream:
-        with self._explained(f"run {program}"):
-            return AdbStream(self._open_shell(line, timeout_s), self._kill_group, stderr_bytes)
+    def _start(self, command: Command, timeout_s: float, stderr_bytes: int | None) -> AdbStream:
+        with self._explained(f"run {command.argv[0]}"):
+            sock = self._open_shell(command.program, timeout_s)
+            return AdbStream(sock, command, self._kill_group, stderr_bytes)
 
     def _open_shell(self, line: str, timeout_s: float) -> socket.socket:
         server = ServerConnection(timeout_s)
@@ -147,9 +154,9 @@ class AdbTransport:
             raise
         return server.sock
 
-    def _kill_group(self, group: int) -> None:
+    def _kill_group(self, pid: int) -> None:
         try:
-            with self._open_shell(f"kill -KILL -{group}", _KILL_S) as sock:
+            with self._open_shell(_KILL.format(pid), _KILL_S) as sock:
                 while sock.recv(4096):
                     pass  # to its end: leaving now could hang up on the shell before it has sent the signal
         except (LinkError, OSError, DeviceError):
@@ -165,8 +172,8 @@ class AdbTransport:
             raise self._failure(doing, LinkError(f"{arrived.size_mod_4gib} of {size} bytes arrived"))
 
     def _install(self, temporary: str, target: str, mode: int) -> None:
-        commands = (["chmod", f"{mode:o}", temporary], ["mv", "-f", temporary, target])
-        done = self._run(commands, _HOUSEKEEPING_S)
+        move = ("mv", "-f", temporary, target)
+        done = self._run(Command(("chmod", f"{mode:o}", temporary), True, move), _HOUSEKEEPING_S)
         if done.returncode != 0:
             said = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
             raise self._failure(f"write {shown(target)}", LinkError(said))
@@ -203,6 +210,13 @@ class AdbTransport:
             yield
         except LinkError as error:
             raise self._failure(doing, error) from error
+
+    def _unstarted(self, program: str, stream: AdbStream) -> DeviceError:
+        said = (stream.noise or b"").decode(errors="replace").strip() or stream.stderr_tail() or "nothing"
+        return DeviceError(
+            f"device {self.device_name!r}: the phone's shell did not start {program}; it said {said[-300:]!r}; "
+            f"see what it says to: adb -s {shown(self.serial)} shell id"
+        )
 
     def _failure(self, doing: str, error: LinkError) -> DeviceError:
         """The sentence for what went wrong: the phone's state is the reason when it is not the usual one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +10,7 @@ from typing import Any
 
 import paramiko
 
-from .command import MAX_NOISE_BYTES, Command
+from ..marks import Command, Errors, Output
 
 TAIL_BYTES = 8192
 _TURN_S = 0.1
@@ -64,14 +63,13 @@ class SshStream:
         stderr_bytes: int | None = TAIL_BYTES,
     ) -> None:
         self._channel = channel
-        self._command = command
+        self._output = Output(command)
         self._pending = b""  # read, and not handed on
-        self._noise: bytes | None = b""  # what came before the command's output; None once that has begun
         self._is_link_alive = is_link_alive
         self._kill_process = kill_process
         self._killed = False
         channel.settimeout(_TURN_S)
-        self._errors = _Errors(channel, command.pid_mark, stderr_bytes)
+        self._errors = _ErrorReader(channel, Errors(command, stderr_bytes))
 
     def read(self, size: int, timeout_s: float) -> bytes:
         deadline = time.monotonic() + timeout_s
@@ -96,7 +94,7 @@ class SshStream:
     @property
     def noise(self) -> bytes | None:
         """What came instead of the command's output; None once that has begun."""
-        return self._noise
+        return self._output.noise
 
     def end_input(self) -> None:
         """Raises `OSError` when the link is gone."""
@@ -150,13 +148,10 @@ class SshStream:
 
     def _received(self, size: int) -> bytes:
         """Of the command's output; what the login shell said before it is dropped."""
-        while self._noise is not None:
+        while self._output.noise is not None:
             data = self._next(_MAX_READ_BYTES)
-            self._noise += data
-            begun = self._command.begun(self._noise)
-            if begun is not None:
-                self._noise, self._pending = None, begun
-            elif not data:
+            self._pending = self._output.after_mark(data)
+            if not data:
                 return b""
         if self._pending:
             data, self._pending = self._pending[:size], self._pending[size:]
@@ -175,28 +170,25 @@ class SshStream:
         return sent
 
 
-class _Errors:
-    """Reads a channel's stderr to its end, so that its writer never blocks, and keeps the last bytes."""
+class _ErrorReader:
+    """Reads a channel's stderr to its end, so that its writer never blocks."""
 
-    def __init__(self, channel: paramiko.Channel, pid_mark: re.Pattern[bytes], limit_bytes: int | None) -> None:
+    def __init__(self, channel: paramiko.Channel, errors: Errors) -> None:
         self._channel = channel
-        self._pid_mark = pid_mark
-        self._limit_bytes = limit_bytes
-        self._pid: int | None = None
-        self._pid_known = threading.Event()
-        self._bytes = bytearray()
+        self._errors = errors
+        self._pid_settled = threading.Event()
         self._thread = threading.Thread(target=self._drain, name="edgewright-ssh-stderr", daemon=True)
         self._thread.start()
 
     def pid(self, timeout_s: float) -> int | None:
-        self._pid_known.wait(timeout_s)
-        return self._pid
+        self._pid_settled.wait(timeout_s)
+        return self._errors.pid
 
     def kept(self, wait: bool) -> bytes:
         """With `wait`, after the last byte has come or a second has passed."""
         if wait:
             self._thread.join(timeout=1.0)
-        return bytes(self._bytes)
+        return self._errors.kept()
 
     def join(self, timeout_s: float) -> None:
         self._thread.join(timeout=timeout_s)
@@ -209,7 +201,7 @@ class _Errors:
         except OSError:
             pass  # the link is gone; whoever reads stdout says so
         finally:
-            self._pid_known.set()
+            self._pid_settled.set()
 
     def _next(self) -> bytes | None:
         """None when nothing came for a turn."""
@@ -220,16 +212,9 @@ class _Errors:
             return None
 
     def _keep(self, data: bytes) -> None:
-        kept = self._bytes + data
-        if not self._pid_known.is_set():
-            if (match := self._pid_mark.search(kept)) is not None:
-                self._pid = int(match[1])
-                del kept[: match.end()]  # with what the login shell said before
-            if match is not None or len(kept) > MAX_NOISE_BYTES:
-                self._pid_known.set()
-        elif self._limit_bytes is not None:
-            del kept[: max(0, len(kept) - self._limit_bytes)]
-        self._bytes = kept
+        self._errors.take(data)
+        if self._errors.is_pid_settled:
+            self._pid_settled.set()
 
 
 @contextmanager

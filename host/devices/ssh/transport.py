@@ -17,8 +17,9 @@ import paramiko
 from ...errors import DeviceError, InputError
 from ...files import atomic_path
 from ..address import Address
+from ..marks import ShellError
 from ..transport import Completed
-from .command import Command, LoginShellError
+from .command import LoginCommand
 from .connect import Link, log_in
 from .files import download, is_file, open_sftp, sftp_on, upload
 from .stream import SshStream, open_channel, read_to_end, time_limit
@@ -73,7 +74,7 @@ class SshTransport:
     def run(self, argv: Sequence[str], timeout_s: float) -> Completed:
         """A command that is not there has exit code 127; one that a signal killed has 128 and the signal's number."""
         deadline = time.monotonic() + timeout_s
-        command = Command(tuple(argv), reports_exit_code=True)
+        command = LoginCommand(tuple(argv), reports_exit_code=True)
         stream = self._start(command, timeout_s, stderr_bytes=None)
         try:
             with self._explained(f"running {argv[0]}"):
@@ -114,7 +115,7 @@ class SshTransport:
                 raise
 
     def open_stream(self, argv: Sequence[str]) -> SshStream:
-        stream = self._start(Command(tuple(argv)), _REPLY_S)
+        stream = self._start(LoginCommand(tuple(argv)), _REPLY_S)
         self._streams.append(stream)
         return stream
 
@@ -124,7 +125,7 @@ class SshTransport:
         self._streams.clear()
         self._link.close()
 
-    def _start(self, command: Command, timeout_s: float, **options: int | None) -> SshStream:
+    def _start(self, command: LoginCommand, timeout_s: float, **options: int | None) -> SshStream:
         program = command.argv[0]
         with self._explained(f"starting {program}"):
             try:
@@ -143,7 +144,7 @@ class SshTransport:
 
     def _kill_process(self, pid: int) -> None:
         """As far as the device can still be reached: what cannot be told to end notices that its streams have."""
-        line = Command(("sh", "-c", _KILL, "sh", str(pid))).line
+        line = LoginCommand(("sh", "-c", _KILL, "sh", str(pid))).line
         try:
             channel = self._execute(line, _KILL_S)
         except _LINK_ERRORS:
@@ -169,7 +170,7 @@ class SshTransport:
 
     def _sftp_by_command(self, garbled: Exception) -> paramiko.SFTPClient:
         """Raises what the subsystem failed with where the device has no server to start either."""
-        command = Command(("sh", "-c", _SFTP_SERVER))
+        command = LoginCommand(("sh", "-c", _SFTP_SERVER))
         channel = self._execute(command.line, _REPLY_S)
         try:
             if not command.is_begun_on(channel, _REPLY_S):
@@ -233,7 +234,7 @@ class SshTransport:
             yield
         except TimeoutError:
             raise
-        except LoginShellError as error:
+        except ShellError as error:
             raise self._failure(str(error)) from error
         except _LINK_ERRORS as error:
             raise self._lost(doing, error) from error

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Callable
+
+from edgewright.devices.adb.shell_v2 import STDERR, STDOUT, packet
 
 Answer = bytes | Callable[[socket.socket], None] | None
 
@@ -57,6 +60,15 @@ class PretendServer:
                     sock.sendall(answer)
         except (OSError, EOFError):
             pass
+
+    def begun(self) -> bytes:
+        """What the phone's shell says before the command that was asked for last: the marks."""
+        mark = self.mark
+        return packet(STDOUT, mark + b"\n") + packet(STDERR, mark + b" 99\n")
+
+    @property
+    def mark(self) -> bytes:
+        return re.findall(r"echo (\S+);", self.asked[-1])[0].encode()
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)

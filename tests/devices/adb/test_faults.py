@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from edgewright.devices.adb.shell_v2 import STDERR, STDOUT, packet
+from edgewright.devices.adb.shell_v2 import EXIT, STDOUT, packet
 from edgewright.devices.adb.transport import AdbTransport, attached_phones, connect_adb
 from edgewright.devices.registry import Address
 from edgewright.errors import DeviceError, InputError, StorageError
@@ -72,7 +72,7 @@ def test_a_command_over_a_server_that_falls_silent_ends_in_time(phone: AdbTransp
 
 def test_a_command_whose_phone_goes_away_is_a_device_error(phone: AdbTransport, server: PretendServer) -> None:
     def vanish(sock: socket.socket) -> None:
-        sock.sendall(packet(STDERR, b"99\n") + packet(STDOUT, b"half"))
+        sock.sendall(server.begun() + packet(STDOUT, b"half"))
         server.attach("B\tdevice\n")
         sock.shutdown(socket.SHUT_RDWR)
 
@@ -87,6 +87,13 @@ def test_a_command_answered_with_garbage_is_a_device_error(phone: AdbTransport, 
         phone.run(["cat"], 5)
 
 
+def test_a_shell_that_starts_nothing_is_told_apart(phone: AdbTransport, server: PretendServer) -> None:
+    said = packet(STDOUT, b"This device is managed.\n") + packet(EXIT, b"\0")
+    server.answers["shell,v2"] = lambda sock: sock.sendall(said)
+    with pytest.raises(DeviceError, match=r"shell did not start cat; it said 'This device is managed.'; .*adb -s A"):
+        phone.run(["cat"], 5)
+
+
 def test_a_phone_locked_in_the_meantime_has_its_sentence(phone: AdbTransport, server: PretendServer) -> None:
     server.answers["host:transport:A"] = fail("device unauthorized.")
     server.attach("A\tunauthorized\n")
@@ -96,7 +103,7 @@ def test_a_phone_locked_in_the_meantime_has_its_sentence(phone: AdbTransport, se
 
 def test_a_hung_phone_is_not_waited_for_when_a_stream_is_killed(phone: AdbTransport, server: PretendServer) -> None:
     def hang(sock: socket.socket) -> None:
-        sock.sendall(packet(STDERR, b"99\n"))
+        sock.sendall(server.begun())
         sock.recv(1)
 
     server.answers["shell,v2"] = hang
@@ -104,7 +111,7 @@ def test_a_hung_phone_is_not_waited_for_when_a_stream_is_killed(phone: AdbTransp
     server.answers["shell,v2"] = None
     started = time.monotonic()
     stream.kill()
-    assert server.asked[-1] == "shell,v2,raw:kill -KILL -99"
+    assert server.asked[-1].startswith("shell,v2,raw:read -r stat < /proc/99/stat; ")
     assert time.monotonic() - started < 15 and stream.ending() == "it was killed by closing its connection"
 
 
@@ -188,10 +195,10 @@ def test_a_push_that_goes_wrong_says_what_adbd_said_and_is_cleaned_up(
 ) -> None:
     (tmp_path / "m").write_bytes(b"x" * 8_000_000)
     server.answers["sync:"] = syncing(*replies)
-    server.answers["shell,v2"] = lambda sock: sock.sendall(packet(STDERR, b"99\n") + packet(3, b"\0"))
+    server.answers["shell,v2"] = lambda sock: sock.sendall(server.begun() + packet(EXIT, b"\0"))
     with pytest.raises(DeviceError, match=f"cannot write /data/m: .*({sentence})"):
         phone.push(tmp_path / "m", "/data/m")
-    assert "exec rm -f /data/.edgewright-" in server.asked[-1]
+    assert "; rm -f /data/.edgewright-" in server.asked[-1]
 
 
 def test_a_push_that_arrives_short_is_a_device_error(

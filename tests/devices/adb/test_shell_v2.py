@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,10 +17,9 @@ from edgewright.devices.adb.shell_v2 import (
     AdbStream,
     PacketError,
     Unpacker,
-    command_line,
     packet,
 )
-from edgewright.errors import InputError
+from edgewright.devices.marks import Command
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,25 +67,10 @@ def test_no_garbage_does_more_than_be_refused(wire: bytes) -> None:
         pass
 
 
-def test_a_command_line_is_words_whatever_is_in_them() -> None:
-    words = ["", " ", "'", '"', "$(id)", "`id`", ";", "&&", "*", "~", "\n", "\\", "-n", "#", "é"]
-    argv = ["python3", "-c", "import os, sys; print(os.getpid()); print(sys.argv[1:])", *words]
-    done = subprocess.run(["sh", "-c", command_line(argv)], capture_output=True, text=True, check=True)
-    pid, _, printed = done.stdout.partition("\n")
-    assert printed.strip() == repr(words)
-    assert done.stderr == f"{pid}\n"
-
-
-def test_commands_run_one_after_the_other_until_one_fails() -> None:
-    line = command_line(["echo", "a;b"], ["sh", "-c", "exit 3"], ["echo", "never"])
-    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (3, "a;b\n")
-
-
-@pytest.mark.parametrize("argv", [[], ["echo", "a\0b"]])
-def test_a_command_that_cannot_be_one_is_refused(argv: list[str]) -> None:
-    with pytest.raises(InputError, match="got"):
-        command_line(argv)
+COMMAND = Command(("cat",))
+MARK = COMMAND.program.split()[1].rstrip(";").encode()
+PID = packet(STDERR, MARK + b" 4711\n")
+BEGIN = packet(STDOUT, MARK + b"\n") + PID
 
 
 class Peer:
@@ -98,7 +81,7 @@ class Peer:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
         self.killed: list[int] = []
         self._on_kill = on_kill
-        self.stream = AdbStream(ours, self._kill, stderr_bytes)
+        self.stream = AdbStream(ours, COMMAND, self._kill, stderr_bytes)
 
     def _kill(self, group: int) -> None:
         self.killed.append(group)
@@ -124,7 +107,7 @@ def peer() -> Iterator[Peer]:
 
 
 def test_both_outputs_and_the_exit_code_are_kept_apart(peer: Peer) -> None:
-    peer.send(packet(STDERR, b"4711\n"), packet(STDOUT, b"out"), packet(STDERR, b"err"), packet(EXIT, b"\x03"))
+    peer.send(BEGIN, packet(STDOUT, b"out"), packet(STDERR, b"err"), packet(EXIT, b"\x03"))
     assert peer.stream.read(2, 5) == b"ou"
     assert peer.stream.read(100, 5) == b"t"
     assert peer.stream.read(100, 5) == peer.stream.read(100, 5) == b""
@@ -183,14 +166,15 @@ def test_garbage_is_the_end_and_says_what_came(peer: Peer, wire: bytes) -> None:
 
 def test_stderr_is_drained_while_nobody_reads_and_only_its_end_is_kept(peer: Peer) -> None:
     peer.sock.settimeout(20)
-    peer.send(packet(STDERR, b"4711\n"), *[packet(STDERR, b"y" * (1 << 20))] * 8, packet(STDERR, b"last words"))
+    peer.send(BEGIN, *[packet(STDERR, b"y" * (1 << 20))] * 8, packet(STDERR, b"last words"))
     peer.send(packet(EXIT, b"\0"))
     assert peer.stream.ending() == "it ended with exit code 0"
     assert peer.stream.stderr_tail().endswith("last words") and len(peer.stream.stderr()) == 8192
 
 
 def test_stdout_that_nobody_reads_is_held_back_at_the_phone_and_then_comes_whole(peer: Peer) -> None:
-    sender = threading.Thread(target=lambda: peer.send(*[packet(STDOUT, b"z" * (1 << 20))] * 40, packet(EXIT, b"\0")))
+    wire = [BEGIN, *[packet(STDOUT, b"z" * (1 << 20))] * 40, packet(EXIT, b"\0")]
+    sender = threading.Thread(target=lambda: peer.send(*wire))
     sender.start()
     sender.join(timeout=0.5)
     assert sender.is_alive(), "40 MiB were taken into memory"
@@ -202,7 +186,7 @@ def test_stdout_that_nobody_reads_is_held_back_at_the_phone_and_then_comes_whole
 
 
 def test_kill_ends_the_process_group_once_and_a_reader_that_waits(peer: Peer) -> None:
-    peer.send(packet(STDERR, b"4711\n"))
+    peer.send(BEGIN)
     got: list[bytes] = []
     reader = threading.Thread(target=lambda: got.append(peer.stream.read(1, 60)))
     reader.start()
@@ -214,30 +198,43 @@ def test_kill_ends_the_process_group_once_and_a_reader_that_waits(peer: Peer) ->
 
 
 def test_kill_waits_for_the_signal_to_be_reported(peer: Peer) -> None:
-    peer.send(packet(STDERR, b"4711\n"))
+    peer.send(BEGIN)
     peer._on_kill = lambda: peer.send(packet(EXIT, bytes([128 + 9])))
     peer.stream.kill()
     assert peer.stream.ending() == "it was killed by SIGKILL"
 
 
 def test_after_the_end_or_a_lost_connection_no_process_is_killed(peer: Peer) -> None:
-    peer.send(packet(STDERR, b"4711\n"))
+    peer.send(BEGIN)
     peer.sock.close()
     assert peer.stream.read(1, 5) == b""
     peer.stream.kill()
     assert peer.killed == []  # the number may be another process's by now
 
 
-def test_shell_noise_before_the_process_id_stays_on_stderr(peer: Peer) -> None:
-    peer.send(packet(STDERR, b"WARNING: linker\n4711\n"), packet(EXIT, b"\0"))
-    assert peer.stream.read(1, 5) == b""
-    assert peer.stream.stderr() == b"WARNING: linker\n4711\n"
+def test_what_the_shell_says_before_the_marks_is_dropped(peer: Peer) -> None:
+    peer.send(packet(STDERR, b"WARNING: linker\n"), packet(STDOUT, b"welcome\0"), BEGIN, packet(STDOUT, b"out"))
+    peer.send(packet(STDERR, b"err"), packet(EXIT, b"\0"))
+    assert peer.stream.read(100, 5) == b"out" and peer.stream.read(100, 5) == b""
+    assert peer.stream.stderr() == b"err" and peer.stream.noise is None
+
+
+def test_a_shell_that_starts_nothing_gives_nothing_to_read(peer: Peer) -> None:
+    peer.send(packet(STDOUT, b"no shell today\n"), packet(EXIT, b"\1"))
+    assert peer.stream.read(100, 5) == b""
+    assert peer.stream.noise == b"no shell today\n" and peer.stream.exit_code == 1
+
+
+def test_a_shell_that_never_stops_greeting_is_told(peer: Peer) -> None:
+    peer.send(packet(STDOUT, (b"hi " * (1 << 19))[: (1 << 20) + 1]))
+    assert peer.stream.read(100, 20) == b""
+    assert peer.stream.ending() == f"its shell prints too much before any command: {(b'hi ' * 27)[:80]!r}..."
 
 
 def test_close_ends_the_input_waits_and_drops_what_nobody_read(peer: Peer) -> None:
     def adbd() -> None:
         assert peer.receive(5) == packet(CLOSE_STDIN)
-        peer.send(*[packet(STDOUT, b"z" * (1 << 20))] * 12, packet(EXIT, b"\x07"))
+        peer.send(BEGIN, *[packet(STDOUT, b"z" * (1 << 20))] * 12, packet(EXIT, b"\x07"))
 
     thread = threading.Thread(target=adbd)
     thread.start()
@@ -247,7 +244,7 @@ def test_close_ends_the_input_waits_and_drops_what_nobody_read(peer: Peer) -> No
 
 
 def test_close_kills_what_does_not_end_in_time(peer: Peer) -> None:
-    peer.send(packet(STDERR, b"4711\n"))
+    peer.send(BEGIN)
     started = time.monotonic()
     peer.stream.close(0.1)
     assert peer.killed == [4711] and time.monotonic() - started < 10

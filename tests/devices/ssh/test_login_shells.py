@@ -103,5 +103,5 @@ def test_a_terminal_that_changes_line_ends_is_told(rig_client: ClientHome, desk:
     with require(lambda: SshdRig(rig_client, [force])) as rig:
         desk.trust(rig)
         transport = desk.connect(rig.uri)
-        with pytest.raises(DeviceError, match="its login shell changes line ends, as a terminal does"):
+        with pytest.raises(DeviceError, match="its shell changes line ends, as a terminal does"):
             transport.run(["uname"], 30)
