@@ -16,6 +16,8 @@ from edgewright.workbench.workbench import Workbench
 
 from tests.cli.command_line import MAIN
 
+EVALUATE = ("--part", "scenarios", "--method", "edgewright", "--task", "has 3", "--budget", "0.9")
+EVALUATE += ("--images", "20", "--subnets", "20")
 CUSTOMIZE = ("customize", "--task", "has 3", "--latency-ms", "100", "--test-images", "20")
 
 
@@ -56,6 +58,44 @@ def test_three_customisations_in_a_fresh_workspace_share_one_campaign(folder):
     assert sum("a short campaign" in said for _, _, said in answers) == 1
 
 
+@pytest.mark.sweep
+def test_an_evaluation_and_a_customisation_in_a_fresh_workspace_do_not_disturb_each_other(folder):
+    """The evaluation has a workspace of its own, in its folder."""
+    evaluation = start(folder, *prepared_evaluation(folder), name="evaluation")
+    code, told, said = ended(folder, start(folder, *CUSTOMIZE, "--out", "m.tflite"))
+    assert code == 0 and told["verified"], said[-500:]
+    code, _, said = ended(folder, evaluation, "evaluation")
+    assert code == 0 and len(rows(folder)) == 1, said[-500:]
+
+
+def test_a_second_evaluation_into_a_folder_is_refused(folder):
+    words = prepared_evaluation(folder)
+    first = start(folder, *words, name="first")
+    deadline = time.monotonic() + 120
+    try:
+        while not (folder / "evaluation" / "index.html").exists():
+            assert first.poll() is None and time.monotonic() < deadline, (folder / "first.err").read_text()
+            time.sleep(0.05)
+        first.send_signal(signal.SIGSTOP)
+        code, told, said = ended(folder, start(folder, *words, name="second"), "second")
+        sentence = "another process evaluates into evaluation; wait for it to end, or choose another folder"
+        assert code == told["exit_code"] == 2 and said.splitlines()[-1] == f"edgewright: {sentence}"
+    finally:
+        first.kill()
+        first.wait()
+
+
+def prepared_evaluation(folder):
+    """The command, and what it would convert."""
+    (folder / "evaluation" / "workspace").mkdir(parents=True)
+    (folder / "evaluation" / "workspace" / "templates").symlink_to(folder / "workspace" / "templates")
+    return ("evaluate", "numvqa", "evaluation", *EVALUATE)
+
+
+def rows(folder):
+    return (folder / "evaluation" / "scenarios.csv").read_text().splitlines()[1:]
+
+
 @contextmanager
 def profiling(folder):
     """A campaign that has begun and is halted, so that it lasts as long as it is needed."""
@@ -90,6 +130,7 @@ def _n_records(path):
         (("records", "export", "local", "--out", "records.csv"), 0, ""),
         (("report", "workspace"), 2, "'local' is being profiled by another process; wait for it to end"),
         (("device", "list"), 0, ""),
+        (("evaluate", "numvqa", "similar", "--part", "similarity"), 0, ""),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
 )
@@ -112,6 +153,11 @@ def test_models_are_pushed_and_measured_beside_a_campaign(running, trained, temp
     (running / "model.tflite").write_bytes(template.emit(smallest.pack()).tobytes())
     assert ended(running, start(running, "push", "model.tflite", "local"))[0] == 0
     assert ended(running, start(running, "measure", "model.tflite", "local"))[0] == 0
+
+
+def test_an_evaluation_beside_a_campaign_measures_with_an_agent_of_its_own(running):
+    code, _, said = ended(running, start(running, *prepared_evaluation(running), name="evaluation"), "evaluation")
+    assert code == 0 and len(rows(running)) == 1, said[-500:]
 
 
 def test_a_second_campaign_waits_for_the_first(folder):
