@@ -67,6 +67,20 @@ def test_the_digest_is_of_the_data_alone(tmp_path):
     assert read(folder, tmp_path).digest != images.digest
 
 
+def test_the_digest_is_of_labels_and_splits_too(tmp_path):
+    folder = write_table(tmp_path / "table")
+    table, digests = (folder / "labels.csv").read_text(), set()
+    for change in ("red,no", "red,yes"):
+        (folder / "labels.csv").write_text(table.replace("red,yes", change))
+        digests.add(read(folder, tmp_path).digest)
+    rows = table.splitlines()
+    for names in (("train", "validation", "test"), ("test", "train", "validation")):
+        split = [f"{row},{names[number // 3 % 3]}" for number, row in enumerate(rows[1:])]
+        (folder / "labels.csv").write_text("\n".join([f"{rows[0]},split", *split]))
+        digests.add(read(folder, tmp_path).digest)
+    assert len(digests) == 4
+
+
 def test_a_table(tmp_path):
     images = read(write_table(tmp_path / "table"), tmp_path)
     assert [(g.name, g.labels, g.exclusive) for g in images.groups] == [
@@ -138,8 +152,16 @@ def test_links_out_of_the_folder_are_not_followed(tmp_path):
     (folder / "one" / "link.png").symlink_to(outside)
     (folder / "two" / "more").symlink_to(outside.parent)
     (folder / "two" / "within.png").symlink_to(folder / "two" / "000.png")
+    (folder / "three").symlink_to(outside.parent)
+    (folder / "deux").symlink_to(folder / "two")
     survey = survey_labelled(folder, tmp_path / "cache")
-    assert survey.unreadable == {"one/link.png": "a link out of the folder", "two/more": "a link out of the folder"}
+    assert survey.images.labels == ("one", "two", "zero")
+    assert survey.unreadable == {
+        "deux": "a link to a folder",
+        "one/link.png": "a link out of the folder",
+        "three": "a link out of the folder",
+        "two/more": "a link out of the folder",
+    }
     assert "two/within.png" in survey.images.names and len(survey.twins) == 1
 
 

@@ -44,6 +44,12 @@ def test_a_split_that_got_nothing_of_a_label_gets_its_last_picture():
     assert split[:10].tolist().count(0) == 1 and split[10:].tolist().count(0) == 1
 
 
+def test_twins_move_together():
+    twins = np.repeat(np.arange(6), 2)
+    split = draw_splits(NONE[:12], twins, np.repeat(np.linspace(0, 0.5, 6), 2), one_label(12))
+    assert split.tolist() == [0] * 8 + [1, 1, 2, 2]
+
+
 def test_given_splits_are_not_drawn_from():
     given = np.array([0] * 20 + [2] * 10, np.int8)
     split = draw_splits(given, np.arange(30), np.linspace(0, 0.99, 30), one_label(30))

@@ -79,6 +79,15 @@ def test_more_copies_than_neighbours_are_one_group(pictures):
     assert sorted(Counter(groups.tolist()).values()) == [1] * 59 + [46]
 
 
+def test_two_crowds_of_copies_of_one_picture_are_one_group(pictures):
+    """Each copy's nearest ones are all in its own crowd."""
+    prints = prints_of(pictures[:1] * 40)
+    prints["content"][:, 0] = np.arange(40)
+    prints["miniature"][20:] += 2
+    prints["miniature"].reshape(40, -1)[np.arange(40), np.arange(40)] += 1
+    assert len(set(twin_groups(prints).tolist())) == 1
+
+
 def test_plain_pictures_are_the_same_only_when_they_are():
     greys = [Image.new("RGB", (16, 16), (level,) * 3) for level in range(0, 250, 5)]
     assert len(set(twin_groups(prints_of(greys)).tolist())) == 50

@@ -16,7 +16,7 @@ from ...errors import InputError
 from ..labels import LabelGroup, as_label, label_order
 from ..left_out import LeftOut
 from .base import NOT_GIVEN, Listing, split_index
-from .files import FilePictures, folders_in, image_files, loose_images
+from .files import FilePictures, folders_in, image_files, linked_folders, loose_images
 
 GROUP = "class"
 
@@ -37,6 +37,8 @@ class ClassFolders:
         left_out: dict[str, str] = {}
         for top in tops:
             left_out.update({name: "in no class" for name in loose_images(path, top)})
+        for top in {"", *tops}:
+            left_out.update(linked_folders(path, top))
         rows = sorted(_rows(path, tops, label_of, left_out))
         has = np.zeros((len(rows), len(group.labels)), bool)
         column = {label: index for index, label in enumerate(group.labels)}

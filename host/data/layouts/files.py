@@ -59,6 +59,14 @@ def folders_in(folder: Path) -> list[str]:
         return sorted(e.name for e in entries if e.is_dir(follow_symlinks=False) and not is_hidden(e.name))
 
 
+def linked_folders(root: Path, below: str) -> dict[str, str]:
+    """Names of the links to folders in a folder, and why they are not followed."""
+    with os.scandir(root / below) as entries:
+        links = sorted(e.name for e in entries if e.is_symlink() and e.is_dir() and not is_hidden(e.name))
+    names = [f"{below}/{name}" if below else name for name in links]
+    return {name: _unusable(root, name, is_link=True) for name in names}
+
+
 def loose_images(root: Path, below: str = "") -> list[str]:
     """Names of the image files that lie in a folder itself, in none of its folders."""
     names = sorted(each.name for each in (root / below).iterdir() if each.is_file() and not is_hidden(each.name))
