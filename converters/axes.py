@@ -1,11 +1,11 @@
 """Which axes of a model's tensors must be sliced together: a union-find over the factors of axes.
 
 An axis is an ordered tuple of factors, outermost first; an axis of size 1 is the empty tuple. Reshaping only
-regroups factors, so an axis merged with another one keeps its identity.
+regroups factors, so an axis keeps its identity when it is merged with another.
 
-A factor is a leaf, or a concatenation of factors. Joining two of them cuts both where either is cut, so a leaf may be
-found at several offsets of several tensors. A leaf may also be another factor "scaled": each of its units there is a
-run of channels here, as the heads of an attention are runs of a linear layer's channels.
+A factor is a leaf or a concatenation of factors. Joining two factors cuts each where the other is cut, so a leaf may
+appear at several offsets of several tensors. A leaf may also be another factor, scaled: each unit of that factor is a
+run of channels here, as each head of an attention is a run of a linear layer's channels.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Axes = list[Axis]
 
 @dataclass
 class FactorClass:
-    """What is known of factors that must be sliced together.
+    """What is known about factors that must be sliced together.
 
-    `reasons` is why they must not be sliced; `producers` maps a layer to when it was called; `secondary` are those
-    producers that only scale what another one made (squeeze-and-excite, gated linear units).
+    `reasons` are why they must not be sliced; `producers` maps a layer to when it was called; `secondary` are the
+    producers that only scale the output of another one (squeeze-and-excite, gated linear units).
     """
 
     reasons: set[str] = field(default_factory=set)
@@ -52,7 +52,7 @@ class Segment:
 
 
 class AxisClasses:
-    """Union-find over factors, with the operations on axes that the rules are written in."""
+    """Union-find over factors, with the operations on axes that the rules use."""
 
     def __init__(self) -> None:
         self._parent: list[int] = []
@@ -86,7 +86,7 @@ class AxisClasses:
         return [self.find(factor)] if parts is None else [leaf for part in parts for leaf in self.leaves(part)]
 
     def segments(self, factor: int) -> Iterator[Segment]:
-        """Where the leaves lie; scaled ones are resolved into their units."""
+        """The leaves with their offsets; scaled ones are resolved into their units."""
         offset = 0
         for leaf in self.leaves(factor):
             scaled = self.get(leaf).scaled
@@ -99,7 +99,7 @@ class AxisClasses:
             offset += self.size[leaf]
 
     def whole(self, factor: int) -> bool:
-        """No part of the factor may be sliced."""
+        """Whether no part of the factor may be sliced."""
         return all(self.get(segment.leaf).reasons for segment in self.segments(factor))
 
     def refuse(self, axes: Sequence[Axis], reason: str) -> None:
@@ -110,7 +110,7 @@ class AxisClasses:
                     self.get(segment.leaf).reasons.add(reason)
 
     def concatenate(self, factors: Sequence[int]) -> int:
-        """A factor that is these, one behind the other."""
+        """A factor that consists of these, one after the other."""
         if len(factors) == 1:
             return factors[0]
         whole = self.new(sum(self.size[factor] for factor in factors))
@@ -118,7 +118,7 @@ class AxisClasses:
         return whole
 
     def scale(self, units: int, block: int) -> int:
-        """A factor of `block` channels per unit of another one."""
+        """A factor with `block` channels per unit of another one."""
         if block == 1:
             return units
         scaled = self.new(self.size[units] * block)
@@ -126,7 +126,7 @@ class AxisClasses:
         return scaled
 
     def part(self, factor: int, start: int, stop: int) -> int:
-        """The factor of these channels; cuts where it must."""
+        """The factor of these channels; cuts the leaves where necessary."""
         self._cut(factor, start)
         self._cut(factor, stop)
         offset, inside = 0, []
@@ -163,7 +163,7 @@ class AxisClasses:
             self._class[part] = factor_class.copy()
 
     def union(self, a: int, b: int, scaling: bool = False) -> None:
-        """Two factors of equal size are one. `scaling`: by a product, the later producer is a secondary one."""
+        """Merge two factors of equal size. `scaling`: a product merges them, so the later producer is secondary."""
         if self.find(a) == self.find(b):
             return
         self._cut_alike(a, b)
@@ -175,7 +175,7 @@ class AxisClasses:
                 self.union(one, other, scaling)
 
     def _cut_alike(self, a: int, b: int) -> None:
-        """Cutting one may cut the other again, when they share leaves; both get finer until they agree."""
+        """Cut both until their boundaries agree. Cutting one may cut the other again, when they share leaves."""
         while (bounds_a := self._bounds(a)) != (bounds_b := self._bounds(b)):
             for at in sorted(bounds_b - bounds_a):
                 self._cut(a, at)
@@ -208,7 +208,7 @@ class AxisClasses:
             self._merge_scaled(kept.scaled, gone.scaled)
 
     def _producers(self, leaf: int) -> dict[str, int]:
-        """What makes the units of a leaf so far."""
+        """The producers of a leaf's units found so far."""
         return {name: order for s in self.segments(leaf) for name, order in self.get(s.leaf).producers.items()}
 
     def _merge_scaled(self, one: tuple[int, int], other: tuple[int, int]) -> None:
@@ -219,7 +219,7 @@ class AxisClasses:
             self.refuse([(fine,), (coarse,)], f"units of {small} and of {large} channels combined")
 
     def broadcast(self, operands: Sequence[Axes], scaling: bool = False) -> Axes:
-        """Axes of an elementwise operation's result."""
+        """The axes of an elementwise operation's result."""
         rank = max(len(axes) for axes in operands)
         result: Axes = []
         for i in range(rank):
@@ -235,7 +235,7 @@ class AxisClasses:
         return result
 
     def join(self, a: Axis, b: Axis, scaling: bool = False) -> None:
-        """Two axes must agree."""
+        """Slice two axes together."""
         if math.prod(self.size[f] for f in a) != math.prod(self.size[f] for f in b):
             self.refuse([a, b], "axes of different size combined")
         elif [self.size[f] for f in a] == [self.size[f] for f in b]:
@@ -249,7 +249,7 @@ class AxisClasses:
 
 
 def _later(one: dict[str, int], other: dict[str, int]) -> set[str]:
-    """Those producers that only scale what the earlier ones made."""
+    """The later producers, which only scale the output of the earlier ones."""
     if not one or not other:
         return set()
     first, second = min(one.values()), min(other.values())

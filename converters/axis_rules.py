@@ -1,4 +1,6 @@
-"""For every TFLite operator, what its output's axes are. An operator without a rule keeps all its axes whole.
+"""The slicing rules of TFLite operators: how the axes of an operator's output follow from those of its inputs.
+
+An operator without a rule keeps all its axes whole.
 
 Layouts: activations `(B, H, W, C)`, filters of CONV_2D `(C out, kh, kw, C in)`, of DEPTHWISE_CONV_2D `(1, kh, kw, C)`,
 of FULLY_CONNECTED `(C out, C in)`, of TRANSPOSE_CONV as of CONV_2D.
@@ -16,8 +18,10 @@ Rule = Callable[[TensorAxes, Operator], Axes]
 
 
 def apply_rule(axes: TensorAxes, operator: Operator) -> None:
-    """Relate the axes of an operator's tensors. A rule gives the axes of its first output; of several, it has made
-    the others itself."""
+    """Relate the axes of an operator's tensors.
+
+    A rule returns the axes of the first output, and sets those of any others itself.
+    """
     rule = RULES.get(operator.name)
     if rule is not None:
         axes.make(operator.outputs[0], rule(axes, operator))
@@ -44,7 +48,7 @@ def _conv(axes: TensorAxes, operator: Operator) -> Axes:
 
 
 def _transpose_conv(axes: TensorAxes, operator: Operator) -> Axes:
-    """Its first operand holds the lengths of its result."""
+    """Its first operand holds the axis lengths of its result."""
     lengths, weight, x, *bias = operator.inputs
     made, *_, summed = axes.of(weight)
     for each in bias:
@@ -99,7 +103,7 @@ def _broadcast(axes: TensorAxes, operator: Operator) -> Axes:
 
 
 def _broadcast_to(axes: TensorAxes, operator: Operator) -> Axes:
-    """An axis of length one is repeated; what it is combined with says whether the repetitions follow a site."""
+    """An axis of length one is repeated; whether the repetitions follow a site depends on what it is combined with."""
     x, lengths = operator.inputs
     shape = axes.shape(operator.outputs[0])
     known = [()] * (len(shape) - axes.rank(x)) + axes.of(x)
@@ -128,7 +132,7 @@ def _pool(axes: TensorAxes, operator: Operator) -> Axes:
 
 
 def _window(axes: TensorAxes, operator: Operator, x: int) -> Axes:
-    """Batch passes through; along H and W neighbours mix, so channels that were turned into an image stay whole."""
+    """The batch passes through. Neighbours mix along H and W, so channels that became image axes stay whole."""
     batch, *image, _ = axes.of(x)
     axes.fix(operator, image, "which works across it")
     shape = axes.shape(operator.outputs[0])
@@ -181,7 +185,7 @@ def _slice(axes: TensorAxes, operator: Operator) -> Axes:
 
 
 def _strided_slice(axes: TensorAxes, operator: Operator) -> Axes:
-    """Where it takes consecutive elements; what its masks say is all in the shapes."""
+    """Sliced if it takes consecutive elements, else whole. The shapes already reflect its masks."""
     x, begins, ends, strides = operator.inputs
     y, options = operator.outputs[0], operator.options
     if set(axes.integers(strides)) != {1} or options.shrinkAxisMask or options.newAxisMask or options.ellipsisMask:
@@ -201,7 +205,7 @@ def _strided_slice(axes: TensorAxes, operator: Operator) -> Axes:
 
 
 def _split(axes: TensorAxes, operator: Operator) -> Axes:
-    """Into parts of one size, which are sliced alike."""
+    """The parts have one size and are sliced alike."""
     where, x = operator.inputs
     factors = axes.of(x)
     (joined,) = (axis % len(factors) for axis in axes.integers(where))
@@ -215,7 +219,7 @@ def _split(axes: TensorAxes, operator: Operator) -> Axes:
 
 
 def _batch_matmul(axes: TensorAxes, operator: Operator) -> Axes:
-    """`(..., M, K) @ (..., K, N)`, each possibly transposed. Attention's heads lie before, and can be sliced."""
+    """`(..., M, K) @ (..., K, N)`, each possibly transposed. Leading axes, such as attention's heads, can be sliced."""
     a, b = (axes.of(tensor) for tensor in operator.inputs)
     axes.fix(operator, a[-2:] + b[-2:], "which sums over it or works across it")
     m = a[-1] if operator.options.adjX else a[-2]
@@ -224,7 +228,7 @@ def _batch_matmul(axes: TensorAxes, operator: Operator) -> Axes:
 
 
 def _gather(axes: TensorAxes, operator: Operator) -> Axes:
-    """Looked up along one axis."""
+    """Looks up along one axis, which stays whole."""
     x, indices = operator.inputs
     if operator.options.batchDims:
         return _whole(axes, operator)
@@ -236,12 +240,12 @@ def _gather(axes: TensorAxes, operator: Operator) -> Axes:
 
 
 def _gather_nd(axes: TensorAxes, operator: Operator) -> Axes:
-    """Looked up along the first axes."""
+    """Looks up along the first axes, which stay whole."""
     x, indices = operator.inputs
-    *places, depth = axes.shape(indices)
+    *lengths, depth = axes.shape(indices)
     factors = axes.of(x)
     axes.fix(operator, factors[:depth], "which looks up along it")
-    return [*(axes.fresh(operator, length, "which looks up along it") for length in places), *factors[depth:]]
+    return [*(axes.fresh(operator, length, "which looks up along it") for length in lengths), *factors[depth:]]
 
 
 def _whole(axes: TensorAxes, operator: Operator) -> Axes:
@@ -249,12 +253,12 @@ def _whole(axes: TensorAxes, operator: Operator) -> Axes:
     return [axes.fresh(operator, length, "which picks from it") for length in axes.shape(operator.outputs[0])]
 
 
-def _with(axes: Axes, place: int, axis: Axis) -> Axes:
-    return [*axes[:place], axis, *axes[place + 1 :]]
+def _with(axes: Axes, position: int, axis: Axis) -> Axes:
+    return [*axes[:position], axis, *axes[position + 1 :]]
 
 
 def _repeat(axes: TensorAxes, constant: int, made: Axes) -> None:
-    """A constant that holds the lengths of these axes, or -1 for what the runtime knows."""
+    """Note that a constant holds the lengths of these axes; -1 leaves a length to the runtime."""
     for position, (length, axis) in enumerate(zip(axes.integers(constant), made, strict=True)):
         if length != -1:
             axes.extents[constant, position] = axis

@@ -1,4 +1,4 @@
-"""A supernet becomes a template: converted once, planned twice, checked against torch."""
+"""Builds a template from a supernet: converts it once, plans its slicing twice, checks the result against torch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Masks = Mapping[str, NDArray[np.bool_]]  # site -> (D,), True where a module is 
 Extract = Callable[[Masks], nn.Module]
 
 PARITY_SAMPLES = 3
-PARITY_TOLERANCE = 1e-4  # of the largest output; sliced float32 models were seen to stay within 2e-6
+PARITY_TOLERANCE = 1e-4  # of the largest output; sliced float32 models stayed within 2e-6 in tests
 
 
 def build_template(
@@ -36,17 +36,18 @@ def build_template(
 ) -> Template:
     """Convert a supernet once, so that any of its subnets can be cut out of the result.
 
-    Takes one conversion of the supernet and, in nearly all cases, one of a pruned subnet.
+    It takes one conversion of the supernet and, in nearly all cases, one of a pruned subnet.
 
     Args:
-        module: the supernet with everything open, in eval mode; a site is named after the submodule that makes it.
+        module: the supernet with everything open, in eval mode; each site has the name of the submodule that makes it.
         example: one sample, `(1, C, H, W)`.
         extract: the pruned module of these masks, in eval mode.
-        rng: chooses the subnets that are compared, and their inputs; seeded with 0 when None.
+        rng: draws the subnets to compare and their inputs; seeded with 0 when None.
 
     Raises:
-        ConversionError: the module cannot be converted, a site cannot be sliced (named), or the planners disagree.
-        ParityError: the template computes something else than torch.
+        ConversionError: the module cannot be converted, a site cannot be sliced (the error names it), or the planners
+                disagree.
+        ParityError: the outputs of the template and of torch differ.
     """
     _check_sites(sites)
     rng = rng or np.random.default_rng(0)
@@ -64,7 +65,7 @@ def build_template(
 
 
 def pack_masks(sites: Sequence[TemplateSite], masks: Masks) -> bytes:
-    """Masks as `Template.emit` takes them."""
+    """Masks packed for `Template.emit`."""
     return np.packbits(np.concatenate([masks[site.name] for site in sites])).tobytes()
 
 
@@ -80,13 +81,13 @@ def random_masks(sites: Sequence[TemplateSite], counts: Counts, rng: np.random.G
 def _check_sites(sites: Sequence[TemplateSite]) -> None:
     names = [site.name for site in sites]
     if not names or len(set(names)) != len(names):
-        raise ConversionError(f"a template needs at least one site, and different names, got {names}")
+        raise ConversionError(f"a template needs at least one site, and unique names, got {names}")
 
 
 def _check_against_torch(
     template: Template, module: nn.Module, example: Tensor, extract: Extract, rng: np.random.Generator
 ) -> None:
-    """The full model and one random subnet, on the example and some noise."""
+    """Compare the full model and one random subnet with torch, on the example and on noise."""
     sites = template.sites
     noise = rng.standard_normal((PARITY_SAMPLES, *example.shape[1:]), np.float32)
     inputs = torch.cat([example.detach().cpu(), torch.from_numpy(noise)])

@@ -1,15 +1,15 @@
-"""Errors between torch and a model file.
+"""The errors of converting torch models to files.
 
 RuntimeError
 └── ConversionError   a model that cannot be converted or sliced
-    └── ParityError   a converted model that computes something else
+    └── ParityError   a converted model whose outputs differ
 """
 
 from __future__ import annotations
 
 
 class ConversionError(RuntimeError):
-    """A model that cannot be converted or sliced. The message names the site, where there is one."""
+    """A model that cannot be converted or sliced. The message names the site, if there is one."""
 
 
 class ParityError(ConversionError):

@@ -1,4 +1,4 @@
-"""A .tflite model as operators and tensors that can be read, changed and packed again."""
+"""Reads a .tflite model as operators and tensors, changes it and packs it again."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TensorType:
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator; `inputs` and `outputs` are tensor indices, absent optional inputs left out."""
+    """One operator; `inputs` and `outputs` are tensor indices, without absent optional inputs."""
 
     index: int
     name: str
@@ -47,7 +47,7 @@ class Operator:
 
 
 class Graph:
-    """The one subgraph of a model. Every use of a constant has a tensor and a buffer of its own.
+    """The only subgraph of a model. Every use of a constant gets its own tensor and buffer.
 
     The converter merges constants of equal value (zero biases, shapes), which would tie unrelated axes together.
     """
@@ -58,7 +58,7 @@ class Graph:
         if len(self.model.subgraphs) != 1:
             raise ConversionError(f"cannot slice a model with {len(self.model.subgraphs)} subgraphs; one is supported")
         if any(buffer.offset > 1 for buffer in self.model.buffers):
-            raise ConversionError("cannot slice a model whose constants lie behind the flatbuffer (over 2 GB)")
+            raise ConversionError("cannot slice a model whose constants lie after the flatbuffer (over 2 GB)")
         self._subgraph = self.model.subgraphs[0]
         self._unshare()
 
@@ -91,7 +91,7 @@ class Graph:
 
     def _type(self, tensor: int) -> TensorType:
         if self.dtype(tensor) not in DTYPES:
-            raise ConversionError(f"tensor {self.name(tensor)!r} has type {self.dtype(tensor)}, which no array has")
+            raise ConversionError(f"tensor {self.name(tensor)!r} has type {self.dtype(tensor)}, which numpy lacks")
         return TensorType(self.shape(tensor), np.dtype(DTYPES[self.dtype(tensor)]))
 
     @property
@@ -122,20 +122,20 @@ class Graph:
         return item.sparsity is None and (item.quantization is None or item.quantization.details is None)
 
     def channel_axis(self, tensor: int) -> int | None:
-        """The axis along which a tensor has a scale and a zero point per channel; None where it has one for all."""
+        """The axis along which a tensor has a scale and a zero point per channel; None if it has only one of each."""
         quantisation = self._subgraph.tensors[tensor].quantization
         if quantisation is None or quantisation.scale is None or len(quantisation.scale) <= 1:
             return None
         return int(quantisation.quantizedDimension)
 
     def channel_vectors(self, tensor: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Scales, float32, and zero points, int64, per channel."""
+        """Scales (float32) and zero points (int64) per channel."""
         quantisation = self._subgraph.tensors[tensor].quantization
         scales, zeros = np.asarray(quantisation.scale, np.float32), np.asarray(quantisation.zeroPoint, np.int64)
         return scales, np.broadcast_to(zeros, scales.shape)
 
     def value(self, tensor: int) -> NDArray[Any]:
-        """A constant. Raises `ConversionError` when the tensor is computed, or packed below a byte per element."""
+        """The value of a constant. Raises `ConversionError` for a computed tensor, or elements of less than a byte."""
         if not self.is_constant(tensor):
             raise ConversionError(
                 f"tensor {self.name(tensor)!r} must be a constant to slice this model, but is computed"
@@ -146,12 +146,14 @@ class Graph:
         return data.view(DTYPES[self.dtype(tensor)]).reshape(self.shape(tensor))
 
     def set_value(self, tensor: int, value: NDArray[Any]) -> None:
-        """Another value of the same shape and type for a constant."""
+        """Replace the value of a constant by one of the same shape and type."""
         self.model.buffers[self.buffer(tensor)].data = np.frombuffer(value.tobytes(), np.uint8)
 
     def pack(self, stubs: Sequence[int], channel_stubs: Sequence[int] = ()) -> bytes:
-        """The model as a flatbuffer, with a single element in place of the data of the constants `stubs`, and of the
-        scales and zero points of the tensors `channel_stubs`."""
+        """The model as a flatbuffer, with stubs of one element.
+
+        These replace the data of the constants `stubs` and the scales and zero points of the tensors `channel_stubs`.
+        """
         buffers = [self.model.buffers[self.buffer(tensor)] for tensor in stubs]
         tensors = [self._subgraph.tensors[tensor] for tensor in channel_stubs]
         data, quantisations = [buffer.data for buffer in buffers], [tensor.quantization for tensor in tensors]
@@ -169,7 +171,7 @@ class Graph:
                 tensor.quantization = quantisation
 
     def name_tensors_apart(self) -> None:
-        """Number the names that several tensors have."""
+        """Make the names of tensors unique by numbering them."""
         seen: set[bytes] = set()
         for tensor in self._subgraph.tensors:
             name, number = tensor.name or b"", 1
@@ -198,9 +200,9 @@ class Graph:
 
 
 def inlined(content: bytes) -> bytes:
-    """The model with its constants inside the flatbuffer, where runtimes of every age look for them.
+    """The model with its constants inside the flatbuffer, where old runtimes also find them.
 
-    The quantiser puts large ones behind it.
+    The quantiser puts large constants after it.
     """
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     outside = [buffer for buffer in model.buffers if buffer.offset > 1]

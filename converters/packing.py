@@ -1,4 +1,4 @@
-"""A graph and its slice plan, packed into a template."""
+"""Packs a graph and its slice plan into a template."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _TENSOR_SHAPE, _TENSOR_SHAPE_SIGNATURE, _BUFFER_DATA = 4, 18, 4
 _OPTION_FIELDS = {"depthMultiplier": 10}
 
 _FLOAT32, _INT64 = 0, 4  # TensorType
-_CHANNEL_VECTORS = ((8, _FLOAT32), (10, _INT64))  # of a tensor's quantisation: its scales, its zero points
+_CHANNEL_VECTORS = ((8, _FLOAT32), (10, _INT64))  # scales and zero points in a tensor's quantisation
 
 
 def pack_template(graph: Graph, plan: SlicePlan, sites: Sequence[TemplateSite]) -> Template:
-    """Put the constants that follow a site aside, pack the rest, and note every place that changes with a site.
+    """Set the constants that follow a site aside, pack the rest, and note the offsets of numbers that follow a site.
 
     Raises:
         ConversionError: the plan does not fit the graph; names the site.
@@ -46,14 +46,14 @@ def pack_template(graph: Graph, plan: SlicePlan, sites: Sequence[TemplateSite]) 
         table, site = model.Subgraphs(0).Tensors(tensor).Quantization(), index.of(plan.axes[tensor, axis])
         for (field, dtype), values in zip(_CHANNEL_VECTORS, graph.channel_vectors(tensor), strict=True):
             vectors.append(Constant(_field(table, field), _append(weights, values), dtype, values.shape, (site,)))
-    int32, int64 = _places(graph, plan, model)
-    for runs, place, size in [(r, p, 4) for r, p in int32] + [(r, p, 8) for r, p in int64]:
-        _check_place(structure, place, size, runs, index.full)
+    int32, int64 = _length_offsets(graph, plan, model)
+    for runs, offset, size in [(r, p, 4) for r, p in int32] + [(r, p, 8) for r, p in int64]:
+        _check_length(structure, offset, size, runs, index.full)
     header = Header(
         sites=tuple(sites),
         constants=tuple(constants),
-        int32=tuple((place, index.of(runs)) for runs, place in int32),
-        int64=tuple((place, index.of(runs)) for runs, place in int64),
+        int32=tuple((offset, index.of(runs)) for runs, offset in int32),
+        int64=tuple((offset, index.of(runs)) for runs, offset in int64),
         vectors=tuple(vectors),
         mixed=tuple(index.mixed),
     )
@@ -61,7 +61,7 @@ def pack_template(graph: Graph, plan: SlicePlan, sites: Sequence[TemplateSite]) 
 
 
 class _Index:
-    """What the header's numbers stand for: the sites, then the mixed axes as they are met."""
+    """The numbering of sites in the header: first the sites, then the mixed axes in order of appearance."""
 
     def __init__(self, sites: Sequence[TemplateSite]) -> None:
         self.full = {site.name: site.width for site in sites}
@@ -80,7 +80,7 @@ class _Index:
 
 
 def _append(weights: bytearray, values: NDArray[Any]) -> int:
-    """Where the values begin."""
+    """Append the values, aligned; return the offset of the first."""
     weights += bytes(-len(weights) % ALIGNMENT)
     offset = len(weights)
     weights += values.tobytes()
@@ -104,8 +104,8 @@ def _names(runs: Runs) -> str:
     return ", ".join(repr(name) for name in sites_of(runs))
 
 
-def _places(graph: Graph, plan: SlicePlan, model: Any) -> tuple[list[tuple[Runs, int]], list[tuple[Runs, int]]]:
-    """Places of 32 and of 64 bits in the structure that hold the length of an axis, with its runs."""
+def _length_offsets(graph: Graph, plan: SlicePlan, model: Any) -> tuple[list[tuple[Runs, int]], list[tuple[Runs, int]]]:
+    """Offsets of the 32-bit and the 64-bit numbers in the structure that hold an axis length, each with its runs."""
     int32: list[tuple[Runs, int]] = []
     int64: list[tuple[Runs, int]] = []
     subgraph = model.Subgraphs(0)
@@ -126,18 +126,18 @@ def _places(graph: Graph, plan: SlicePlan, model: Any) -> tuple[list[tuple[Runs,
 
 
 def _field(table: Any, field: int) -> int:
-    """Where in the flatbuffer a field of a table lies."""
+    """The offset of a table's field in the flatbuffer."""
     inner = getattr(table, "_tab", table)
     return int(inner.Pos + inner.Offset(field))
 
 
 def _element(table: Any, field: int, position: int, size: int) -> int:
-    """Where in the flatbuffer an element of a table's vector lies."""
+    """The offset of an element of a table's vector in the flatbuffer."""
     inner = table._tab
     return int(inner.Vector(inner.Offset(field)) + size * position)
 
 
-def _check_place(structure: bytes, place: int, size: int, runs: Runs, full: Counts) -> None:
-    (held,), length = struct.unpack_from("<i" if size == 4 else "<q", structure, place), length_of(runs, full)
+def _check_length(structure: bytes, offset: int, size: int, runs: Runs, full: Counts) -> None:
+    (held,), length = struct.unpack_from("<i" if size == 4 else "<q", structure, offset), length_of(runs, full)
     if held != length:
         raise ConversionError(f"site {_names(runs)}: expected {length} in the packed model, found {held}")

@@ -1,6 +1,6 @@
-"""Does a .tflite compute what the torch module computes?
+"""Compares the outputs of a .tflite with those of the torch module.
 
-Shapes: `n` sets of inputs. A set is what a model takes at once: a tensor for each of its inputs.
+Shapes: `n` sets of inputs. A set is what a model takes in one run: one tensor per input.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ Arrays = Sequence[NDArray[Any]]
 class Difference:
     """How far one output of a model is from torch's.
 
-    `max_abs` is the largest difference of an element, infinite where one is no number; `largest` is torch's largest
-    element, `unequal` the share of elements that differ, and `rms` the root mean square of the differences as a share
-    of the output's own. `whole` tells outputs of whole numbers, such as classes.
+    `max_abs` is the largest absolute difference, infinite if an element is not finite; `largest`, torch's largest
+    absolute value; `unequal`, the share of elements that differ; `rms`, the root mean square of the differences,
+    divided by that of the output. `whole` marks outputs of integers, such as classes.
     """
 
     max_abs: float
@@ -38,12 +38,12 @@ class Difference:
     whole: bool
 
     def within(self, tolerance: float) -> bool:
-        """Of the largest element, or of 1 where that is less; of whole numbers, as the share that differs."""
+        """Whether `max_abs` is at most this share of `max(largest, 1)`; for integers, if at most this share differs."""
         return self.unequal <= tolerance if self.whole else self.max_abs <= tolerance * max(self.largest, 1.0)
 
     @classmethod
     def between(cls, expected: NDArray[Any], actual: NDArray[Any]) -> Difference:
-        """Of two arrays of one shape."""
+        """The difference of two arrays of the same shape."""
         one, other = expected.astype(np.float64), actual.astype(np.float64)
         apart = np.abs(one - other)
         apart[~np.isfinite(apart)] = np.inf
@@ -56,7 +56,7 @@ class Difference:
 
 
 def differences(expected: Arrays, actual: Arrays) -> tuple[Difference, ...]:
-    """Output by output, each `(n, *shape)`. Raises `ParityError` where number or shapes of the outputs are others."""
+    """Compare output by output, each `(n, *shape)`. Raises `ParityError` if number or shapes of the outputs differ."""
     if [value.shape for value in expected] != [value.shape for value in actual]:
         raise ParityError(
             f"torch gives outputs of shapes {[value.shape[1:] for value in expected]}, the model "
@@ -70,8 +70,8 @@ def check_parity(module: nn.Module, content: bytes, inputs: Tensor, atol: float,
 
     Args:
         module: in eval mode, with one input and one output tensor.
-        inputs: `(B, C, H, W)`; both run sample by sample, as the file has batch 1.
-        atol, rtol: allowed is `atol + rtol * |torch|` per element.
+        inputs: `(B, C, H, W)`; both run sample by sample, since the file has batch 1.
+        atol, rtol: an element may differ by `atol + rtol * |torch|`.
 
     Raises:
         ParityError: an element differs by more, or is not finite; names the worst one.
@@ -89,7 +89,7 @@ def _compared(expected: NDArray[Any], actual: NDArray[Any], atol: float, rtol: f
     excess = np.where(np.isfinite(difference), difference - (atol + rtol * np.abs(expected)), np.inf)
     worst = np.unravel_index(int(excess.argmax()), excess.shape)
     if excess[worst] > 0:
-        sample, *element = (int(place) for place in worst)
+        sample, *element = (int(index) for index in worst)
         raise ParityError(
             f"the model file differs from torch at output element {element} of sample {sample}: {actual[worst]:.6g} "
             f"instead of {expected[worst]:.6g} (allowed: {atol:g} + {rtol:g} x size); {int((excess > 0).sum())} of "
@@ -108,7 +108,7 @@ def module_outputs(module: nn.Module, sets: Sequence[tuple[Tensor, ...]]) -> tup
     """All of torch's outputs for each set of inputs, `(n, *shape)` each; a single number has shape (1,).
 
     Raises:
-        ConversionError: the module fails, returns something else than tensors, or changes their shapes.
+        ConversionError: the module fails, returns anything but tensors, or changes their shapes.
     """
     rows = []
     with torch.no_grad():
@@ -170,7 +170,7 @@ def file_outputs(content: bytes, inputs: Arrays) -> tuple[NDArray[Any], ...]:
 
 
 def file_types(content: bytes) -> tuple[tuple[TensorType, ...], tuple[TensorType, ...]]:
-    """What a model file takes and what it gives. Raises `ConversionError` when the model cannot be loaded."""
+    """The types of a model file's inputs and outputs. Raises `ConversionError` when the model cannot be loaded."""
     interpreter = _interpreter(content)
     return _types(interpreter.get_input_details()), _types(interpreter.get_output_details())
 
@@ -187,7 +187,7 @@ def _interpreter(content: bytes) -> Any:
             interpreter = Interpreter(model_content=content, num_threads=1)
             interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
-            raise ConversionError(f"the runtime does not load the model file: {error}") from error
+            raise ConversionError(f"the runtime cannot load the model file: {error}") from error
     return interpreter
 
 

@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class Precision(str, Enum):
-    """`float16`: weights in half precision, computed in float32. `int8`: weights and activations in 8-bit integers."""
+    """`float16`: weights in half precision, computed in float32. `int8`: weights and activations as 8-bit integers."""
 
     FLOAT32 = "float32"
     FLOAT16 = "float16"

@@ -1,7 +1,7 @@
-"""The second planner: convert a few pruned subnets and see what changed.
+"""The second planner: converts a few pruned subnets, the probes, and observes which lengths change.
 
-Knows next to nothing about operators, so it shares no mistake with the first planner. The probes keep a number of
-modules at every site that no other site of the same width keeps: a length that changed with another site is noticed.
+It knows almost nothing about operators, so it shares no mistakes with the first planner. At every site, the probes keep
+a number of modules that no other site of the same width keeps, so each changed length identifies its site.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SHAPE_OPERATORS = {"RESHAPE", "SLICE", "STRIDED_SLICE", "BROADCAST_TO", "FILL",
 
 
 def probe_counts(sites: Sequence[TemplateSite]) -> tuple[Counts, ...]:
-    """How many modules each probe keeps at each site, with as few probes as can tell all sites apart.
+    """How many modules each probe keeps at each site, with the fewest probes that tell all sites apart.
 
     Raises:
         ConversionError: a site is too narrow, or too many sites have the same width.
@@ -47,7 +47,7 @@ def _codes(sites: Sequence[TemplateSite], n_probes: int) -> dict[str, tuple[int,
     used: set[tuple[int, ...]] = set()
     codes: dict[str, tuple[int, ...]] = {}
     for site in sites:
-        # With a single channel, or a single head, left the converter would choose other operators.
+        # For a single channel or a single head, the converter would choose other operators.
         fewest = 1 if site.block > 1 and site.width == 2 else 2
         for code in product(range(site.width, fewest - 1, -1), repeat=n_probes):
             lengths = (site.width * site.block, *(kept * site.block for kept in code))
@@ -81,7 +81,7 @@ def plan_by_probes(graph: Graph, probes: Sequence[Graph]) -> Lengths:
 
 
 def check_constants(emitted: Graph, probe: Graph) -> None:
-    """A sliced subnet against the converter's own file of the same subnet: all constants must be the same.
+    """Check that a sliced subnet has the same constants as the converter's own file of that subnet.
 
     Raises:
         ConversionError: a constant differs; names the tensor.
@@ -92,8 +92,8 @@ def check_constants(emitted: Graph, probe: Graph) -> None:
                 not emitted.is_constant(ours) or _same(emitted.value(ours), probe.value(theirs))
             ):
                 raise ConversionError(
-                    f"tensor {emitted.name(ours)!r} of {operator}, sliced, is not what converting the pruned "
-                    f"network gives; does `extract` keep exactly the open modules?"
+                    f"tensor {emitted.name(ours)!r} of {operator}, sliced, differs from the converted "
+                    f"pruned network; does `extract` keep exactly the open modules?"
                 )
 
 
@@ -114,7 +114,7 @@ def _side_by_side(graph: Graph, probes: Sequence[Graph]) -> Iterator[tuple[Opera
             index = next((i for i, (a, b) in enumerate(zip(names, others, strict=False)) if a != b), len(names))
             raise ConversionError(
                 f"the converter built a pruned subnet differently from the supernet, first at operator {index} of "
-                f"{len(names)} and {len(others)}; does `extract` change more than widths?"
+                f"{len(names)} and {len(others)}; does `extract` change anything but widths?"
             )
     for operator, *mates in zip(graph.operators, *(probe.operators for probe in probes), strict=True):
         yield operator, mates

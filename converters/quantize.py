@@ -1,4 +1,4 @@
-"""A float32 .tflite becomes a float16 or an int8 one, by LiteRT's own quantiser."""
+"""Quantises a float32 .tflite to float16 or int8 with LiteRT's own quantiser."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ai_edge_quantizer.recipe_manager import RecipeManager
 
 _EVERYWHERE = ".*"
-_PADDING = 3e38  # a max-pool's padding is as low as a float goes; the quantiser leaves out the same
+_PADDING = 3e38  # ignores a max-pool's padding, the lowest float, as the quantiser does
 _UNQUANTISED_TYPES = (0, 2, 4, 6)  # TensorType FLOAT32, INT32, INT64 and BOOL
 
 
@@ -27,22 +27,22 @@ Calibration = NDArray[Any] | Sequence[NDArray[Any]]
 
 
 def quantize(content: bytes, precision: Precision, calibration: Calibration | None = None) -> bytes:
-    """The same model with smaller numbers; inputs and outputs keep their types. Equal arguments give equal bytes.
+    """The same model in a smaller number format; inputs and outputs keep their types. Equal arguments give equal bytes.
 
     Args:
         content: a float32 .tflite.
-        calibration: for int8, `n` samples as one array `(n, *shape)` for each input, or `(n, C, H, W)` for the only
-            input of a model with batch 1; the range of every activation is the widest seen on them.
+        calibration: for int8, `n` samples as one array `(n, *shape)` per input, or `(n, C, H, W)` for the only input of
+            a model with batch 1; they determine the range of every activation.
 
     Raises:
-        ConversionError: the model is no float32 model, int8 has no or unfit samples, or the quantiser fails.
+        ConversionError: the model is not float32, int8 lacks samples that fit, or the quantiser fails.
     """
     if precision is Precision.FLOAT32:
         return content
     graph = Graph(content)
     if any(graph.dtype(tensor) not in _UNQUANTISED_TYPES for tensor in range(graph.n_tensors)):
         raise ConversionError(f"only a float32 model can be made {precision}, and this one is quantised already")
-    graph.name_tensors_apart()  # the quantiser knows tensors by their names alone
+    graph.name_tensors_apart()  # the quantiser identifies tensors by name
     named = graph.pack(())
     samples = _checked(graph, calibration) if precision is Precision.INT8 else None
     with silenced():  # warnings of the runtime
@@ -56,15 +56,15 @@ def quantize(content: bytes, precision: Precision, calibration: Calibration | No
 
 
 def _checked(graph: Graph, calibration: Calibration | None) -> tuple[NDArray[Any], ...]:
-    """Samples as the model takes them, `(n, *shape)` each, in its types."""
+    """The samples, `(n, *shape)` per input, in the types of the inputs. Raises `ConversionError`."""
     if calibration is None or not len(calibration) or not all(len(values) for values in calibration):
-        raise ConversionError("int8 needs samples to calibrate on, as many as make the model's usual range; got none")
+        raise ConversionError("int8 needs samples to calibrate on, enough to cover the model's usual inputs; got none")
     takes = graph.inputs
     samples = [calibration[:, None]] if isinstance(calibration, np.ndarray) else list(calibration)
     if len(samples) != len(takes) or len({len(values) for values in samples}) != 1:
         raise ConversionError(
-            f"samples to calibrate on must hold as many values of each of the model's {len(takes)} inputs, got "
-            f"{[len(values) for values in samples]}"
+            f"samples to calibrate on must hold the same number of values for each of the model's {len(takes)} inputs, "
+            f"got {[len(values) for values in samples]}"
         )
     for each, values in zip(takes, samples, strict=True):
         if values.shape[1:] != each.shape:
@@ -75,7 +75,7 @@ def _checked(graph: Graph, calibration: Calibration | None) -> tuple[NDArray[Any
 
 
 def _quantized(content: bytes, calibration: Sequence[NDArray[Any]] | None) -> Any:
-    """float16 without samples, int8 with them."""
+    """Quantise to int8 with samples, to float16 without."""
     from ai_edge_quantizer.quantizer import Quantizer  # takes a third of a second to import
 
     recipe = _int8_recipe() if calibration is not None else _float16_recipe()
@@ -86,7 +86,7 @@ def _quantized(content: bytes, calibration: Sequence[NDArray[Any]] | None) -> An
 
 
 def _float16_recipe() -> RecipeManager:
-    """Weights are stored in half precision and widened where they are used."""
+    """Stores weights in half precision and widens them where they are used."""
     from ai_edge_quantizer import qtyping
     from ai_edge_quantizer.algorithm_manager import AlgorithmName
     from ai_edge_quantizer.recipe_manager import RecipeManager
@@ -103,7 +103,7 @@ def _float16_recipe() -> RecipeManager:
 
 
 def _int8_recipe() -> RecipeManager:
-    """Weights per channel and symmetric, activations per tensor; input and output are left alone."""
+    """Quantises weights per channel, symmetrically, and activations per tensor; input and output keep their type."""
     from ai_edge_quantizer import qtyping
     from ai_edge_quantizer.algorithm_manager import AlgorithmName
     from ai_edge_quantizer.recipe_manager import RecipeManager
@@ -118,10 +118,10 @@ def _int8_recipe() -> RecipeManager:
 
 
 def _ranges(content: bytes, recipe: RecipeManager, calibration: Sequence[NDArray[Any]]) -> Any:
-    """What every activation lies between: the widest seen on any sample.
+    """The range of every activation over all samples.
 
-    The quantiser's own moving average would clip whatever is rare. Its calibrator says by the first sample which
-    activations need ranges; the others go through the runtime alone, in a tenth of the time.
+    The quantiser's own moving average would clip rare values. Its calibrator determines on the first sample which
+    activations need ranges; the other samples only run through the runtime, in a tenth of the time.
     """
     from ai_edge_quantizer.calibrator import Calibrator
     from ai_edge_quantizer.utils.tfl_interpreter_utils import create_tfl_interpreter
@@ -135,19 +135,19 @@ def _ranges(content: bytes, recipe: RecipeManager, calibration: Sequence[NDArray
     with contextlib.redirect_stderr(io.StringIO()):  # a progress bar
         calibrator.calibrate({signature: [first]}, recipe)
     ranges = calibrator.get_model_qsvs()
-    places = {detail["name"]: detail["index"] for detail in interpreter.get_tensor_details()}
+    indices = {detail["name"]: detail["index"] for detail in interpreter.get_tensor_details()}
     for sample in zip(*(values[1:] for values in calibration), strict=True):
         for source, value in zip(sources, sample, strict=True):
             interpreter.set_tensor(source["index"], value)
         interpreter.invoke()
         for tensor, seen in ranges.items():
-            values = interpreter.get_tensor(places[tensor])
+            values = interpreter.get_tensor(indices[tensor])
             values = values[np.abs(values) < _PADDING]
             seen["min"], seen["max"] = np.minimum(seen["min"], values.min()), np.maximum(seen["max"], values.max())
     return ranges
 
 
 def _input_names(runner: Any, sources: Sequence[dict[str, Any]]) -> list[str]:
-    """What the signature calls the inputs, in the model's order."""
+    """The names of the inputs in the signature, in the model's order."""
     named = {detail["index"]: name for name, detail in runner.get_input_details().items()}
     return [named[source["index"]] for source in sources]

@@ -1,7 +1,7 @@
-"""The template of a supernet in smaller numbers: quantised once, its slices have the latency of any subnet quantised.
+"""Builds the template of a quantised supernet, whose slices have the latency of quantised subnets.
 
-Scales and ranges are the whole supernet's, so a slice answers less well than the subnet quantised by itself. Slices
-serve profiling; what is delivered is quantised by itself.
+Scales and ranges are those of the whole supernet, so a slice is less accurate than a subnet quantised by itself. Slices
+are for profiling only; each delivered model is quantised by itself.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ _TOLERANCE = {Precision.FLOAT16: 1e-5, Precision.INT8: 0.0}  # of the largest ou
 def quantize_template(
     template: Template, module: nn.Module, precision: Precision, calibration: NDArray[np.float32]
 ) -> Template:
-    """Quantise the whole supernet, plan anew by both planners, and check a slice.
+    """Quantise the whole supernet, plan its slicing with both planners, and check the slices.
 
     Args:
         template: the float32 template.
-        module: the supernet that it was made from, with everything open.
+        module: the supernet that the template was made from, with everything open.
         calibration: `(n, C, H, W)` samples of mixed tasks.
 
     Raises:
-        ConversionError: the quantiser fails, the planners disagree (names the site), or a slice computes something
-            else than the quantised supernet with the same modules closed.
+        ConversionError: the quantiser fails, the planners disagree (names the site), or a slice differs from the
+            quantised supernet with the same modules closed.
     """
     sites = template.sites
     full = template.emit(pack_masks(sites, {site.name: np.ones(site.width, bool) for site in sites})).tobytes()
     quantised = quantize(full, precision, calibration)
     graph, original = Graph(quantised), Graph(full)
-    places = _counterparts(original, graph)
+    counterparts = _counterparts(original, graph)
     producers = find_producers(original, module, sites)
-    producers = {name: tuple(places[call] for call in calls) for name, calls in producers.items()}
+    producers = {name: tuple(counterparts[call] for call in calls) for name, calls in producers.items()}
     plan = plan_by_union(graph, sites, producers)
     rng = np.random.default_rng(0)
     counts = probe_counts(sites)
@@ -73,12 +73,12 @@ def _quantized_subnet(
 
 
 def _counterparts(graph: Graph, quantised: Graph) -> dict[int, int]:
-    """Operator of the float32 model -> the same one of the quantised model, between casts that were put in."""
+    """Operator of the float32 model -> the same operator of the quantised model, which also has casts."""
     before, after = (
         [operator for operator in each.operators if operator.name not in _CASTS] for each in (graph, quantised)
     )
     if [operator.name for operator in before] != [operator.name for operator in after]:
-        raise ConversionError("LiteRT's quantiser changed more of the supernet than numbers; it cannot be sliced")
+        raise ConversionError("LiteRT's quantiser changed the operators of the supernet, so it cannot be sliced")
     return {one.index: other.index for one, other in zip(before, after, strict=True)}
 
 
@@ -90,7 +90,7 @@ def _check_masked(
     precision: Precision,
     samples: NDArray[np.float32],
 ) -> None:
-    """A slice against the quantised supernet that multiplies closed modules by weights of zero."""
+    """Compare a slice with the quantised supernet whose closed modules have weights of zero."""
     for operator in quantised.operators:
         if operator.name in _CONTRACTIONS:
             _close(quantised, plan, masks, _stored_weights(quantised, operator))
@@ -99,18 +99,18 @@ def _check_masked(
     if not difference <= _TOLERANCE[precision] * float(np.abs(expected).max()):
         raise ConversionError(
             f"a slice of the {precision} supernet differs by {difference:.3g} from the supernet with the same modules "
-            f"closed; this supernet can be profiled in float32 only"
+            f"closed; profile this supernet in float32"
         )
 
 
 def _stored_weights(graph: Graph, operator: Operator) -> int:
-    """The constant that an operator's weights come from, which may be widened on the way."""
+    """The constant that holds an operator's weights, which a cast may widen."""
     weights = operator.inputs[1]
     return next((each.inputs[0] for each in graph.operators if weights in each.outputs), weights)
 
 
 def _close(graph: Graph, plan: SlicePlan, masks: Masks, weights: int) -> None:
-    """Weights of zero for what comes from closed modules. Zero stands for zero: weights are quantised symmetrically."""
+    """Set the weights for closed modules to zero, which means zero since weights are quantised symmetrically."""
     runs = plan.axes.get((weights, len(graph.shape(weights)) - 1))
     if runs is None:
         return

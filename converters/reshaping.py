@@ -1,9 +1,9 @@
-"""Reshapes that split or merge axes: a factor as a product of an outer and an inner one.
+"""Handles reshapes that split or merge axes: a factor becomes the product of an outer and an inner one.
 
-The channels of an attention's query are heads times channels of a head; those of a radix split are groups times
-channels of a group. Such a factor can be sliced in two ways: by whole runs (the outer units stay or go, each with all
-its inner channels), or alike in every run. Which one is open is known when the whole graph has been seen: the other
-one is where something sums over it or picks from it.
+The channels of an attention's query are heads times channels per head; those of a radix split are groups times
+channels per group. Such a factor can be sliced by outer units, each with all its inner channels, or by inner channels,
+the same in every outer unit. The choice is known only at the end of the graph: an operator that sums over a part, or
+picks from it, keeps that part whole.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Product:
 
 
 class AxisRelations(AxisClasses):
-    """The classes of a graph while it is walked; `settle` ends it."""
+    """The factor classes of a graph while its operators are visited; call `settle` at the end."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class AxisRelations(AxisClasses):
                 return
 
     def reshape(self, axes: Axes, shape: Sequence[int]) -> Axes:
-        """Regroup the factors. What a cut does not divide evenly is refused."""
+        """Regroup the factors. Refuses axes that the new shape does not divide evenly."""
         queue = [factor for axis in axes for factor in axis]
         result: Axes = []
         for size in shape:
@@ -103,7 +103,7 @@ class AxisRelations(AxisClasses):
             self._open = undecided
 
     def _prefer_the_larger(self, product: Product) -> None:
-        """Both ways are open: take the one with more units, so that a channel shuffle of 2 x 32 has 32 and not 2."""
+        """Choose the part with more units, so that a channel shuffle of 2 x 32 has 32 modules and not 2."""
         outer_is_larger = self.size[product.outer] >= self.size[product.inner]
         self.refuse([(product.inner if outer_is_larger else product.outer,)], "the smaller part of a split axis")
 

@@ -1,4 +1,4 @@
-"""Where a site's channels are made: the operators of the converted model that hold its producer's weights."""
+"""Finds the operators of a converted model that produce a site's channels, by the weights they hold."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from .errors import ConversionError
 from .flatbuffer import Graph, Operator
 
-# A folded normalisation scales a filter by a number per output channel, and leaves its direction.
+# A folded normalisation scales each output channel of a filter, but keeps its direction.
 MIN_COSINE = 1 - 1e-4
 
 _PART = re.compile(r"(.+)\[(\d+):\d+\]")
@@ -24,18 +24,18 @@ _PRODUCERS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV
 
 
 def find_producers(graph: Graph, module: nn.Module, sites: Sequence[TemplateSite]) -> dict[str, tuple[int, ...]]:
-    """Per site, the indices of the operators that are its producer, the submodule of the site's name.
+    """Per site, the indices of the operators that are its producer, the submodule that the site is named after.
 
-    A layer that is called several times is an operator per call, each with the normalisation that follows that call
-    folded into a copy of the weights.
+    A layer that is called several times is one operator per call, each with its own copy of the weights, scaled by the
+    normalisation after that call.
 
-    Found by value: tensor names carry the paths of everything a fused operator or a merged constant came from, values
-    are the layer's own. Names decide between layers of equal filters.
+    Searches by value, since the name of a tensor contains the paths of all modules that were fused or merged into it.
+    Names decide between layers with equal filters.
 
     Raises:
-        ConversionError: no operator holds the producer's weights, or more than it is called; names the site.
+        ConversionError: no operator holds the producer's weights, or more operators than calls do; names the site.
     """
-    names = {site.name: place_of(site.name)[0] for site in sites}
+    names = {site.name: producer_of(site.name)[0] for site in sites}
     held = {name: _holders(graph, module, name) for name in names.values()}
     crowded = {name for name, operators in held.items() if len(operators) > 1}
     paths = call_paths(module, torch.zeros(graph.shape(graph.boundary[0]))) if crowded else {}
@@ -58,26 +58,30 @@ def _holders(graph: Graph, module: nn.Module, name: str) -> list[Operator]:
 
 
 def _named(graph: Graph, name: str, held: Sequence[Operator], paths: Sequence[str]) -> list[Operator]:
-    """Those holders of a layer's weights that are its calls. Calls with equal inputs are one operator."""
+    """The calls of a layer, among the operators that hold its weights. Calls with equal inputs are one operator."""
     holders = [operator for operator in held if not _paths(graph, operator).isdisjoint(paths)]
     if not 0 < len(holders) <= len(paths):
         raise ConversionError(
-            f"site {name!r}: {len(held)} operators hold its weights, {len(holders)} of them by its name, and it is "
+            f"site {name!r}: {len(held)} operators hold its weights, {len(holders)} of them have its name, but it is "
             f"called {len(paths)} times; do other layers have the same filters?"
         )
     return holders
 
 
-def place_of(name: str) -> tuple[str, int]:
-    """A site's name as its producer's, and the first of the producer's channels that are its: `conv[16:48]` makes
-    those of other sites too."""
+def producer_of(name: str) -> tuple[str, int]:
+    """The name of a site's producer, and the first of the producer's channels that belong to the site.
+
+    `conv[16:48]` is part of a producer that also makes the channels of other sites.
+    """
     match = _PART.fullmatch(name)
     return (name, 0) if match is None else (match[1], int(match[2]))
 
 
 def call_paths(module: nn.Module, example: Tensor) -> Mapping[str, Sequence[str]]:
-    """Per submodule, how the converter writes each of its calls into tensor names: the type and the attribute of every
-    module that is being called. One that only holds others, as a list does, is not."""
+    """Per submodule, the path by which the converter names the tensors of each of its calls.
+
+    A path has the type and attribute of every module being called, but not of containers such as lists.
+    """
     paths: dict[str, list[str]] = {}
     running: list[str] = []
 
@@ -111,7 +115,7 @@ def _paths(graph: Graph, operator: Operator) -> set[str]:
 
 
 def _module_rows(module: nn.Module, name: str) -> NDArray[Any]:
-    """The filters of a conv or linear layer, one row per output channel, in TFLite's order."""
+    """The filters of a convolution or linear layer, one row per output channel, in TFLite's order."""
     try:
         layer = module.get_submodule(name)
         weight: Any = layer.weight
@@ -140,9 +144,9 @@ def _holds(graph: Graph, operator: Operator, rows: NDArray[Any], scaled_inputs: 
 
 
 def _input_scales(value: NDArray[Any], rows: NDArray[Any]) -> NDArray[Any]:
-    """What a layer norm before the layer was folded into it as: a factor per input, `(K,)`, read off one row.
+    """The factor per input, `(K,)`, by which a folded layer norm scales the weights, computed from one row.
 
-    The row whose least weight is largest, so that no division is by almost nothing; all other rows must agree with it.
+    Uses the row with the largest minimum, to avoid dividing by values near zero; all other rows must agree with it.
     """
     best = int(np.abs(rows).min(axis=1).argmax())
     safe = np.where(rows[best] == 0, 1.0, rows[best])
@@ -151,7 +155,7 @@ def _input_scales(value: NDArray[Any], rows: NDArray[Any]) -> NDArray[Any]:
 
 
 def _parallel(a: NDArray[Any], b: NDArray[Any]) -> bool:
-    """Every row of one is a multiple of the same row of the other; rows of zeros fit all, but not all may be zero."""
+    """Whether each row of `a` is a multiple of that row of `b`. A row of zeros always is, but not all may be zero."""
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)  # (O,)
     live = norms > 0
     dots = np.abs(np.einsum("ok,ok->o", a, b))

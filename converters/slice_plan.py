@@ -1,4 +1,4 @@
-"""What of a converted model follows which sites."""
+"""The slice plan: which parts of a converted model follow which sites."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Counts = Mapping[str, int]  # site -> open modules
 
 
 class Run(NamedTuple):
-    """Consecutive places of an axis: all modules of a site in order, `channels` each, or `channels` that stay."""
+    """Consecutive channels of an axis: all modules of a site in order, `channels` each, or `channels` that stay."""
 
     site: str | None
     channels: int
@@ -28,10 +28,10 @@ Runs = tuple[Run, ...]
 
 @dataclass(frozen=True)
 class SlicePlan:
-    """Everything that changes when a site's channels are sliced, each with the runs of the axis that it is or repeats.
+    """Everything that changes when a site's channels are sliced, with the runs of the axis whose length it has.
 
-    `axes`: (tensor, axis). `extents`: (constant tensor, position in it) of a number that repeats an axis' length.
-    `options`: (operator, field) of an operator's option that does.
+    `axes`: (tensor, axis). `extents`: (constant tensor, position) of a number that repeats an axis length.
+    `options`: (operator, field) of an option that does.
     """
 
     axes: Mapping[tuple[int, int], Runs]
@@ -41,7 +41,7 @@ class SlicePlan:
 
 @dataclass(frozen=True)
 class Lengths:
-    """Every number that converted subnets have another value of than the supernet: the supernet's, then theirs."""
+    """Every length that differs between the supernet and converted subnets: the supernet's value, then theirs."""
 
     axes: Mapping[tuple[int, int], tuple[int, ...]]
     extents: Mapping[tuple[int, int], tuple[int, ...]]
@@ -53,12 +53,12 @@ def sites_of(runs: Runs) -> tuple[str, ...]:
 
 
 def length_of(runs: Runs, counts: Counts) -> int:
-    """Of an axis, with so many modules open."""
+    """The length of an axis with this many modules open."""
     return sum(run.channels * (1 if run.site is None else counts[run.site]) for run in runs)
 
 
 def open_channels(runs: Runs, masks: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_]:
-    """Per place of an axis, whether it is left: `(length,)`."""
+    """Per channel of an axis, whether it stays: `(length,)`."""
     parts = [
         np.ones(run.channels, bool) if run.site is None else np.repeat(masks[run.site], run.channels) for run in runs
     ]
@@ -68,41 +68,41 @@ def open_channels(runs: Runs, masks: Mapping[str, NDArray[np.bool_]]) -> NDArray
 def require_agreement(
     graph: Graph, plan: SlicePlan, seen: Lengths, sites: Sequence[TemplateSite], counts: Sequence[Counts]
 ) -> None:
-    """Compare what a plan makes of the probes' counts with the lengths that the converter gave the probes.
+    """Compare the lengths that a plan predicts for the probes with those that the converter gave them.
 
     Raises:
-        ConversionError: they differ; names the site and the place.
+        ConversionError: they differ; names the site, and the axis, element or option where they do.
     """
     every = ({site.name: site.width for site in sites}, *counts)
     for kind in ("axes", "extents", "options"):
         planned: Mapping[Any, Runs] = getattr(plan, kind)
         observed: Mapping[Any, tuple[int, ...]] = getattr(seen, kind)
-        for place in sorted(planned.keys() | observed.keys()):
-            runs = planned.get(place)
+        for key in sorted(planned.keys() | observed.keys()):
+            runs = planned.get(key)
             expected = None if runs is None else tuple(length_of(runs, each) for each in every)
-            if expected != observed.get(place):
-                raise _disagreement(_describe(graph, kind, place), runs, expected, observed.get(place))
+            if expected != observed.get(key):
+                raise _disagreement(_describe(graph, kind, key), runs, expected, observed.get(key))
 
 
 def _disagreement(
-    place: str, runs: Runs | None, expected: tuple[int, ...] | None, observed: tuple[int, ...] | None
+    where: str, runs: Runs | None, expected: tuple[int, ...] | None, observed: tuple[int, ...] | None
 ) -> ConversionError:
     if runs is None or expected is None:
         full, *pruned = observed or ()
         return ConversionError(
-            f"{place} went from {full} to {' and '.join(map(str, pruned))} in a pruned subnet, which is no site's; "
+            f"{where} went from {full} to {' and '.join(map(str, pruned))} in a pruned subnet, but belongs to no site; "
             f"is a site missing, or does `extract` prune something else?"
         )
     said = "does not change" if observed is None else f"goes {' -> '.join(map(str, observed))}"
     names = ", ".join(repr(name) for name in sites_of(runs))
     return ConversionError(
-        f"site {names}: the two slice plans disagree at {place}: by the operators it goes "
+        f"site {names}: the two slice plans disagree at {where}: by the operators it goes "
         f"{' -> '.join(map(str, expected))}, in converted subnets it {said}; leave this site ungated"
     )
 
 
-def _describe(graph: Graph, kind: str, place: tuple[int, Any]) -> str:
+def _describe(graph: Graph, kind: str, key: tuple[int, Any]) -> str:
     if kind == "options":
-        return f"option {place[1]} of {graph.operators[place[0]]}"
+        return f"option {key[1]} of {graph.operators[key[0]]}"
     what = "axis" if kind == "axes" else "element"
-    return f"{what} {place[1]} of tensor {place[0]} ({graph.name(place[0])!r}, shape {graph.shape(place[0])})"
+    return f"{what} {key[1]} of tensor {key[0]} ({graph.name(key[0])!r}, shape {graph.shape(key[0])})"

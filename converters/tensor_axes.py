@@ -1,7 +1,7 @@
-"""The axes of a converted model's tensors, and what its operators say about them.
+"""Tracks the axes of a converted model's tensors and which of them its operators tie together.
 
-Built on the same algebra of factors as the analysis of a torch model: an axis is a tuple of factors, a factor a leaf
-or a concatenation of leaves. All axes that share leaves are sliced together.
+Uses the algebra of factors in `axes`: an axis is a tuple of factors, a factor is a leaf or a concatenation of leaves.
+All axes that share leaves are sliced together.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Owners = Mapping[int, tuple[str, int]]  # leaf -> site, and how many units of th
 
 
 class TensorAxes:
-    """Every tensor's axes, each the empty tuple where its length is one."""
+    """The axes of every tensor; an axis of length one is the empty tuple."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -28,19 +28,19 @@ class TensorAxes:
         self._axes: dict[int, Axes] = {}
 
     def of(self, tensor: int) -> Axes:
-        """Related to nothing when they are first asked for."""
+        """The axes of a tensor; unrelated to any others when first requested."""
         if tensor not in self._axes:
             self._axes[tensor] = self.relations.fresh(self.shape(tensor))
         return list(self._axes[tensor])
 
     def make(self, tensor: int, axes: Axes) -> None:
-        """Say what an operator's output has for axes."""
+        """Set the axes of an operator's output."""
         for axis, known in zip(axes, self._axes.get(tensor, axes), strict=True):
             self.relations.join(axis, known)
         self._axes[tensor] = list(axes)
 
     def fresh(self, operator: Operator, length: int, why: str) -> Axis:
-        """An axis that an operator makes anew and that stays whole."""
+        """A new axis of an operator's output, which stays whole."""
         (axis,) = self.relations.fresh([length], _reaches(operator, why))
         return axis
 
@@ -60,18 +60,18 @@ class TensorAxes:
 
     @property
     def named(self) -> Iterable[tuple[tuple[int, int], Axis]]:
-        """((tensor, axis), factors), of all tensors that an operator reads or makes."""
+        """((tensor, axis), factors) of all tensors that an operator reads or makes."""
         return (((tensor, i), axis) for tensor, axes in self._axes.items() for i, axis in enumerate(axes))
 
     def join(self, operator: Operator, a: Axis, b: Axis) -> None:
-        """Two axes that are sliced together; of unequal length, both must stay whole."""
+        """Slice two axes together; if their lengths differ, keep both whole."""
         if self.size(a) == self.size(b):
             self.relations.join(a, b)
         else:
             self.fix(operator, [a, b], "which changes its length")
 
     def fix(self, operator: Operator, axes: Sequence[Axis], why: str) -> None:
-        """These axes must keep their full length."""
+        """Keep these axes whole."""
         self.relations.refuse(axes, _reaches(operator, why))
 
     def size(self, axis: Axis) -> int:
@@ -81,7 +81,7 @@ class TensorAxes:
         return size
 
     def part(self, axis: Axis, start: int, length: int) -> Axis:
-        """The axis of these channels of another one."""
+        """The axis that consists of these channels of another one."""
         if (start, length) == (0, self.size(axis)):
             return axis
         part = self.relations.part(self.relations.merged(axis), start, start + length)
@@ -91,7 +91,7 @@ class TensorAxes:
         return ()
 
     def runs(self, axis: Axis, owners: Owners) -> Runs:
-        """An axis as runs of modules and of channels that stay. Raises `ConversionError` where two sites cross."""
+        """An axis as runs of modules and of channels that stay. Raises `ConversionError` when two sites cross."""
         runs: Runs = (Run(None, 1),)
         for factor in axis:
             runs = _crossed(runs, self._factor_runs(factor, owners))

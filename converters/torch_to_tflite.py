@@ -1,4 +1,4 @@
-"""torch to .tflite, by one litert-torch conversion."""
+"""Converts a torch module to a .tflite with litert-torch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def convert(module: nn.Module, example: Tensor) -> bytes:
 def convert_module(module: nn.Module, inputs: tuple[Tensor, ...]) -> bytes:
     """The module as a float32 .tflite that takes tensors of these shapes, in this order.
 
-    Types of 64 bits in torch have 32 in the file. Outputs are in the order of torch's pytree.
+    64-bit types of torch have 32 bits in the file. Outputs are in the order of torch's pytree.
 
     Raises:
         ConversionError: the module is in training mode, or litert-torch fails.
@@ -55,10 +55,10 @@ def convert_module(module: nn.Module, inputs: tuple[Tensor, ...]) -> bytes:
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
-    """Throw away what Python and native code of this process print meanwhile, on stdout and stderr.
+    """Discard what this process prints to stdout and stderr, from Python and from native code.
 
-    The converter's native parts write to the file descriptors, so these are redirected, for all threads. `sys.stderr`
-    itself stays, since log handlers that a library installs meanwhile would keep the replacement for ever.
+    The converter's native code writes to the file descriptors, so these are redirected, for all threads. `sys.stderr`
+    is not replaced, since log handlers that a library installs in this time would keep the replacement.
     """
     root = logging.getLogger()
     handlers, level, disabled = list(root.handlers), root.level, root.manager.disable

@@ -1,4 +1,4 @@
-"""The first planner: follow every site's channels through the operators of the converted supernet."""
+"""The first planner: follows every site's channels through the operators of the converted supernet."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .axes import Axis, Segment
 from .axis_rules import apply_rule
 from .errors import ConversionError
 from .flatbuffer import Graph
-from .seeds import place_of
+from .seeds import producer_of
 from .slice_plan import Runs, SlicePlan, sites_of
 from .tensor_axes import Owners, TensorAxes
 
-Place = TypeVar("Place")
+Key = TypeVar("Key")
 
 
 def plan_by_union(graph: Graph, sites: Sequence[TemplateSite], producers: Mapping[str, Sequence[int]]) -> SlicePlan:
-    """Slice what hangs together with every site's channels in its producer's output.
+    """Slice everything that is tied to a site's channels in its producer's output.
 
     Args:
         producers: per site, the operators whose outputs carry its channels: the calls of one layer.
@@ -44,7 +44,7 @@ def plan_by_union(graph: Graph, sites: Sequence[TemplateSite], producers: Mappin
 
 
 def _join_calls(axes: TensorAxes, calls: Sequence[int]) -> None:
-    """The calls of a layer make the same channels, though no operator may bring them together."""
+    """Tie the outputs of all calls of a layer, since they are the same channels even if no operator joins them."""
     first, *others = (_made(axes, call) for call in calls)
     for other in others:
         axes.relations.join(first, other)
@@ -54,9 +54,9 @@ def _made(axes: TensorAxes, producer: int) -> Axis:
     return axes.of(axes.graph.operators[producer].outputs[0])[-1]
 
 
-def _followed(axes: TensorAxes, owners: Owners, places: Mapping[Place, Axis]) -> dict[Place, Runs]:
-    runs = {place: axes.runs(axis, owners) for place, axis in places.items()}
-    return {place: each for place, each in runs.items() if sites_of(each)}
+def _followed(axes: TensorAxes, owners: Owners, axis_of: Mapping[Key, Axis]) -> dict[Key, Runs]:
+    runs = {key: axes.runs(axis, owners) for key, axis in axis_of.items()}
+    return {key: each for key, each in runs.items() if sites_of(each)}
 
 
 def _owners(axes: TensorAxes, sites: Sequence[TemplateSite], producers: Mapping[str, Sequence[int]]) -> Owners:
@@ -77,8 +77,8 @@ def _owners(axes: TensorAxes, sites: Sequence[TemplateSite], producers: Mapping[
 
 
 def _segment(axes: TensorAxes, site: TemplateSite, producer: int) -> Segment:
-    """Where the site's channels lie in its producer's output, all of them in one leaf that may be sliced."""
-    start = place_of(site.name)[1]
+    """The site's channels in its producer's output. They must be one leaf that may be sliced."""
+    start = producer_of(site.name)[1]
     segments = [segment for factor in _made(axes, producer) for segment in axes.relations.segments(factor)]
     segment = next((segment for segment in segments if segment.offset == start), None)
     reasons = [] if segment is None else sorted(axes.relations.get(segment.leaf).reasons)

@@ -1,4 +1,4 @@
-"""Starts the agent on stdin and stdout: `python -m device_agent --home DIR`, or the zipapp in its place."""
+"""Starts the agent, which talks to the host on stdin and stdout: `python -m device_agent --home DIR`, or the zipapp."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--home", type=Path, required=True, help="private folder for blobs and deliveries")
     parser.add_argument(
-        "--quota-mib", type=int, default=4096, help="disk space for blobs; the least recently used go first"
+        "--quota-mib", type=int, default=4096, help="disk space for blobs; the least recently used are removed first"
     )
-    parser.add_argument("--runtime", help="which one executes .tflite files; default: the first that works")
-    parser.add_argument("--lock", type=Path, help="file that agents of this device share; default: one in the home")
+    parser.add_argument("--runtime", help="the runtime for .tflite files; default: the first that works")
+    parser.add_argument("--lock", type=Path, help="lock file that agents share; default: one in the home")
     options = parser.parse_args(arguments)
     # A broken link is noticed on the streams; the signal that comes with it must not cut a measurement short.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    os.umask(0o077)  # models and records are this user's alone, each file by itself too
+    os.umask(0o077)  # only this user may read models and records, even where the folder is open
     in_fd, out_fd = _take_streams()
-    # One thread of our own, and no idle ones to copy into every child; before numpy is imported.
+    # Set before numpy is imported: the agent must stay single-threaded, since it forks.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from .blobs import BlobError
     from .link import HostLink
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _take_streams() -> tuple[int, int]:
-    """Keep stdin and stdout for frames alone: whatever else prints, native libraries included, prints to stderr."""
+    """Reserve stdin and stdout for frames: everything else that prints, native libraries included, goes to stderr."""
     in_fd, out_fd = os.dup(0), os.dup(1)
     null_fd = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null_fd, 0)

@@ -1,4 +1,7 @@
-"""Files by the sha256 of their content: pushed once, in chunks, resumed after a cut, verified, within a quota."""
+"""Stores files by the sha256 of their content, within a quota.
+
+The host pushes each file once, in chunks; a push resumes after a broken connection and is verified at its end.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _ARTIFACT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,126}\Z")
 DEFAULT_QUOTA_BYTES = 4 << 30
 _LOCK_S = 5.0
-_HALVES_KEPT_S = 3600.0
+_PARTIAL_KEPT_S = 3600.0
 
 
 class BlobError(ValueError):
@@ -41,12 +44,12 @@ def check_artifact_name(name: object) -> str:
 
 
 def make_private_dir(path: Path) -> Path:
-    """Create `path` for this user only (0700). Raises `BlobError` when it is a link or belongs to somebody else."""
+    """Create `path` for this user only (0700). Raises `BlobError` when it is a link or belongs to another user."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     facts = os.lstat(path)
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
         raise BlobError(
-            f"{path} must be a folder of user {os.getuid()}, not a link or somebody else's; remove it or choose another"
+            f"{path} must be a folder of user {os.getuid()}, not a link or another user's; remove it or choose another"
         )
     os.chmod(path, 0o700)
     return path
@@ -55,19 +58,18 @@ def make_private_dir(path: Path) -> Path:
 class BlobStore:
     """Blobs in `<home>/blobs`, deliveries in `<home>/artifacts`.
 
-    Safe against other agents on the same home: a partial blob is extended under a lock, and whole files appear by
-    rename.
+    Several agents may share one home: a lock guards a partial blob while it grows, and complete files appear by rename.
     """
 
     def __init__(self, home: Path, quota_bytes: int = DEFAULT_QUOTA_BYTES) -> None:
         make_private_dir(home)
         self._blobs = make_private_dir(home / "blobs")
         self._artifacts = make_private_dir(home / "artifacts")
-        self._forget_halves()
+        self._remove_partial_deliveries()
         self._quota_bytes = quota_bytes
 
     def have(self, sha: str) -> tuple[bool, int]:
-        """Whether the blob is complete, and how many bytes are here, from its start."""
+        """Whether the blob is complete, and how many of its first bytes are here."""
         check_sha(sha)
         for path, complete in ((self._blobs / sha, True), (self._partial(sha), False)):
             try:
@@ -79,10 +81,10 @@ class BlobStore:
     def put(self, sha: str, size: int, offset: int, chunk: bytes) -> tuple[bool, int]:
         """Append `chunk` at `offset` of the blob of `size` bytes; the last chunk verifies and publishes it.
 
-        A chunk that does not start where the partial file ends writes nothing: the reply then tells where to go on.
+        A chunk that does not start where the partial file ends is not written; the reply tells where to continue.
 
         Returns: as `have`.
-        Raises: `BlobError` for a size above the quota, a chunk beyond the end, or content that has another hash.
+        Raises: `BlobError` for a size above the quota, a chunk beyond the end, or content with another hash.
         """
         complete, length = self.have(sha)
         if complete:
@@ -94,7 +96,7 @@ class BlobStore:
             length = os.fstat(partial.fileno()).st_size
             if (self._blobs / sha).exists():  # another agent published it while we waited for the lock
                 return self.have(sha)
-            if length > size:  # left by a push that stated another size
+            if length > size:  # left by a push that announced another size
                 partial.truncate(0)
                 length = 0
             if offset != length:
@@ -122,12 +124,12 @@ class BlobStore:
         return content
 
     def path(self, sha: str) -> Path:
-        """Where the verified blob lies. Raises as `read`."""
+        """The path of the verified blob. Raises as `read` does."""
         self.read(sha)
         return self._blobs / sha
 
     def deliver(self, sha: str, name: str) -> Path:
-        """Write the blob as `name` into the artifacts folder, whole or not at all. Raises `BlobError`, `OSError`."""
+        """Write the blob as `name` into the artifacts folder, or leave nothing. Raises `BlobError`, `OSError`."""
         target = self._artifacts / check_artifact_name(name)
         content = self.read(sha)
         handle, temporary = tempfile.mkstemp(prefix=".delivery-", dir=str(self._artifacts))
@@ -142,14 +144,14 @@ class BlobStore:
             raise
         return target.resolve()
 
-    def _forget_halves(self) -> None:
-        """Of deliveries whose agent was killed."""
+    def _remove_partial_deliveries(self) -> None:
+        """Left behind by agents that were killed."""
         for path in self._artifacts.glob(".delivery-*"):
             try:
-                if time.time() - path.stat().st_mtime > _HALVES_KEPT_S:
+                if time.time() - path.stat().st_mtime > _PARTIAL_KEPT_S:
                     path.unlink()
             except FileNotFoundError:
-                pass  # another agent was faster
+                pass  # another agent removed it first
 
     def _partial(self, sha: str) -> Path:
         return self._blobs / f"{sha}.part"
@@ -186,7 +188,7 @@ class BlobStore:
 
 
 def _lock(descriptor: int) -> None:
-    """Not for ever: its holder may have been stopped. Raises `BlobError`."""
+    """Wait for the lock, but not for ever: its holder may be stopped. Raises `BlobError`."""
     deadline = time.monotonic() + _LOCK_S
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What this device is (`facts`), and what state it is in right now (`health`). What cannot be read is None, never 0."""
+"""Reads what this device is (`facts`) and its current state (`health`). An unreadable value is None, never 0."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import Any
 import numpy as np
 
 MEASURING = 2
-"""Counted up when the agent's numbers change their meaning: those of before and after are not one table.
+"""Increase it when the meaning of the agent's numbers changes: older and newer measurements then do not share a table.
 
-2: memory without what the child loaded for itself; sampling until the median is known."""
+2: memory excludes what the child loads for itself; sampling continues until the median is known."""
 
 _CPUS = Path("/sys/devices/system/cpu")
 _THERMAL = Path("/sys/class/thermal")
 _POWER = Path("/sys/class/power_supply")
 _DEVICE_TREE = Path("/sys/firmware/devicetree/base")
-_TICKS_MS = 15.0  # more than one of 10 ms
+_TICKS_MS = 15.0  # more than one tick of 10 ms
 
 
 def facts() -> dict[str, Any]:
-    """Facts that stay while the device runs. `device_id` is a hash and gives away no host name or serial."""
+    """Facts that stay the same while the device runs. `device_id` is a hash; it reveals no host name or serial."""
     identity, source = _identity()
     return {
         "device_id": identity,
@@ -50,7 +50,7 @@ def facts() -> dict[str, Any]:
 
 
 def health() -> dict[str, Any]:
-    """The state that can disturb a measurement. Steal is counted since boot: the difference of two readings tells."""
+    """State that can disturb a measurement. `steal_ms` counts from boot: compare two readings."""
     return {
         "load_1m": _load_1m(),
         "freq_khz": _per_cpu("cpufreq/scaling_cur_freq"),
@@ -63,9 +63,11 @@ def health() -> dict[str, Any]:
 
 
 def health_marks(before: dict[str, Any], after: dict[str, Any], child_ms: float) -> list[str]:
-    """What two readings of `health` tell of the time between: stolen (a hypervisor gave more than 5 % of it to others,
-    and more than a tick of the kernel's clock), throttled (the fastest CPU lost more than 10 %). What is not known
-    tells nothing."""
+    """What two readings of `health` show about the time between them; an unknown value adds no mark.
+
+    "stolen": a hypervisor gave more than 5 % of the time, and more than a tick of the kernel's clock, to others.
+    "throttled": the fastest CPU lost more than 10 % of its frequency.
+    """
     marks = []
     if before["steal_ms"] is not None and after["steal_ms"] is not None:
         if after["steal_ms"] - before["steal_ms"] > max(0.05 * child_ms, _TICKS_MS):
@@ -93,7 +95,7 @@ def _number(path: Path) -> int | None:
 
 
 def _per_cpu(name: str) -> list[int | None] | None:
-    """One value a CPU; None when the system shows it for no CPU (virtual machines)."""
+    """One value per CPU; None when no CPU reports one, as in virtual machines."""
     values = [_number(_CPUS / f"cpu{index}" / name) for index in range(os.cpu_count() or 1)]
     return values if any(value is not None for value in values) else None
 
@@ -113,7 +115,7 @@ def _meminfo_mib(name: str) -> float | None:
 
 
 def _identity() -> tuple[str, str]:
-    """A stable hash: of the machine's own id where it has one, else of what it is made of."""
+    """A stable hash of the machine's id, else of its serial number, else of its hardware; and which of them it is."""
     sources = (
         ("machine-id", _text(Path("/etc/machine-id"))),
         ("serial", _text(_DEVICE_TREE / "serial-number") or _android("ro.serialno")),
@@ -184,7 +186,7 @@ def _temperatures_c() -> dict[str, float] | None:
 
 
 def _steal_ms() -> float | None:
-    """Time a hypervisor gave to others while this machine had work, all CPUs, since boot."""
+    """Time since boot that a hypervisor gave to others while this machine had work, summed over all CPUs."""
     try:
         with open("/proc/stat", encoding="ascii") as stat:
             ticks = stat.readline().split()

@@ -1,4 +1,4 @@
-"""The fields of a request, checked: what does not have the type, the range or the size it should is refused by name."""
+"""Reads and checks the fields of a request. An error names the field that has the wrong type, range or size."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import numpy as np
 
 from .frames import Frame
 from .runtimes.base import Call
-from .spool import Place, SpoolError, check_place
+from .spool import JobId, SpoolError, check_job_id
 from .timing import TimingProtocol
 
 _DTYPES = ("float32", "float16", "int8", "uint8", "int32", "int64", "bool")
-_MAX_PLACES = 4096
+_MAX_JOBS = 4096
 _MAX_ARRAYS = 64
 
 
 class RequestError(ValueError):
-    """A request that is refused; `kind` tells the host why."""
+    """The agent refuses a request; `kind` tells the host why."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -51,7 +51,7 @@ def timing_field(frame: Frame) -> TimingProtocol:
 
 
 def call_field(frame: Frame) -> Call:
-    """`signature`, a string or null, and `shapes`, lists of sizes by the inputs' names; both may be left out."""
+    """`signature`, a string or null, and `shapes`, a list of sizes per input name; both are optional."""
     signature, shapes = frame.header.get("signature"), frame.header.get("shapes", {})
     if signature is not None and not isinstance(signature, str):
         raise RequestError("bad_request", f"signature must be a string or null, got {signature!r:.100}")
@@ -65,7 +65,7 @@ def call_field(frame: Frame) -> Call:
 
 
 def flag_field(frame: Frame, name: str) -> bool:
-    """False where it is left out."""
+    """False when the request does not have it."""
     value = frame.header.get(name, False)
     if not isinstance(value, bool):
         raise RequestError("bad_request", f"{name} must be true or false, got {value!r:.100}")
@@ -73,7 +73,7 @@ def flag_field(frame: Frame, name: str) -> bool:
 
 
 def arrays_field(frame: Frame, data: bytes) -> list[np.ndarray]:
-    """The arrays of `inputs`, a list of {"shape", "dtype"}, which lie in `data` one after the other."""
+    """The arrays that `inputs`, a list of {"shape", "dtype"}, describes; `data` holds them one after the other."""
     described = frame.header.get("inputs")
     if not isinstance(described, list) or not 0 < len(described) <= _MAX_ARRAYS:
         raise RequestError("bad_request", f"inputs must be a list of 1 to {_MAX_ARRAYS} arrays, got {described!r:.100}")
@@ -90,7 +90,7 @@ def arrays_field(frame: Frame, data: bytes) -> list[np.ndarray]:
 
 
 def _array_of(entry: object) -> tuple[list[int], str, int]:
-    """Shape, dtype and bytes."""
+    """Shape, dtype and size in bytes."""
     shape, dtype = (entry.get("shape"), entry.get("dtype")) if isinstance(entry, dict) else (None, None)
     if dtype not in _DTYPES:
         raise RequestError("bad_request", f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r:.100}")
@@ -110,12 +110,12 @@ def _is_shape(value: object) -> bool:
     )
 
 
-def places_field(frame: Frame, name: str) -> list[Place]:
+def jobs_field(frame: Frame, name: str) -> list[JobId]:
     """A list of [position, attempt]."""
     value = frame.header.get(name)
-    if not isinstance(value, list) or len(value) > _MAX_PLACES:
-        raise RequestError("bad_request", f"{name} must be a list of at most {_MAX_PLACES} places, got {value!r:.100}")
+    if not isinstance(value, list) or len(value) > _MAX_JOBS:
+        raise RequestError("bad_request", f"{name} must be a list of at most {_MAX_JOBS} job ids, got {value!r:.100}")
     try:
-        return [check_place(entry) for entry in value]
+        return [check_job_id(entry) for entry in value]
     except SpoolError as error:
         raise RequestError("bad_request", f"{name}: {error}") from error

@@ -1,4 +1,4 @@
-"""Frames of the agent's protocol: a fixed prefix, a JSON object, a binary payload.
+"""Writes and reads the frames of the agent's protocol: a fixed prefix, a JSON object, a binary payload.
 
     4 bytes  magic "EWF1"
     4 bytes  length of the JSON header, big endian
@@ -7,7 +7,7 @@
     header   UTF-8 JSON object
     payload  bytes
 
-Anything off raises `FrameError`. The stream is then out of step, and the only sound answer is to close it.
+Any violation raises `FrameError`. The stream is then out of step and must be closed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LENGTHS = struct.Struct(">II")
 
 
 class FrameError(ValueError):
-    """Bytes that are no frame, or half of one."""
+    """Bytes that are not a frame, or an incomplete frame."""
 
 
 class LinkClosed(EOFError):
@@ -54,10 +54,10 @@ def write_frame(stream: Any, header: dict[str, Any], payload: bytes = b"") -> No
 
 
 def read_frame(stream: Any) -> Frame:
-    """Read one frame from a binary file object, however short its reads are.
+    """Read one frame from a binary file object, which may return fewer bytes than requested.
 
     Raises `LinkClosed` at a clean end, and `FrameError` for a wrong magic, size, checksum or header and for an end
-    inside a frame. Sizes are checked before memory is taken for them.
+    inside a frame. Checks sizes before it allocates memory for them.
     """
     prefix = _read_exactly(stream, _PREFIX.size, at_start=True)
     magic, header_length, payload_length, checksum = _PREFIX.unpack(prefix)

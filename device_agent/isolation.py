@@ -1,7 +1,7 @@
-"""Work in a forked child: a crash, a hang or a hunger for memory ends the child, and the agent goes on.
+"""Runs work in a forked child, so that a crash, a hang or exhausted memory ends the child and not the agent.
 
-The agent itself stays single-threaded, holds no interpreter and starts no CUDA, which keeps `fork` sound and fast. It
-is started as a program, never forked; nothing else of ours forks.
+The agent itself stays single-threaded, holds no interpreter and never starts CUDA, which keeps `fork` safe and fast.
+It is started as a program, never forked; nothing else in Edgewright forks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Callable, Dict, List, NoReturn, Sequence, Tuple
 from .frames import MAX_HEADER_BYTES, MAX_PAYLOAD_BYTES, FrameError, LinkClosed, encode_frame, read_frame
 from .memory import status_bytes
 
-# What `error.kind` of a failed measurement can be.
+# The possible values of `error.kind` of a failed measurement.
 ERROR_KINDS = ("crash", "timeout", "out_of_memory", "load_failed", "run_failed", "bad_affinity", "bad_call")
 _PR_SET_PDEATHSIG = 1
 _TAIL_BYTES = 2000
@@ -30,7 +30,7 @@ _ALLOCATION_FAILED = ("bad_alloc", "cannot allocate", "failed to allocate", "out
 _libc = ctypes.CDLL(None, use_errno=True)
 
 Work = Callable[[], Tuple[Dict[str, Any], bytes]]
-# Waits until one of the descriptors can be read or the seconds are over; returns the readable ones.
+# Waits until a descriptor is readable or the time in seconds is over; returns the readable ones.
 Wait = Callable[[Sequence[int], float], List[int]]
 
 
@@ -44,7 +44,7 @@ class WorkFailed(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of the work: either `error` is None, or it is {"kind", "message"} and the rest is empty."""
+    """The result of the work: either `error` is None, or it is {"kind", "message"} and the rest is empty."""
 
     header: dict[str, Any]
     payload: bytes
@@ -60,7 +60,7 @@ def run_isolated(work: Work, timeout_s: float, memory_limit_mib: float, wait: Wa
     """Run `work` in a forked child and return what it returns.
 
     The child is killed after `timeout_s`, when the agent dies, and when `wait` raises. It may allocate
-    `memory_limit_mib` beyond what the agent holds at this moment.
+    `memory_limit_mib` more than the agent holds at this moment.
     """
     result_fd, child_result_fd = os.pipe()
     stderr_fd, child_stderr_fd = os.pipe()
@@ -94,7 +94,7 @@ def run_isolated(work: Work, timeout_s: float, memory_limit_mib: float, wait: Wa
 
 
 class _Collector:
-    """Reads a child's result and stderr until the result ends; both are bounded."""
+    """Reads a child's result and stderr, both bounded, until the result ends."""
 
     def __init__(self, result_fd: int, stderr_fd: int, wait: Wait) -> None:
         self.result = bytearray()
@@ -143,19 +143,19 @@ def _outcome(result: bytes, stderr_tail: str, status: int, fork_ms: float, memor
 
 
 def _death(status: int, stderr_tail: str, memory_limit_mib: float) -> dict[str, str]:
-    """Why a child that left no result died. Native code that cannot allocate may abort and say so only on stderr."""
+    """Why a child died without a result. Native code out of memory may abort and say so only on stderr."""
     said = f"; it said: {stderr_tail[-500:]}" if stderr_tail else ""
     if any(phrase in stderr_tail.lower() for phrase in _ALLOCATION_FAILED):
         return {"kind": "out_of_memory", "message": f"it needs more than the limit of {memory_limit_mib:g} MiB{said}"}
     if not os.WIFSIGNALED(status):
         return {"kind": "crash", "message": f"the child exited with code {os.WEXITSTATUS(status)} and no result{said}"}
     name = signal.Signals(os.WTERMSIG(status)).name
-    hint = " (sent by somebody else; the system's out-of-memory killer does that)" if name == "SIGKILL" else ""
+    hint = " (sent by another process, such as the system's out-of-memory killer)" if name == "SIGKILL" else ""
     return {"kind": "crash", "message": f"the child was killed by {name}{hint}{said}"}
 
 
 def _child(work: Work, agent_pid: int, result_fd: int, stderr_fd: int, memory_limit_mib: float) -> NoReturn:
-    """Everything the child does. It never returns into the agent's code and runs none of its exit handlers."""
+    """The child's whole life. It never returns into the agent's code and runs none of its exit handlers."""
     exit_code = 1
     try:
         result_fd = _enter_child(agent_pid, result_fd, stderr_fd)
@@ -164,14 +164,14 @@ def _child(work: Work, agent_pid: int, result_fd: int, stderr_fd: int, memory_li
             frame = frame[os.write(result_fd, frame) :]
         exit_code = 0
     except BaseException:
-        # The last frame of this process: what is not reported here would run on as a second agent.
+        # Nothing may escape from here: the child would carry on as a second agent.
         os.write(2, traceback.format_exc().encode()[-_TAIL_BYTES:])
     finally:
         os._exit(exit_code)
 
 
 def _enter_child(agent_pid: int, result_fd: int, stderr_fd: int) -> int:
-    """Leave the agent's descriptors alone, die with the agent, leave no core file. Returns the result descriptor."""
+    """Drop the agent's descriptors, die with the agent, write no core file. Returns the result descriptor."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != agent_pid:  # the agent died before the line above
         os._exit(1)

@@ -1,4 +1,4 @@
-"""The agent's end of the stream: whole frames in and out, heartbeats while busy, an end when the host is gone."""
+"""The agent's end of the connection: exchanges frames and heartbeats with the host, notices when it is gone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Sequence
 
 from .frames import Frame, LinkClosed, encode_frame, read_frame
 
-# Until the host has said hello.
+# Used until the host has said hello.
 DEFAULT_HEARTBEAT_S = 2.0
 DEFAULT_SILENCE_S = 60.0
 _CHUNK_BYTES = 1 << 20
@@ -19,7 +19,7 @@ class HostLink:
     """Frames over two descriptors.
 
     One thread does everything, because the agent forks: while a child works, `wait` keeps reading the host's heartbeats
-    and sends the agent's own. Nothing blocks for longer than `silence_s`, after which a silent host counts as gone.
+    and sends the agent's own. Nothing blocks for longer than `silence_s`; a host silent for that long counts as gone.
     """
 
     def __init__(self, in_fd: int, out_fd: int) -> None:
@@ -32,12 +32,12 @@ class HostLink:
         self._spoke_at = time.monotonic()
 
     def close(self) -> None:
-        os.set_blocking(self._out_fd, True)  # the description may be shared with a terminal
+        os.set_blocking(self._out_fd, True)  # the mode also applies to a terminal that shares this stream
 
     def receive(self) -> Frame:
-        """The next frame that is no heartbeat.
+        """The next frame that is not a heartbeat.
 
-        Raises: `LinkClosed` when the host closed the stream or fell silent, `FrameError` for anything that is no frame.
+        Raises: `LinkClosed` when the host closed the stream or fell silent, `FrameError` for an invalid frame.
         """
         while True:
             frame = read_frame(self)
@@ -45,7 +45,7 @@ class HostLink:
                 return frame
 
     def send(self, header: dict[str, Any], payload: bytes = b"") -> None:
-        """Raises `LinkClosed` when the host does not take it."""
+        """Send one frame. Raises `LinkClosed` when the host does not read it."""
         rest = memoryview(encode_frame(header, payload))
         deadline = time.monotonic() + self.silence_s
         while rest:
@@ -62,7 +62,7 @@ class HostLink:
         self._spoke_at = time.monotonic()
 
     def wait(self, descriptors: Sequence[int], timeout_s: float) -> list[int]:
-        """Wait until one of `descriptors` can be read or the time is over, and serve the host meanwhile.
+        """Wait until one of `descriptors` is readable or the time is over; keep serving the host.
 
         Raises: as `receive`; also `LinkClosed` when the host says bye.
         """
@@ -81,7 +81,7 @@ class HostLink:
                 return mine
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes, as `read_frame` wants them; empty at the end of the stream."""
+        """At most `size` bytes, for `read_frame`; empty at the end of the stream."""
         remaining_s = max(0.0, self._heard_at + self.silence_s - time.monotonic())
         if not select.select([self._in_fd], [], [], remaining_s)[0]:
             raise LinkClosed(f"the host has said nothing for {self.silence_s:g} s")
@@ -106,7 +106,7 @@ class HostLink:
 
 
 def request_id(frame: Frame) -> int | None:
-    """The id a reply repeats; None for anything but a plain integer."""
+    """The id that a reply repeats; None unless it is a plain integer."""
     identity = frame.header.get("id")
     if isinstance(identity, int) and not isinstance(identity, bool) and 0 <= identity < 1 << 53:
         return identity

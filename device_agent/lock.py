@@ -1,4 +1,4 @@
-"""One measurement at a time on a device, however many agents run on it: a lock that goes with its holder."""
+"""A lock that lets the agents of one device measure one at a time; it is released when its holder dies."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class LockTaken(RuntimeError):
 
 
 class MeasuringLock:
-    """A file that agents share: they measure one after the other."""
+    """A lock file that agents share, so that they measure one after the other."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     @contextmanager
     def held(self, wait: Wait, timeout_s: float) -> Iterator[None]:
-        """Hold the lock. Waits with `wait`, so that heartbeats go on. Raises `LockTaken` after `timeout_s`."""
+        """Hold the lock. Waits with `wait`, so that heartbeats continue. Raises `LockTaken` after `timeout_s`."""
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             _lock(descriptor, wait, timeout_s)
@@ -39,7 +39,7 @@ def _lock(descriptor: int, wait: Wait, timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     while True:
         try:
-            # Of this process alone: a lock taken with flock would live on in a forked child.
+            # lockf, because a lock taken with flock would live on in a forked child.
             return fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             if time.monotonic() >= deadline:

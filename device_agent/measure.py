@@ -1,4 +1,4 @@
-"""One measurement or one batch of outputs, each in its own forked child."""
+"""Measures a model, or computes its outputs, each time in a forked child of its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Iterator, Sequence
 
 import numpy as np
-import numpy.random  # numpy loads it on first use: in a child that would be memory, and time, of the model
+import numpy.random  # or numpy loads it in the child, where it counts as the model's memory and time
 
 from .facts import health, health_marks
 from .frames import MAX_PAYLOAD_BYTES
@@ -39,25 +39,25 @@ def measure(
     call: Call = AS_IT_IS,
     per_op: bool = False,
 ) -> dict[str, Any]:
-    """Time one model and weigh its memory.
+    """Measure the latency and memory of one model.
 
-    `model` is bytes or an array of uint8; `call` says what of it to run, and on which shapes. Never raises for what the
-    model does: a failure is a value.
+    `model` is bytes or an array of uint8; `call` selects the signature and the input shapes. Never raises for what
+    the model does: a failure is a value.
 
     Returns: `size_bytes`, `health_before`, `health_after`, `fork_ms` and either `error` {"kind", "message"}, whose
         kind is one of `isolation.ERROR_KINDS`, or:
         `samples_ms` in run order, `median_ms`, `mad_ms`, `p90_ms`, `n_warmup`, `settled` (whether warm-up settled),
-        `ci_low_ms` and `ci_high_ms` (the median's 95 % interval), `marks` (words for what disturbed it, see
-        `Timing.marks`; and stolen, throttled from the device's health) and `steady` (whether there are none);
-        `signature` that was run and all `signatures`, `shapes` of the inputs it ran on by name, and in `any_size` those
-        that the model declares with -1 where any size will do;
-        `timing_method` names the clock; `device` is "cpu" or "cuda"; `load_ms` from bytes to a model ready to run;
+        `ci_low_ms` and `ci_high_ms` (the median's 95 % interval), `marks` (words for what disturbed it, from
+        `Timing.marks` and `facts.health_marks`) and `steady` (whether there are none);
+        `signature` that was run and all `signatures`; `shapes` of its inputs by name; `any_size`, the declared shapes
+        of inputs with dimensions of any size (-1);
+        `timing_method` names the clock; `device` is "cpu" or "cuda"; `load_ms`, the time to load the model;
         `memory_mib` = growth of heap and anonymous memory from before loading to after the runs, plus the model file
-        where the runtime goes on using it, plus the peak on the GPU where there is one; None where the system has no
-        gauge; `memory_method` names the gauges;
+        if the runtime keeps using it, plus the peak on the GPU if there is one; None if the system has no gauge;
+        `memory_method` names the gauges;
         `child_ms` from the start of loading to the end of the last run.
-        With `per_op`: `per_op` as `LoadedModel.per_op` gives it, from runs of their own after the timed ones; None
-        where the runtime has no profile, and a sentence in `per_op_missing` says so.
+        With `per_op`: `per_op` as returned by `LoadedModel.per_op`, from separate runs after the timed ones; None if
+        the runtime has no profile, with the reason in `per_op_missing`.
     """
     before = health()
     outcome = run_isolated(
@@ -81,14 +81,14 @@ def measure(
 def run_batch(
     model: Any, runtime: Runtime, inputs: Sequence[np.ndarray], protocol: TimingProtocol, wait: Wait = plain_wait
 ) -> Outcome:
-    """The model's outputs for some batches of `inputs`, in a child limited as `protocol` says.
+    """Compute the model's outputs for batches of `inputs`, in a child with the limits of `protocol`.
 
     Args:
-        inputs: one array for each input of the model, of whole batches: a model that takes (2, 3) and (4,) takes `n`
-            batches as (2 n, 3) and (4 n,).
+        inputs: one array per input of the model, holding whole batches: for a model that takes (2, 3) and (4,), `n`
+            batches are (2 n, 3) and (4 n,).
 
-    Returns: an outcome whose header has `outputs`, a list of {"shape", "dtype"} of as many batches, and whose payload
-        holds them in C order, one after the other; or its error.
+    Returns: an outcome. Its header has `outputs`, a list of {"shape", "dtype"} for as many batches, and its payload
+        holds these arrays in C order, one after the other. If the work failed, it has an error instead.
     """
     return run_isolated(
         lambda: _run_here(bytes(model), runtime, inputs, protocol), protocol.timeout_s, protocol.memory_limit_mib, wait
@@ -124,7 +124,7 @@ def _measure_here(
 
 
 def _called(loaded: LoadedModel) -> dict[str, Any]:
-    """What was run."""
+    """Which signature ran, and on which shapes."""
     return {
         "signature": loaded.signature,
         "signatures": list(loaded.signatures),
@@ -134,7 +134,7 @@ def _called(loaded: LoadedModel) -> dict[str, Any]:
 
 
 def _operators(loaded: LoadedModel, timing: Timing) -> dict[str, Any]:
-    """A profiler slows down what it watches; so it is asked after all else was measured."""
+    """Costs of single operators. Runs last, since a profiler slows down what it watches."""
     n_runs = max(1, min(_PROFILED_RUNS, int(_PROFILED_MS / max(*timing.samples_ms, 1e-3))))
     try:
         return {"per_op": loaded.per_op(n_runs)}
@@ -151,7 +151,7 @@ def _memory(
     if loaded.accelerator is not None:
         taken += loaded.accelerator.peak_bytes()
         method = f"{method}+{loaded.accelerator.memory_name}"
-    if taken <= 0:  # the heap shrank meanwhile: the gauge says nothing about the model
+    if taken <= 0:  # the heap shrank: the gauge says nothing about the model
         return {"memory_mib": None, "memory_method": None}
     return {"memory_mib": taken / _MIB, "memory_method": method}
 
@@ -185,7 +185,7 @@ def _run_failures_named(call: Call = AS_IT_IS) -> Iterator[None]:
             yield
     except (MemoryError, WorkFailed):
         raise
-    except Exception as error:  # runtimes raise whatever they stumble over in a model
+    except Exception as error:  # runtimes raise all kinds of errors
         if call.shapes:
             asked = "; ".join(f"{name}: {shape_text(shape)}" for name, shape in call.shapes.items())
             raise WorkFailed("bad_call", f"the model does not run on {asked}: {error}") from error
@@ -193,7 +193,7 @@ def _run_failures_named(call: Call = AS_IT_IS) -> Iterator[None]:
 
 
 def _fill_inputs(model: LoadedModel) -> None:
-    """The same random inputs for every model of a shape: floats in [0, 1), 8-bit integers, zero for indices."""
+    """Set inputs that depend on the shapes only: random floats in [0, 1), random 8-bit integers, zeros as indices."""
     rng = np.random.default_rng(0)
     for position, spec in enumerate(model.inputs):
         model.set_input(position, _example(spec, rng))
@@ -213,7 +213,7 @@ def _run_here(
 ) -> tuple[dict[str, Any], bytes]:
     loaded = _load(model, runtime, protocol.threads)
     with _run_failures_named():
-        n_outputs = len(loaded.outputs)  # some runtimes know their outputs only from a first run
+        n_outputs = len(loaded.outputs)  # some runtimes know their outputs only after a first run
         if not n_outputs:
             raise WorkFailed("run_failed", "the model has no output")
         runs = [_run_once(loaded, batch, n_outputs) for batch in _batches(loaded.inputs, inputs)]
@@ -228,7 +228,7 @@ def _run_here(
 
 
 def _batches(specs: Sequence[TensorSpec], inputs: Sequence[np.ndarray]) -> Iterator[list[np.ndarray]]:
-    """What the model takes at once, again and again. Raises `WorkFailed` where the inputs are no whole batches."""
+    """Split the inputs into batches as the model takes them. Raises `WorkFailed` when they are not whole batches."""
     if len(inputs) != len(specs):
         raise WorkFailed("run_failed", f"the model takes {len(specs)} inputs, got {len(inputs)}")
     sizes = [spec.shape[0] if spec.shape else 1 for spec in specs]
@@ -237,7 +237,7 @@ def _batches(specs: Sequence[TensorSpec], inputs: Sequence[np.ndarray]) -> Itera
             raise WorkFailed("run_failed", f"the model takes batches of {size}, got inputs of shape {value.shape}")
     counts = {len(value) // size for size, value in zip(sizes, inputs)}
     if len(counts) > 1:
-        raise WorkFailed("run_failed", f"all inputs must hold as many batches, got {sorted(counts)}")
+        raise WorkFailed("run_failed", f"all inputs must hold the same number of batches, got {sorted(counts)}")
     for index in range(max(counts)):
         batch = [value[index * size : (index + 1) * size] for size, value in zip(sizes, inputs)]
         yield [value if spec.shape else value.reshape(()) for spec, value in zip(specs, batch)]

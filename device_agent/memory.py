@@ -1,4 +1,4 @@
-"""What a model takes: growth of the heap and anonymous memory of this process."""
+"""Measures this process's heap or anonymous memory, whose growth is the memory that a model takes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _mallinfo2 = _load_mallinfo2()
 
 
 def status_bytes(field: str) -> int | None:
-    """A memory field of /proc/self/status, such as `RssAnon` or `VmData`; None where the kernel does not have it."""
+    """A memory field of /proc/self/status, such as `RssAnon` or `VmData`; None if the kernel does not report it."""
     try:
         with open("/proc/self/status", encoding="ascii", errors="replace") as status:
             for line in status:
@@ -42,7 +42,7 @@ def status_bytes(field: str) -> int | None:
 
 
 def heap_bytes() -> int | None:
-    """Bytes in use on the malloc heap, all arenas, and in malloc's own mappings (glibc >= 2.33); None elsewhere."""
+    """Bytes in use in all arenas of malloc and in its own mappings (glibc >= 2.33); None elsewhere."""
     if _mallinfo2 is None:
         return None
     info = _mallinfo2()
@@ -50,9 +50,9 @@ def heap_bytes() -> int | None:
 
 
 def memory_gauge() -> tuple[str | None, Callable[[], int | None]]:
-    """The best gauge this system has: its name for the record (None when there is none), and the gauge, in bytes.
+    """The best gauge of this system: its name for the record (None if there is none) and a function that returns bytes.
 
-    `mallinfo2` repeats within 1 KB; `rss_anon` within 3 KB, and counts touched pages only.
+    Repeated readings of `mallinfo2` agree within 1 KB, of `rss_anon` within 3 KB; the latter counts touched pages only.
     """
     if heap_bytes() is not None:
         return "mallinfo2", heap_bytes
@@ -62,7 +62,7 @@ def memory_gauge() -> tuple[str | None, Callable[[], int | None]]:
 
 
 def _errno_location() -> Any | None:
-    """glibc's and musl's function that returns the address of `errno`; None elsewhere."""
+    """The function of glibc and musl that returns the address of `errno`; None elsewhere."""
     try:
         function = ctypes.CDLL(None).__errno_location
     except (OSError, AttributeError):
@@ -79,7 +79,7 @@ _errno_of_thread = _errno_location()
 def exhaustion_named() -> Iterator[None]:
     """Turn an error raised inside into `MemoryError` when an allocation failed before it.
 
-    Runtimes report a failed allocation as any other failure ("failed to prepare"), but malloc leaves ENOMEM in `errno`.
+    Runtimes report a failed allocation like any other failure ("failed to prepare"), but malloc sets `errno` to ENOMEM.
     """
     if _errno_of_thread is None:
         yield

@@ -1,32 +1,33 @@
-"""The request loop: one reply per request, an error reply for what cannot be done, until the host is gone.
+"""Answers the requests of one host, one reply per request, until the host is gone.
 
 A request is {"op", "id", ...}; its reply {"re": id, "ok": {...}} or {"re": id, "error": {"kind", "message"}}. The first
-request must be `hello`. The host sends {"op": "heartbeat"} now and then, which has no reply; while busy the agent sends
-{"heartbeat": true}.
+request must be `hello`. The host sends {"op": "heartbeat"} now and then, which has no reply; while busy, the agent
+sends {"heartbeat": true}.
 
     hello      protocol, heartbeat_s, silence_s -> protocol, agent, and what `Runtimes.summary` returns
     ping       [payload] -> the payload
     facts      -> facts of `facts.facts`, and what `Runtimes.summary` returns
     health     -> readings of `facts.health`
     blob_stat  sha -> complete, bytes
-    blob_put   sha, size, offset, payload = chunk -> complete, bytes (where to go on)
+    blob_put   sha, size, offset, payload = chunk -> complete, bytes (where to continue)
     measure    a model, timing, [signature], [shapes], [per_op]
                   -> the result of `measure.measure`, and emit_ms, agent_ms
     run        a model, timing, inputs, payload = inputs one after the other -> outputs, payload likewise
     deliver    sha, name -> path, sha256
-    measure_each  key, template_sha, timing, places, gates_bytes, stored, payload = packed gates one after the other
-                  -> a frame for each place {"re", "record": a measurement, position, attempt, started_unix_s}; then n
-    spool_list    key -> places
-    spool_read    key, place -> record, or null
-    spool_drop    key, places -> nothing
+    measure_each  key, template_sha, timing, jobs, gates_bytes, stored, payload = packed gates one after the other
+                  -> a frame for each job {"re", "record": a measurement, position, attempt, started_unix_s}; then n
+    spool_list    key -> jobs
+    spool_read    key, job -> record, or null
+    spool_drop    key, jobs -> nothing
     bye        -> nothing; the agent ends
 
-A place is [position, attempt]. A record of `measure_each` is in the spool before it is sent, and leaves it when the
-host names its place in `stored` or `spool_drop`. When the host is lost, the measurement at hand is finished and kept.
+A job is [position, attempt]. A record of `measure_each` enters the spool before it is sent, and leaves it when the
+host names its job in `stored` or `spool_drop`. When the connection is lost, the agent finishes the current measurement
+and keeps its record.
 
 A model is named by `model_sha` (a pushed .tflite, .pt2 or TorchScript file), or by `template_sha` (a pushed template)
-with the packed gates: in `measure` they are the payload, in `run` the first `gates_bytes` of it. `inputs` and `outputs`
-are lists of {"shape", "dtype"}, in the model's order; each holds the same number of batches, one below the other.
+with the packed gates: in `measure` they are the payload, in `run` its first `gates_bytes`. `inputs` and `outputs`
+are lists of {"shape", "dtype"}, in the model's order; each holds the same number of batches along its first axis.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ from .fields import (
     call_field,
     flag_field,
     integer_field,
+    jobs_field,
     number_field,
-    places_field,
     text_field,
     timing_field,
 )
@@ -60,7 +61,7 @@ from .lock import LockTaken, MeasuringLock
 from .measure import measure, run_batch
 from .runtimes.base import AS_IT_IS, Call, Runtime, RuntimeMissing
 from .runtimes.choice import Runtimes
-from .spool import Place, Spool, SpoolError, check_place
+from .spool import JobId, Spool, SpoolError, check_job_id
 from .timing import TimingProtocol
 
 _TEMPLATES_KEPT = 2
@@ -77,7 +78,7 @@ class _Emitted(NamedTuple):
 class Agent:
     """Serves one host on one link. `home` is the private folder for blobs and deliveries.
 
-    Agents with the same `lock`, by default those of one home, measure one at a time.
+    Agents with the same `lock` (by default, those with the same home) measure one at a time.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class Agent:
     def serve(self) -> int:
         """Answer requests until the host is gone. Returns: the exit code; 1 when the stream broke, else 0."""
         gc.collect()
-        gc.freeze()  # what lives now stays out of collections, whose bookkeeping would copy pages in every child
+        gc.freeze()  # exempt current objects from collection, which would copy their pages in every child
         try:
             while True:
                 frame = self._link.receive()
@@ -130,7 +131,7 @@ class Agent:
             return self._close_after(error)
 
     def _close_after(self, error: FrameError) -> int:
-        """Say what was wrong with the stream, if the host still listens; nothing after that byte can be trusted."""
+        """Tell the host what was wrong, if it still listens; nothing after that byte can be trusted."""
         try:
             self._link.send({"re": None, "error": {"kind": "frame", "message": str(error)}})
         except LinkClosed:
@@ -221,28 +222,28 @@ class Agent:
 
     def _measure_each(self, frame: Frame) -> Reply:
         protocol, key = timing_field(frame), text_field(frame, "key")
-        places, size = places_field(frame, "places"), integer_field(frame, "gates_bytes", 0, len(frame.payload))
-        if size * len(places) != len(frame.payload):
+        jobs, size = jobs_field(frame, "jobs"), integer_field(frame, "gates_bytes", 0, len(frame.payload))
+        if size * len(jobs) != len(frame.payload):
             raise RequestError(
-                "bad_request", f"{len(places)} places of {size} bytes do not fill {len(frame.payload)} bytes"
+                "bad_request", f"{len(jobs)} jobs of {size} bytes do not fill {len(frame.payload)} bytes"
             )
-        self._spool.drop(key, places_field(frame, "stored"))
-        if len(self._spool.places(key)) > _MAX_SPOOLED:
+        self._spool.drop(key, jobs_field(frame, "stored"))
+        if len(self._spool.jobs(key)) > _MAX_SPOOLED:
             raise RequestError("bad_request", f"more than {_MAX_SPOOLED} records wait here; fetch them first")
-        for index, place in enumerate(places):
+        for index, job in enumerate(jobs):
             gates = frame.payload[index * size : (index + 1) * size]
-            self._finish_one(frame, key, place, gates, protocol)
-        return {"n": len(places)}, b""
+            self._finish_one(frame, key, job, gates, protocol)
+        return {"n": len(jobs)}, b""
 
-    def _finish_one(self, frame: Frame, key: str, place: Place, gates: bytes, protocol: TimingProtocol) -> None:
-        """Measure, keep, send. A host that is lost meanwhile ends the agent, but only once the record is kept."""
+    def _finish_one(self, frame: Frame, key: str, job: JobId, gates: bytes, protocol: TimingProtocol) -> None:
+        """Measure, keep the record, send it. If the host is lost meanwhile, the agent ends once the record is kept."""
         wait = _WaitToTheEnd(self._link)
         started_unix_s = time.time()
         result = self._measured(frame, gates, protocol, wait)
-        record = {**result, "position": place[0], "attempt": place[1], "started_unix_s": started_unix_s}
+        record = {**result, "position": job[0], "attempt": job[1], "started_unix_s": started_unix_s}
         try:
-            self._spool.keep(key, place, record)
-        except OSError:  # a full disk is no reason to lose what can still be sent
+            self._spool.keep(key, job, record)
+        except OSError:  # the disk may be full; the record can still be sent
             if wait.lost is not None:
                 raise
         if wait.lost is not None:
@@ -250,14 +251,14 @@ class Agent:
         self._link.send({"re": request_id(frame), "record": record})
 
     def _spool_list(self, frame: Frame) -> Reply:
-        return {"places": [list(place) for place in self._spool.places(text_field(frame, "key"))]}, b""
+        return {"jobs": [list(job) for job in self._spool.jobs(text_field(frame, "key"))]}, b""
 
     def _spool_read(self, frame: Frame) -> Reply:
-        place = check_place(frame.header.get("place"))
-        return {"record": self._spool.read(text_field(frame, "key"), place)}, b""
+        job = check_job_id(frame.header.get("job"))
+        return {"record": self._spool.read(text_field(frame, "key"), job)}, b""
 
     def _spool_drop(self, frame: Frame) -> Reply:
-        self._spool.drop(text_field(frame, "key"), places_field(frame, "places"))
+        self._spool.drop(text_field(frame, "key"), jobs_field(frame, "jobs"))
         return {}, b""
 
     def _run(self, frame: Frame) -> Reply:
@@ -279,7 +280,7 @@ class Agent:
             raise RequestError("no_runtime", str(error)) from error
 
     def _model(self, frame: Frame, gates: bytes) -> _Emitted:
-        """The model a request names, with the milliseconds its emission took (0 for a pushed model)."""
+        """The model that a request names, and the milliseconds it took to emit (0 for a pushed model)."""
         if ("model_sha" in frame.header) == ("template_sha" in frame.header):
             raise RequestError("bad_request", "a model is named by either model_sha or template_sha")
         if "model_sha" in frame.header:
@@ -296,11 +297,11 @@ class Agent:
             return _Emitted(model, (time.perf_counter() - start) * 1e3)
         except TemplateError as error:
             raise RequestError("template", str(error)) from error
-        except (ValueError, IndexError, TypeError, struct.error) as error:  # whole, and yet not what we write
-            raise RequestError("template", f"template {sha[:12]} is no sound template: {error}") from error
+        except (ValueError, IndexError, TypeError, struct.error) as error:  # intact, but invalid
+            raise RequestError("template", f"template {sha[:12]} is not a valid template: {error}") from error
 
     def _template(self, sha: str) -> Any:
-        """The loaded template, from a small cache: campaigns use one, a comparison two."""
+        """The loaded template, from a small cache: a campaign uses one template, a comparison two."""
         from .template import Template
 
         if sha not in self._templates:
@@ -313,7 +314,7 @@ class Agent:
 
 
 class _WaitToTheEnd:
-    """Waits through the link; once the host is lost, without it: what is being measured is finished all the same."""
+    """Waits with the link, and without it once the host is lost, so that the current measurement is finished."""
 
     def __init__(self, link: HostLink) -> None:
         self._link = link

@@ -1,14 +1,16 @@
-"""The supernet as one converted model and a slice plan: any gates become an ordinary .tflite, with numpy alone.
+"""Cuts subnets out of a template: one converted supernet and the plan for slicing it.
 
-A template file, little-endian, every part starting at a multiple of 64 bytes:
+For any gates, `Template.emit` returns an ordinary .tflite. It needs numpy alone.
+
+A template file, little-endian, each part starting at a multiple of 64 bytes:
 
     prologue    magic, version, sizes of the three parts below, sha256 of all other bytes of the file
     header      JSON: the sites, where the structure holds their widths, and the constants and vectors that follow them
-    structure   the flatbuffer of the full model, in which everything that follows a site is a stub of one element
-    weights     the full values of what follows a site
+    structure   the flatbuffer of the full model, with a stub of one element for each constant that follows a site
+    weights     the full values of those constants
 
-A subnet is the structure with its widths patched in place, and the sliced constants appended. References in a
-flatbuffer only point forward, so one number per constant makes the appended data an ordinary part of the model.
+A subnet is the structure with its widths patched, followed by the sliced constants. References in a flatbuffer only
+point forward, so patching one number per constant makes the appended data an ordinary part of the model.
 """
 
 from __future__ import annotations
@@ -23,10 +25,10 @@ from typing import Any, NamedTuple, Optional, Sequence, Tuple, Union
 import numpy as np
 
 MAGIC = b"EDGEWTPL"
-VERSION, VERSION_WITH_VECTORS, VERSION_WITH_MIXED = 1, 2, 3  # written as the least, for agents that know no other
+VERSION, VERSION_WITH_VECTORS, VERSION_WITH_MIXED = 1, 2, 3  # the lowest that fits is written, for older agents
 ALIGNMENT = 64
 
-# TensorType of the TFLite schema. Packed types (int4) are missing on purpose: they cannot be sliced by element.
+# TensorType of the TFLite schema. Packed types such as int4 are absent because they cannot be sliced by element.
 DTYPES: dict[int, Any] = {
     0: np.float32,
     1: np.float16,
@@ -41,16 +43,16 @@ DTYPES: dict[int, Any] = {
 Buffer = Union[bytes, bytearray, memoryview, mmap.mmap]
 
 _PROLOGUE = struct.Struct("<8sIIQQ32s")
-_SEALED = _PROLOGUE.size - 32  # the checksum covers what stands before itself, and all that follows
+_SEALED = _PROLOGUE.size - 32  # the checksum covers everything before and after itself
 _U32 = struct.Struct("<I")
 
 
 class TemplateError(ValueError):
-    """A file that is no intact template, or gates that do not fit one."""
+    """A file that is not an intact template, or gates that do not fit the template."""
 
 
 class TemplateSite(NamedTuple):
-    """One place with gates: `width` modules of `block` consecutive channels each."""
+    """One gated group of channels: `width` modules of `block` consecutive channels each."""
 
     name: str
     width: int
@@ -63,8 +65,8 @@ Mixed = Tuple[Tuple[Optional[int], int], ...]
 class Constant(NamedTuple):
     """A constant of the model, or another vector, that follows at least one site.
 
-    `reference` is the place in the structure of the number that points to its data, `offset` its start in the weights.
-    `sites` has one entry per axis: the index of the site or of the mixed axis that the axis follows, or None.
+    `reference` is the byte offset, in the structure, of the number that points to its data; `offset` is where its data
+    starts in the weights. `sites` has one entry per axis: the index of the site or mixed axis that it follows, or None.
     """
 
     reference: int
@@ -75,12 +77,14 @@ class Constant(NamedTuple):
 
 
 class Header(NamedTuple):
-    """What of the structure follows which site. `int32` and `int64` are pairs (place in the structure, site index).
+    """Which parts of the structure follow which site.
 
-    `vectors` are scales and zero points per channel: kept as constants are, but the flatbuffer counts their elements,
-    and not their bytes. `mixed` are axes that are not one site's modules from end to end, as concatenated channels and
-    attention's projections are not: runs of (site index, channels per module), or of (None, channels that stay).
-    Wherever a site's index stands, `len(sites) + i` is mixed axis `i`.
+    `int32` and `int64` are pairs (byte offset in the structure, site index) of the numbers to patch.
+
+    `vectors` are scales and zero points per channel. They are stored like constants, but the flatbuffer counts their
+    elements instead of their bytes. `mixed` are axes that combine several sites or parts, such as concatenated channels
+    and attention's projections: runs of (site index, channels per module) or (None, channels that stay). A site index
+    of `len(sites) + i` means mixed axis `i`.
     """
 
     sites: tuple[TemplateSite, ...]
@@ -100,8 +104,8 @@ class Header(NamedTuple):
         return cls(
             sites=tuple(TemplateSite(*item) for item in data["sites"]),
             constants=tuple(map(_constant, data["constants"])),
-            int32=tuple((place, site) for place, site in data["int32"]),
-            int64=tuple((place, site) for place, site in data["int64"]),
+            int32=tuple((offset, site) for offset, site in data["int32"]),
+            int64=tuple((offset, site) for offset, site in data["int64"]),
             vectors=tuple(map(_constant, data.get("vectors", []))),
             mixed=tuple(tuple((site, channels) for site, channels in runs) for runs in data.get("mixed", [])),
         )
@@ -113,7 +117,7 @@ def _constant(fields: Any) -> Constant:
 
 
 class _Source:
-    """The full value of one constant, seen so that every followed axis counts modules."""
+    """The full value of one constant, reshaped so that each axis that follows a site counts modules."""
 
     def __init__(
         self, constant: Constant, sites: Sequence[TemplateSite], weights: memoryview, counts_bytes: bool
@@ -121,7 +125,7 @@ class _Source:
         self.reference = constant.reference
         self.counted_bytes = 1 if counts_bytes else np.dtype(DTYPES[constant.dtype]).itemsize
         self.cuts: list[tuple[int, int]] = []  # (axis of the view below, site index)
-        self.module_bytes = np.dtype(DTYPES[constant.dtype]).itemsize  # what is left when every site keeps one module
+        self.module_bytes = np.dtype(DTYPES[constant.dtype]).itemsize  # bytes left when every site keeps one module
         view: list[int] = []
         for length, index in zip(constant.shape, constant.sites):
             if index is None:
@@ -137,14 +141,14 @@ class _Source:
         self.full = np.frombuffer(weights, DTYPES[constant.dtype], count, constant.offset).reshape(view)
 
     def size(self, counts: Sequence[int]) -> int:
-        """Bytes left when site `i` keeps `counts[i]` modules."""
+        """Bytes of the slice when site `i` keeps `counts[i]` modules."""
         size = self.module_bytes
         for _, index in self.cuts:
             size *= counts[index]
         return size
 
     def write(self, kept: Sequence[Any], out: Any) -> None:
-        """Slice into `out`, flat bytes. Outer axes first: those are whole-row copies that shrink the inner work."""
+        """Slice into `out`, flat bytes. Outer axes come first: their cheap row copies leave less for the inner axes."""
         cuts = [(axis, kept[index]) for axis, index in self.cuts if len(kept[index]) < self.full.shape[axis]]
         source = self.full
         if not cuts:
@@ -154,7 +158,7 @@ class _Source:
             source = source.take(modules, axis)
         axis, modules = cuts[-1]
         shape = source.shape[:axis] + (len(modules),) + source.shape[axis + 1 :]
-        # mode="clip" writes straight to `out`; the default would go through a copy. The modules are in range.
+        # mode="clip" writes directly to `out`; the default would make a copy. All indices are in range.
         source.take(modules, axis, out=out.view(source.dtype).reshape(shape), mode="clip")
 
 
@@ -172,7 +176,7 @@ class Template:
             self._read_header(Header.from_json(bytes(header)), weights)
         except (IndexError, KeyError, TypeError, ValueError) as error:
             raise TemplateError(
-                f"the template's header is not understood ({type(error).__name__}: {error}); convert the supernet again"
+                f"cannot read the template's header ({type(error).__name__}: {error}); convert the supernet again"
             ) from error
 
     def _read_header(self, header: Header, weights: memoryview) -> None:
@@ -184,41 +188,41 @@ class Template:
         self._channels = np.array([each.block for each in followed])
         self._sources = [_Source(constant, followed, weights, True) for constant in header.constants]
         self._sources += [_Source(vector, followed, weights, False) for vector in header.vectors]
-        self._int32, self._int32_sites = self._places(header.int32, 4)
-        self._int64, self._int64_sites = self._places(header.int64, 8)
-        self._places([(source.reference, 0) for source in self._sources], 4)
+        self._int32, self._int32_sites = self._words(header.int32, 4)
+        self._int64, self._int64_sites = self._words(header.int64, 8)
+        self._words([(source.reference, 0) for source in self._sources], 4)
 
     def _as_site(self, runs: Mixed) -> TemplateSite:
-        """A mixed axis as a site of single channels, whose gates follow from those of others."""
+        """A mixed axis as a site of single channels; its gates follow from those of other sites."""
         if any(site is not None and not 0 <= site < len(self.sites) for site, _ in runs):
             raise ValueError("an unknown site")
         return TemplateSite("", sum(n if site is None else n * self.sites[site].width for site, n in runs))
 
-    def _places(self, pairs: Sequence[tuple[int, int]], size: int) -> tuple[Any, Any]:
-        """Places in the structure as one index per word of 32 bits, and their sites; all checked."""
+    def _words(self, pairs: Sequence[tuple[int, int]], size: int) -> tuple[Any, Any]:
+        """Byte offsets in the structure as indices of its 32-bit words, and their sites. Raises `ValueError`."""
         table = np.array(pairs, np.int64).reshape(-1, 2)
-        places, sites = table[:, 0], table[:, 1]
-        if (places % 4).any() or (places < 0).any() or (places + size > len(self._structure)).any():
-            raise ValueError("a place outside the structure")
+        offsets, sites = table[:, 0], table[:, 1]
+        if (offsets % 4).any() or (offsets < 0).any() or (offsets + size > len(self._structure)).any():
+            raise ValueError("an offset outside the structure")
         if (sites < 0).any() or (sites >= len(self._channels)).any():
             raise ValueError("an unknown site")
-        return places // 4, sites
+        return offsets // 4, sites
 
     @classmethod
     def from_bytes(cls, buffer: Buffer) -> Template:
-        """The buffer is not copied and must not change afterwards.
+        """Open a template in memory. The buffer is not copied and must not change afterwards.
 
         Raises:
-            TemplateError: no template, another version, cut short, or damaged.
+            TemplateError: not a template, of another version, truncated or damaged.
         """
         return cls(buffer)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Template:
-        """Map a template file into memory; replace such a file by renaming, never by writing into it.
+        """Map a template file into memory. To replace such a file, rename another over it; never write into it.
 
         Raises:
-            TemplateError: no template, another version, cut short, or damaged.
+            TemplateError: not a template, of another version, truncated or damaged.
             OSError: the file cannot be read.
         """
         with open(path, "rb") as file:
@@ -232,7 +236,7 @@ class Template:
 
     @classmethod
     def seal(cls, header: Header, structure: bytes, weights: bytes) -> Template:
-        """Put the parts together, as the converter does."""
+        """Assemble a template from its parts, as the converter does."""
         text = header.to_json()
         version = VERSION_WITH_VECTORS if header.vectors else VERSION
         version = VERSION_WITH_MIXED if header.mixed else version
@@ -248,28 +252,28 @@ class Template:
         return bytes(self._buffer)
 
     def emit(self, packed_gates: bytes) -> np.ndarray:
-        """The subnet of these gates as a self-contained .tflite, `(size,)` uint8.
+        """Cut out the subnet of these gates: a self-contained .tflite, `(size,)` uint8.
 
         Args:
-            packed_gates: a bit per module, the sites in order, most significant bit first, zeros after the last.
+            packed_gates: one bit per module, in the order of the sites, most significant bit first, padded with zeros.
 
         Raises:
-            TemplateError: gates of another length, or a site without an open module.
+            TemplateError: the gates have another length, or a site has no open module.
         """
         kept = self._open_modules(packed_gates)
         kept += [self._open_channels(runs, kept) for runs in self._mixed]
         counts = [len(modules) for modules in kept]
-        places: list[tuple[int, int]] = []
+        spans: list[tuple[int, int]] = []
         end = len(self._structure)
         for source in self._sources:
-            start = end + 4  # the number of bytes or elements stands just before them
+            start = end + 4  # the count of bytes or elements precedes them
             start += -start % ALIGNMENT
             end = start + source.size(counts)
-            places.append((start, end))
+            spans.append((start, end))
         out: Any = np.empty(end, np.uint8)
         self._write_structure(out, np.array(counts) * self._channels)
         written = len(self._structure)
-        for source, (start, end) in zip(self._sources, places):
+        for source, (start, end) in zip(self._sources, spans):
             out[written:start] = 0
             _U32.pack_into(out, source.reference, start - 4 - source.reference)
             _U32.pack_into(out, start - 4, (end - start) // source.counted_bytes)
@@ -288,7 +292,7 @@ class Template:
         bounds = np.searchsorted(opened, self._starts).tolist()
         if bounds[-1] != len(opened):
             raise TemplateError(
-                f"the gates open a module behind the last of this template's {self._total}; "
+                f"the gates open a module after the last of this template's {self._total}; "
                 f"use the gates of the supernet it was made from"
             )
         kept = [opened[a:b] - start for a, b, start in zip(bounds, bounds[1:], self._starts.tolist())]
@@ -298,7 +302,7 @@ class Template:
         return kept
 
     def _open_channels(self, runs: Mixed, kept: Sequence[Any]) -> Any:
-        """The indices of what is left of a mixed axis."""
+        """The indices of the channels of a mixed axis that stay."""
         parts = []
         start = 0
         for site, channels in runs:
@@ -319,7 +323,7 @@ class Template:
 def _open(view: memoryview) -> tuple[memoryview, memoryview, memoryview]:
     """Check the seal; return header, structure and weights."""
     if len(view) < _PROLOGUE.size or bytes(view[: len(MAGIC)]) != MAGIC:
-        raise TemplateError("this is not a template file; make one by converting a supernet")
+        raise TemplateError("this is not a template file; convert a supernet to make one")
     _, version, *sizes, checksum = _PROLOGUE.unpack_from(view)
     if not VERSION <= version <= VERSION_WITH_MIXED:
         raise TemplateError(
@@ -335,7 +339,7 @@ def _open(view: memoryview) -> tuple[memoryview, memoryview, memoryview]:
     end += -end % ALIGNMENT
     if len(view) != end:
         raise TemplateError(
-            f"the template is cut short or has grown: {len(view)} bytes instead of {end}; copy or convert it again"
+            f"the template is truncated or too long: {len(view)} bytes instead of {end}; copy or convert it again"
         )
     seal = hashlib.sha256(view[:_SEALED])
     seal.update(view[_PROLOGUE.size :])

@@ -1,4 +1,4 @@
-"""How one model is timed: the protocol, the loop that follows it, and the figures drawn from the samples."""
+"""Times a model: the timing protocol, the loop that follows it, and the statistics of its samples."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from dataclasses import asdict, dataclass, fields
 from statistics import median
 from typing import Any, Callable, Sequence
 
-# Keeps the raw samples of one record well inside a frame header, however fast the model is.
+# Limits the raw samples of one record, so that they fit into a frame header however fast the model is.
 MAX_RUNS = 20_000
 _WINDOW = 4
-# Runs once what it is given, and returns the milliseconds that took.
+# Calls the function it is given once and returns how many milliseconds that took.
 Stopwatch = Callable[[Callable[[], Any]], float]
 _SETTLED = 0.03
 _WIDE = 0.05
 _DRIFTING = 0.1
-_NEXT_LOOK = 1.2  # times as many samples: sorting them must not become the measurement
+_NEXT_LOOK = 1.2  # check again after this factor more samples: each check sorts them all
 
 
 @dataclass(frozen=True)
 class TimingProtocol:
-    """Warm up until stable, then at least `n_runs` runs and `min_time_ms`, then until the median is known; bounded.
+    """How long to warm up and to time: until latency is stable, then until the median is known, within limits.
 
-    Warm-up has settled when the median of the last 4 runs lies within 3 % of the median of the 4 before. It takes at
-    least `n_warmup_min` runs unless `warmup_max_ms` ends it earlier; one run is always made. Timed runs go
-    on until the median's 95 % confidence interval is narrower than `ci_share` of the median (1: not asked), for at most
-    `ci_time_ms`; they stop at `max_time_ms` (after at least one) or at 20,000 runs in any case. The defaults cost about
-    40 ms for a steady model of 0.5 ms, and 120 ms for an unsteady one.
+    Warm-up has settled when the median of the last 4 runs is within 3 % of the median of the 4 runs before. It takes
+    at least `n_warmup_min` runs unless `warmup_max_ms` ends it earlier, and always one. Timing takes at least `n_runs`
+    runs and `min_time_ms`, then continues until the median's 95 % confidence interval is narrower than `ci_share` of
+    the median (1: not required), for at most `ci_time_ms`. It always stops at `max_time_ms` (after at least one run) or
+    at 20,000 runs. The defaults cost about 40 ms for a steady model of 0.5 ms, and 120 ms for an unsteady one.
 
-    `affinity` pins the child to these CPUs. `timeout_s` bounds the whole child, `memory_limit_mib` what it may allocate
-    beyond what the agent already holds.
+    `affinity` pins the child to these CPUs. `timeout_s` limits the child's total time, `memory_limit_mib` the memory it
+    may allocate beyond what the agent already holds.
     """
 
     n_warmup_min: int = 5
@@ -70,7 +70,7 @@ class TimingProtocol:
 
     @classmethod
     def from_json(cls, values: Any) -> TimingProtocol:
-        """The inverse of `to_json`; left-out fields take their defaults. Raises `ValueError` on anything else."""
+        """The inverse of `to_json`; missing fields take their defaults. Raises `ValueError` on anything else."""
         if not isinstance(values, dict):
             raise ValueError(f"a timing protocol is an object, got {type(values).__name__}")
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
@@ -102,7 +102,7 @@ def _check_affinity(affinity: Any) -> None:
 
 @dataclass(frozen=True)
 class Timing:
-    """Raw samples of one model in run order, and how its warm-up went."""
+    """Raw samples of one model in run order, and whether its warm-up settled."""
 
     samples_ms: tuple[float, ...]
     n_warmup: int
@@ -123,8 +123,11 @@ class Timing:
         }
 
     def marks(self, ci_share: float) -> list[str]:
-        """What is wrong with the samples: unsettled (warm-up did not end by itself), wide (the median's interval is
-        above 5 % of it and above what was asked for), drifting (first and last third differ by more than 10 %)."""
+        """What is wrong with the samples; an empty list if nothing is.
+
+        "unsettled": latency was not stable when warm-up ended. "wide": the median's interval exceeds 5 % of the median
+        and `ci_share`. "drifting": the medians of the first and last third differ by more than 10 %.
+        """
         marks = [] if self.settled else ["unsettled"]
         centre, third = median(self.samples_ms), len(self.samples_ms) // 3
         if not _is_known(self.samples_ms, max(_WIDE, ci_share)):
@@ -137,8 +140,11 @@ class Timing:
 
 
 def median_interval(samples: Sequence[float]) -> tuple[float, float]:
-    """Ends of the median's 95 % confidence interval, whatever the distribution: order statistics at n / 2 -+ 0.98
-    sqrt(n), the binomial in its normal form. Of less than six samples, which are too few, all of their range."""
+    """The bounds of the median's 95 % confidence interval, for any distribution.
+
+    They are the order statistics at n / 2 -+ 0.98 sqrt(n), from the normal approximation of the binomial. With fewer
+    than six samples, which are too few, they are the whole range.
+    """
     ordered, n = sorted(samples), len(samples)
     reach = 0.98 * n**0.5
     low, high = int(n / 2 - reach), int(n / 2 + reach) + 1
@@ -146,7 +152,7 @@ def median_interval(samples: Sequence[float]) -> tuple[float, float]:
 
 
 def _is_known(samples: Sequence[float], ci_share: float) -> bool:
-    """Whether the median's interval is narrow enough; a share of 1 does not ask."""
+    """Whether the median's interval is narrow enough; with a share of 1 it always is."""
     low, high = median_interval(samples)
     return ci_share >= 1 or high - low <= ci_share * median(samples)
 
@@ -168,7 +174,7 @@ def time_runs(
 ) -> Timing:
     """Warm `run` up and time it as `protocol` says.
 
-    `clock_ns` is monotonic; it bounds the whole, and times each run unless `stopwatch` does.
+    `clock_ns` is monotonic; it limits the total time, and times each run unless there is a `stopwatch`.
     """
     run_ms = _wall_clock(clock_ns) if stopwatch is None else stopwatch
     warmup, settled = _warm_up(lambda: run_ms(run), protocol, clock_ns)

@@ -62,7 +62,7 @@ class Workspace:
     @property
     def decoded(self) -> Path:
         """Images of data sets, decoded once, and how their files are stored."""
-        return self.root / "squares"
+        return self.root / "letterboxed"
 
     @property
     def images(self) -> Path:

@@ -1,6 +1,6 @@
-"""The protocol that every runtime keeps, its errors, and which packages carry which runtime.
+"""The protocol of all runtimes, their errors, and the packages that provide them.
 
-Nothing heavy is imported here.
+Imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 # In order of preference.
 TFLITE_RUNTIMES = ("ai-edge-litert", "tflite-runtime", "tensorflow")
-# Runtime: importable module, and the distributions that may carry it.
+# Runtime -> importable module, and the distributions that may provide it.
 PACKAGES = {
     "ai-edge-litert": ("ai_edge_litert", ("ai-edge-litert",)),
     "tflite-runtime": ("tflite_runtime", ("tflite-runtime",)),
@@ -28,11 +28,11 @@ class RuntimeMissing(RuntimeError):
 
 
 class ModelLoadError(ValueError):
-    """Bytes the runtime does not accept as a model."""
+    """The runtime does not accept these bytes as a model."""
 
 
 class CallRefused(ModelLoadError):
-    """The model has not the signature or the input that a `Call` names, or does not take such a shape."""
+    """The model lacks the signature or input that a `Call` names, or does not take that shape."""
 
 
 class ModelRunError(ValueError):
@@ -40,14 +40,14 @@ class ModelRunError(ValueError):
 
 
 class NoProfile(RuntimeError):
-    """The runtime does not know what single operators cost; the message is a sentence that says so."""
+    """The runtime cannot tell what single operators cost; the message says so in a sentence."""
 
 
 @dataclass(frozen=True)
 class TensorSpec:
     """Shape (batch first) and dtype of one input or output of a model.
 
-    `takes` is the shape as the model declares it, with -1 where any size will do; None where that is `shape`.
+    `takes` is the shape as the model declares it, with -1 where it accepts any size; None where that is `shape`.
     """
 
     name: str
@@ -60,15 +60,15 @@ class TensorSpec:
         return self.shape if self.takes is None else self.takes
 
     def __str__(self) -> str:
-        """Such as "image: any,3,224,224 float32"."""
+        """For example "image: any,3,224,224 float32"."""
         return f"{self.name}: {','.join('any' if size < 0 else str(size) for size in self.declared)} {self.dtype.name}"
 
 
 @dataclass(frozen=True)
 class Call:
-    """Which of a model's signatures to run, and on inputs of which shapes, by name.
+    """Which signature of a model to run, and the shapes of its inputs by name.
 
-    What is left out stays as the model has it: its first signature, the shapes it declares, and 1 for any size.
+    Anything left out defaults to the model's first signature, the shapes it declares, and 1 where it accepts any size.
     """
 
     signature: str | None = None
@@ -79,8 +79,7 @@ AS_IT_IS = Call()
 
 
 def check_shapes(call: Call, inputs: Sequence[TensorSpec]) -> None:
-    """Raises `CallRefused` for an input that is not there, a shape with another number of dimensions, and other sizes
-    than the model's own where it says which ones are free."""
+    """Raise `CallRefused` for an unknown input, a wrong number of dimensions, or a size it does not take."""
     known = {spec.name: spec for spec in inputs}
     for name, shape in call.shapes.items():
         if name not in known:
@@ -103,7 +102,7 @@ def shape_text(shape: Sequence[int]) -> str:
 
 
 def check_input(spec: TensorSpec, value: np.ndarray) -> None:  # type: ignore[type-arg]
-    """Raises `ModelRunError` when shape or dtype of `value` differ from `spec`."""
+    """Raise `ModelRunError` when shape or dtype of `value` differ from `spec`."""
     if tuple(value.shape) != spec.shape or value.dtype != spec.dtype:
         raise ModelRunError(
             f"input {spec.name!r} takes {spec.dtype.name} of shape {spec.shape}, "
@@ -112,25 +111,25 @@ def check_input(spec: TensorSpec, value: np.ndarray) -> None:  # type: ignore[ty
 
 
 class Accelerator(Protocol):
-    """A processor with a clock and a memory of its own."""
+    """A processor with its own clock and memory, such as a GPU."""
 
     name: str
     clock_name: str
     memory_name: str
 
     def run_ms(self, run: Callable[[], Any]) -> float:
-        """Milliseconds of one run there."""
+        """Milliseconds of one run on the accelerator."""
 
     def peak_bytes(self) -> int:
-        """The most memory taken there at once, since loading began."""
+        """Peak memory on the accelerator since loading began."""
 
 
 class LoadedModel(Protocol):
     """A model ready to run: feed the inputs, invoke, read the outputs.
 
     `device` is "cpu" or the accelerator's name; `accelerator` is None on the CPU. `keeps_content` says that the file's
-    bytes stay in use while the model lives, and so belong to the memory it takes. `signature` is the one that is run,
-    None for a model that names none; `signatures` are all.
+    bytes stay in use while the model lives, and so count as its memory. `signature` is the one to run, None for a model
+    without signatures; `signatures` are all of them.
     """
 
     device: str
@@ -151,15 +150,15 @@ class LoadedModel(Protocol):
         """Raises `ModelRunError` when shape or dtype differ from `inputs[position]`."""
 
     def invoke(self) -> None:
-        """One run; an accelerator may still be at it when this returns."""
+        """Run once; an accelerator may still be working when this returns."""
 
     def output(self, position: int) -> np.ndarray:  # type: ignore[type-arg]
-        """A copy of one output."""
+        """A copy of an output."""
 
     def per_op(self, n_runs: int) -> list[dict[str, Any]]:
-        """What operators cost: {"op", "type" where it is known, "latency_ms" of one run, "share" of all operators}.
+        """The costs of operators: {"op", "type" if known, "latency_ms" of one run, "share" of all operators}.
 
-        Raises `NoProfile` where the runtime does not know.
+        Raises `NoProfile` when the runtime cannot tell.
         """
 
 
@@ -173,20 +172,20 @@ class Runtime(Protocol):
         """Whether `content`, at least the first 8 bytes of a file, looks like this runtime's format."""
 
     def load(self, content: bytes, threads: int, call: Call = ...) -> LoadedModel:
-        """Raises `ModelLoadError` for bytes that are no model of this runtime, `CallRefused` for a model that cannot be
-        called so, `MemoryError` when it does not fit."""
+        """Raises `ModelLoadError` for bytes that are not a model of this runtime, `CallRefused` when the model does not
+        accept the call, `MemoryError` when memory does not suffice."""
 
 
 def is_installed(name: str) -> bool:
-    """Whether a runtime's package is there; it is not imported, and may still fail to."""
+    """Whether a runtime's package is installed. Does not import it; importing may still fail."""
     try:
         return importlib.util.find_spec(PACKAGES[name][0]) is not None
-    except (ImportError, ValueError):  # a parent that is half a package
+    except (ImportError, ValueError):  # an incomplete parent package
         return False
 
 
 def installed_version(name: str) -> str | None:
-    """From the package's metadata; None where there is none."""
+    """The version from the package's metadata; None without metadata."""
     for distribution in PACKAGES[name][1]:
         try:
             return metadata.version(distribution)

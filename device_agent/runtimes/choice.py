@@ -1,7 +1,7 @@
-"""Which runtime executes a model: told by the model's format.
+"""Chooses the runtime for a model by the model's format.
 
-A .tflite file goes to the first TFLite runtime that works, in the order of `TFLITE_RUNTIMES`, or to the one asked for;
-a zip archive (torch.export's .pt2, TorchScript) goes to torch. Nothing heavy is imported before it is needed.
+A .tflite file goes to the first TFLite runtime that works, in the order of `TFLITE_RUNTIMES`, or to the one requested;
+a zip archive (torch.export's .pt2, TorchScript) goes to torch. Imports heavy packages only when they are needed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TORCH_IMPORT_MIB = 16384.0
 
 
 class UnknownFormat:
-    """Takes the place of a runtime for bytes that no runtime knows: to load them fails, as for any corrupt model."""
+    """Stands in for a runtime when the format is unknown: loading fails, as it does for a corrupt model."""
 
     name = "none"
     version: str | None = None
@@ -46,10 +46,10 @@ class UnknownFormat:
 
 
 class Runtimes:
-    """The runtimes of this Python. The agent asks before it forks, so that every child shares what was imported."""
+    """The runtimes of this Python. The agent imports them before it forks, so that its children share them."""
 
     def __init__(self, tflite_name: str | None = None) -> None:
-        """`tflite_name` forces one of `TFLITE_RUNTIMES`; otherwise the first that works is used."""
+        """`tflite_name` selects one of `TFLITE_RUNTIMES`; by default, the first that works is used."""
         self._errors: dict[str, str] = {}
         self._versions = {name: installed_version(name) for name in PACKAGES if is_installed(name)}
         self._torch: Runtime | None = None
@@ -61,10 +61,10 @@ class Runtimes:
             self.tflite_error = str(error)
 
     def summary(self) -> dict[str, Any]:
-        """What hello and facts report.
+        """The runtimes, as hello and facts report them.
 
         `runtime`, `runtime_version` and `runtime_error` are about the TFLite runtime in use; `runtimes` maps each that
-        is installed to {"version", "error"}, where an error is known only for those that had to be tried.
+        is installed to {"version", "error"}, where the error is known only for runtimes that were tried.
         """
         return {
             "runtime": None if self.tflite is None else self.tflite.name,
@@ -76,7 +76,7 @@ class Runtimes:
         }
 
     def for_model(self, content: Any, wait: Wait = plain_wait) -> Runtime:
-        """The runtime for a model, told by its first bytes. `content` is bytes or an array of uint8.
+        """The runtime for a model, chosen by its first bytes. `content` is bytes or an array of uint8.
 
         Raises: `RuntimeMissing` when there is none for this format; and what `wait` raises.
         """
@@ -100,9 +100,9 @@ class Runtimes:
         return self._torch
 
     def _try_torch(self, wait: Wait) -> None:
-        """Import torch first in a child, which a broken installation may kill, and which leaves its files in memory.
+        """Import torch in a child first: a broken installation may crash it, and the file cache is warm afterwards.
 
-        The import that counts is quick then, well within the time after which a silent agent counts as gone.
+        The agent's own import is then fast enough that the host does not take the agent for dead.
         """
         if not is_installed("torch"):
             self._errors["torch"] = "it is not installed"
@@ -115,4 +115,4 @@ class Runtimes:
             return
         self._torch = import_torch()
         gc.collect()
-        gc.freeze()  # what was imported stays out of the children's collections too
+        gc.freeze()  # exempt the imported objects from the children's collections too

@@ -1,7 +1,7 @@
-"""What an NVIDIA GPU needs beside the model: its own clock, its own memory, and errors of its own.
+"""Measures on an NVIDIA GPU with its own clock, memory gauge and errors.
 
-Used in the measuring child only, because CUDA does not survive a fork: the agent imports torch and never asks it for a
-GPU, and whoever starts the agent may have used one, since the agent is a new program and not a fork.
+Only the measuring child uses it, because CUDA does not survive a fork: the agent imports torch but never starts CUDA.
+The program that starts the agent may have started CUDA, since the agent is a new process and not a fork.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..isolation import WorkFailed
 
 
 class Cuda:
-    """The GPU behind `torch.cuda`, given as `cuda`. Counts memory from here on."""
+    """The GPU behind `torch.cuda`, passed as `cuda`. Counts memory from its creation on."""
 
     name = "cuda"
     clock_name = "cuda_events"
@@ -22,7 +22,7 @@ class Cuda:
 
     def __init__(self, cuda: Any) -> None:
         self._cuda = cuda
-        # The driver maps far more than it uses; what the model takes is counted on the GPU.
+        # Lift the limit: the driver maps far more memory than it uses, and the model's is counted on the GPU.
         hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
         resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
         cuda.init()
@@ -39,21 +39,21 @@ class Cuda:
         return float(start.elapsed_time(end))
 
     def peak_bytes(self) -> int:
-        """The most that tensors have held at once."""
+        """Peak memory of tensors."""
         return int(self._cuda.max_memory_allocated())
 
     @contextmanager
     def exhaustion_named(self) -> Iterator[None]:
         try:
             yield
-        except getattr(self._cuda, "OutOfMemoryError", MemoryError) as error:  # torch has it from 1.13 on
-            raise WorkFailed("out_of_memory", f"the GPU has not enough memory for it: {error}") from error
+        except getattr(self._cuda, "OutOfMemoryError", MemoryError) as error:  # in torch since 1.13
+            raise WorkFailed("out_of_memory", f"the GPU does not have enough memory for it: {error}") from error
 
 
 def find_cuda(torch: Any) -> Cuda | None:
-    """The GPU torch can use in this process; None without one.
+    """The GPU that torch can use in this process; None without one.
 
-    Raises `WorkFailed` in a child of a process that had started CUDA, where the GPU could not be used.
+    Raises `WorkFailed` in a child of a process that had started CUDA, since the GPU is unusable there.
     """
     if not torch.cuda.is_available():
         return None
@@ -62,6 +62,6 @@ def find_cuda(torch: Any) -> Cuda | None:
         raise WorkFailed(
             "load_failed",
             "the process that measures had started CUDA, which does not survive the fork of a measuring child; "
-            "measure by an agent, which is a process of its own and leaves CUDA to its children",
+            "measure with an agent, a process of its own that leaves CUDA to its children",
         )
     return Cuda(torch.cuda)

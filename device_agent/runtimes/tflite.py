@@ -1,4 +1,4 @@
-"""Executes .tflite files: ai-edge-litert, its older name tflite-runtime, and TensorFlow's own interpreter."""
+"""Executes .tflite files with ai-edge-litert, its predecessor tflite-runtime, or TensorFlow's own interpreter."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class TfliteModel:
 
     def per_op(self, n_runs: int) -> list[dict[str, Any]]:
         raise NoProfile(
-            f"{self._runtime} for Python does not tell what single operators cost; Google's benchmark_model does"
+            f"{self._runtime} for Python cannot tell what single operators cost; Google's benchmark_model can"
         )
 
 
@@ -72,7 +72,7 @@ def _sizes(shape: Any) -> tuple[int, ...]:
 
 
 class TfliteRuntime:
-    """The three share one interpreter interface."""
+    """One of the three runtimes, which share an interpreter interface."""
 
     def __init__(self, name: str, version: str | None, interpreter_class: Any) -> None:
         self.name = name
@@ -100,7 +100,7 @@ class TfliteRuntime:
             raise ModelLoadError(f"{self.name} cannot load this model ({len(content)} bytes): {reason}") from error
 
     def _resize(self, graph: Graph, call: Call) -> None:
-        """Raises `CallRefused`."""
+        """Give the inputs the shapes of the call. Raises `CallRefused`."""
         details = graph.inputs()
         specs = _specs(details)[0]
         check_shapes(call, specs)
@@ -117,9 +117,9 @@ class TfliteRuntime:
 
 
 def _chosen(interpreter: Any, signatures: Sequence[str], wanted: str | None) -> tuple[str | None, Graph]:
-    """The signature asked for, else the one that the interpreter runs by itself, and its graph.
+    """The requested signature, or the one that the interpreter runs by default, and its graph.
 
-    An interpreter allocates nothing while a runner of it lives; that of a `FirstGraph` ends here.
+    An interpreter cannot allocate while one of its runners lives; the runner of a `FirstGraph` is released here.
     """
     runners = {name: interpreter.get_signature_runner(name) for name in signatures}
     if wanted is None:
@@ -133,7 +133,7 @@ def _chosen(interpreter: Any, signatures: Sequence[str], wanted: str | None) -> 
 
 
 def find_tflite(names: Sequence[str], errors: dict[str, str]) -> TfliteRuntime:
-    """The first of `names` that imports; the failures on the way are added to `errors`.
+    """The first of `names` that can be imported; adds the failures before it to `errors`.
 
     Raises: `RuntimeMissing` naming each failure.
     """
@@ -148,6 +148,6 @@ def find_tflite(names: Sequence[str], errors: dict[str, str]) -> TfliteRuntime:
 
 def _interpreter_class(name: str) -> Any:
     if name == "tensorflow":
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its greetings would bury what the agent has to say
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's greetings would bury the agent's messages
         return importlib.import_module("tensorflow").lite.Interpreter
     return importlib.import_module(name.replace("-", "_") + ".interpreter").Interpreter

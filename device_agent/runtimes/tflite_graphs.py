@@ -1,4 +1,4 @@
-"""One graph of a .tflite file behind an interpreter of TFLite: the first, or that of another signature."""
+"""Runs one graph of a .tflite file through a TFLite interpreter: the first, or the graph of another signature."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any, Dict, Mapping, Protocol, Sequence
 import numpy as np
 
 Details = Mapping[str, Dict[str, Any]]
-"""What the interpreter says of inputs or outputs, by their names."""
+"""The interpreter's details of inputs or outputs, by name."""
 
 
 class Graph(Protocol):
-    """Tensors are named by the `index` of their details."""
+    """A graph of a model. `index` is a tensor's index in its details."""
 
     def inputs(self) -> Details: ...
 
@@ -29,12 +29,12 @@ class Graph(Protocol):
 
 
 class FirstGraph:
-    """What the interpreter runs by itself. Names are those of its signature if it has one, else the tensors' own."""
+    """The graph that the interpreter runs by default. Names come from its signature if it has one, or its tensors."""
 
     def __init__(self, interpreter: Any, runner: Any) -> None:
         self._interpreter = interpreter
         self._names: dict[int, str] = {}
-        if hasattr(runner, "get_input_details"):  # those of old packages do not know their inputs
+        if hasattr(runner, "get_input_details"):  # runners of old packages do not
             for side in (runner.get_input_details(), runner.get_output_details()):
                 self._names.update({int(entry["index"]): name for name, entry in side.items()})
 
@@ -68,13 +68,16 @@ class FirstGraph:
 
 
 def graph_index(runner: Any) -> int:
-    """Of the graph that a signature names; runners that do not know it have the first graph only."""
+    """The index of the graph that a signature runs; runners without it support only the first graph."""
     return int(getattr(runner, "_subgraph_index", 0))
 
 
 class SignatureGraph:
-    """The graph of a signature. Its runner copies all inputs and outputs with every run, which would be timed with it;
-    so the graph is driven by what the runner stands on, which is the same in all packages with this interpreter."""
+    """The graph of a signature.
+
+    Bypasses the signature's runner, which copies all inputs and outputs in every run: the copies would be timed too.
+    Uses the wrapper below the runner, which is the same in all packages with this interpreter.
+    """
 
     def __init__(self, runner: Any) -> None:
         self._runner = runner

@@ -1,4 +1,4 @@
-"""Executes torch.export's .pt2 archives and traced TorchScript, on the GPU where torch has one."""
+"""Executes torch.export's .pt2 archives and traced TorchScript, on a GPU if torch can use one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .cuda import Cuda, find_cuda
 from .torch_archive import Archive, ExampleInput, safe_export, safe_script, script_inputs
 from .torch_profile import profile_operators
 
-# Loading a .pt2 needs these; imported before the fork, they cost each child nothing.
+# Loading a .pt2 needs these modules. Imported before the fork, they cost the children nothing.
 _EXPORT_MODULES = (
     "torch.export.pt2_archive._package",
     "torch.export._unlift",
@@ -36,13 +36,13 @@ _EXPORT_MODULES = (
 
 
 def import_torch() -> TorchRuntime:
-    """Raises `ImportError` or `OSError` when torch is missing or broken."""
+    """Import torch. Raises `ImportError` or `OSError` when it is missing or broken."""
     torch = importlib.import_module("torch")
     for name in _EXPORT_MODULES:
         try:
             importlib.import_module(name)
         except ImportError:
-            pass  # this torch keeps it elsewhere, and imports it when a .pt2 is loaded
+            pass  # elsewhere in this version of torch, which imports it when it loads a .pt2
     return TorchRuntime(torch)
 
 
@@ -57,7 +57,7 @@ class TorchRuntime:
         return content[:4] == b"PK\3\4"
 
     def load(self, content: bytes, threads: int, call: Call = AS_IT_IS) -> TorchModel:
-        """In a process of its own: it sets the number of threads for good, and starts CUDA."""
+        """Call it in a process of its own: it sets the number of threads permanently and starts CUDA."""
         archive = Archive(content)
         if call.signature is not None:
             raise CallRefused(f"the model has no signature {call.signature!r}; a program of torch is one function only")
@@ -68,7 +68,7 @@ class TorchRuntime:
                 return self._open(archive, call, cuda)
         except (ModelLoadError, MemoryError, WorkFailed):
             raise
-        except Exception as error:  # torch raises whatever it stumbles over in a file that is not sound
+        except Exception as error:  # torch raises all kinds of errors for an invalid file
             said = f"{type(error).__name__}: {error}"
             raise ModelLoadError(
                 f"torch {self.version} cannot load this model ({len(content)} bytes): {said:.1000}"
@@ -93,7 +93,7 @@ class TorchRuntime:
         if cuda is not None:
             passes = importlib.import_module("torch.export.passes")
             program = passes.move_to_device_pass(program, cuda.name)
-        # Its guards check what `check_input` has checked already; older torch has none to leave out.
+        # Skip the guards: `check_input` has checked the same. Older versions of torch have none.
         unguarded = "check_guards" in inspect.signature(program.module).parameters
         module = program.module(check_guards=False) if unguarded else program.module()
         return TorchModel(self._torch, module, inputs, cuda)
@@ -102,7 +102,7 @@ class TorchRuntime:
         examples = script_inputs(archive)
         if examples is None:
             raise ModelLoadError(
-                "this TorchScript does not say what it takes; save a traced module (torch.jit.trace), or add to "
+                "this TorchScript does not describe its inputs; save a traced module (torch.jit.trace), or add to "
                 """torch.jit.save: _extra_files={"inputs.json": '[{"shape": [1, 3, 224, 224], "dtype": "float32"}]'}"""
             )
         traced = _named(examples)
@@ -113,7 +113,7 @@ class TorchRuntime:
 
 
 class TorchModel:
-    """A loaded program. Its outputs are known from a first run, which the first question about them makes."""
+    """A loaded program. Asking for its outputs runs it once, since only a run shows them."""
 
     keeps_content = False
     signature: str | None = None

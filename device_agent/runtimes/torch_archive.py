@@ -1,10 +1,10 @@
-"""Opens the zip archives of torch without running anything in them, and packs anew what torch may see.
+"""Makes the zip archives of torch safe to load: removes or refuses everything that could run code.
 
-torch itself executes what an archive says in several places: pickles of weights, constants and sample inputs, compiled
-code (AOTInductor), operators looked up by any dotted name, symbolic expressions and guards as Python text, enumerations
-that import a module. Here all of these are left out or refused. A TorchScript archive is read by torch's own unpickler
-in C++, which creates tensors and script objects only; what its program could still do is write or read files and talk
-to other processes, and programs that name such an operation are refused.
+torch executes several parts of an archive: pickles of weights, constants and sample inputs, compiled code
+(AOTInductor), operators looked up by any dotted name, symbolic expressions and guards as Python text, and enumerations
+that import a module. All of these are left out of the repacked archive, or refused. torch reads a TorchScript archive
+with its own unpickler in C++, which creates tensors and script objects only. Its program could still read or write
+files and talk to other processes, so programs that name such an operation are refused.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FREE_TEXT = ("as_string", "as_strings")  # arguments such as "tanh"; torch quot
 _CONTAINERS = (None, "builtins.tuple", "builtins.list", "builtins.dict")
 _WEIGHT = re.compile(r"(weight|tensor)_\d{1,9}\Z")
 _SCRIPT_MEMBER = re.compile(r"(data|constants)(/\d+|\.pkl)\Z|code/.+\.py\Z|version\Z|byteorder\Z|\.data/[a-z_]+\Z")
-# Words that a harmless program contains neither as an operation nor, by convention, as a name of its own.
+# Words that a harmless program contains neither as operations nor, by convention, as its own names.
 _SCRIPT_FORBIDDEN = re.compile(
     r"\b(save|from_file|PythonOp|IgnoredPythonOp|rpc_async|rpc_sync|rpc_remote)\b"
     r"|\bops\b(?!\.(prim|aten|quantized|mkldnn_prepacked)\.)"
@@ -56,7 +56,7 @@ class Archive:
     """The members of an archive by their names below its one root folder, decompressed."""
 
     def __init__(self, content: bytes) -> None:
-        """Raises: `ModelLoadError` for anything that is no whole zip archive."""
+        """Raises: `ModelLoadError` for anything but a complete zip archive."""
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 entries = [entry for entry in archive.infolist() if not entry.is_dir()]
@@ -99,7 +99,7 @@ class Archive:
 
 
 def safe_export(archive: Archive) -> io.BytesIO:
-    """The .pt2 archive with nothing in it but tensors and checked operators. Raises `ModelLoadError`."""
+    """The .pt2 archive, reduced to tensors and checked operators. Raises `ModelLoadError`."""
     for name in archive.members:
         if name.startswith("data/aotinductor/"):
             raise ModelLoadError(
@@ -117,7 +117,7 @@ def safe_export(archive: Archive) -> io.BytesIO:
 
 
 def safe_script(archive: Archive) -> io.BytesIO:
-    """The TorchScript archive without what only debuggers read. Raises `ModelLoadError`."""
+    """The TorchScript archive, checked and without its debugging data. Raises `ModelLoadError`."""
     members = {name: data for name, data in archive.members.items() if _SCRIPT_MEMBER.match(name)}
     for name, data in members.items():
         if name.endswith(".py"):
@@ -128,9 +128,9 @@ def safe_script(archive: Archive) -> io.BytesIO:
 
 
 def script_inputs(archive: Archive) -> list[ExampleInput] | None:
-    """What a traced program was traced with, or what `extra/inputs.json` says; None when neither is there.
+    """The inputs that `extra/inputs.json` lists or that the program was traced with; None when neither is there.
 
-    Raises: `ModelLoadError` when they are not understood.
+    Raises: `ModelLoadError` when they cannot be read.
     """
     try:
         if "extra/inputs.json" in archive.members:
@@ -141,8 +141,8 @@ def script_inputs(archive: Archive) -> list[ExampleInput] | None:
             return [_example(entry.shape, entry.dtype) for entry in traced["forward"]]
     except ModelLoadError:
         raise
-    except Exception as error:  # whatever a pickle machine or a lookup raises on arbitrary bytes
-        raise ModelLoadError(f"the inputs noted in the archive are not understood ({error}); trace it again") from error
+    except Exception as error:  # unpickling arbitrary bytes raises all kinds of errors
+        raise ModelLoadError(f"cannot read the inputs noted in the archive ({error}); trace the model again") from error
     return None
 
 
@@ -177,7 +177,7 @@ def _tensor_files(payloads: Any) -> Iterator[str]:
 
 
 def _safe_program(program: dict[str, Any]) -> dict[str, Any]:
-    """The exported program without its texts, all that is left checked."""
+    """The exported program without free texts; the rest is checked."""
     program["guards_code"] = []
     module = program["graph_module"]
     for call in module["module_call_graph"]:
@@ -195,7 +195,7 @@ def _safe_program(program: dict[str, Any]) -> dict[str, Any]:
 
 
 def _strip(value: Any) -> None:
-    """Empty every `metadata`: stack traces and the like, which only developers read."""
+    """Empty every `metadata`, which holds stack traces and the like."""
     if isinstance(value, dict):
         if "metadata" in value:
             value["metadata"] = {}
@@ -282,7 +282,7 @@ class _ShapeReader(pickle.Unpickler):
             return dict
         if module == "torch" and name in _STORAGES:
             return _STORAGES[name]
-        raise pickle.UnpicklingError(f"{module}.{name} has no place in it")
+        raise pickle.UnpicklingError(f"{module}.{name} is not allowed in it")
 
     def persistent_load(self, identity: Any) -> Any:
         return identity[1]

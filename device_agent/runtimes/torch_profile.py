@@ -1,4 +1,4 @@
-"""What torch's own profiler says of single operators."""
+"""Measures what single operators cost, with torch's own profiler."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, Callable
 def profile_operators(torch: Any, run: Callable[[], Any], n_runs: int, on_gpu: bool) -> list[dict[str, Any]]:
     """One row per operator, the costliest first: {"op", "latency_ms", "share"}.
 
-    `latency_ms` is what all its uses in one run take, without the operators that they call; on a GPU it is the time of
-    its kernels.
+    `latency_ms` sums all calls in one run, without the operators that these call; on a GPU it is the time of their
+    kernels.
     """
     activity = torch.profiler.ProfilerActivity
     with torch.profiler.profile(activities=[activity.CPU, activity.CUDA] if on_gpu else [activity.CPU]) as seen:
@@ -24,12 +24,12 @@ def profile_operators(torch: Any, run: Callable[[], Any], n_runs: int, on_gpu: b
 
 
 def _is_operator(event: Any) -> bool:
-    """Such as aten::conv2d; not a kernel, a call of the driver, or the profiler itself."""
+    """Whether it is an operator such as aten::conv2d, not a kernel, a driver call or the profiler itself."""
     return "::" in event.key and str(event.device_type).endswith("CPU")
 
 
 def _own_us(event: Any, on_gpu: bool) -> float:
     if not on_gpu:
         return float(event.self_cpu_time_total)
-    # Called by another name before torch 2.4.
+    # The name differed before torch 2.4.
     return float(getattr(event, "self_device_time_total", 0) or getattr(event, "self_cuda_time_total", 0))

@@ -114,7 +114,7 @@ class Registry:
         return device
 
     def _alone(self) -> AbstractContextManager[None]:
-        """No other command changes the file meanwhile."""
+        """Keep other commands from changing the file."""
         return file_lock(self.path.with_suffix(".lock"), _LOCK_S)
 
     def _unknown(self, name: str, known: Sequence[str]) -> str:

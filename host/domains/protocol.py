@@ -1,6 +1,6 @@
-"""What a kind of tasks provides: one object behind one protocol, found by its name in `registry`.
+"""The protocol of a kind of tasks, which `registry` finds by name.
 
-An opened domain (`tasks.domain.TaskDomain`) is a kind over some data; an objective is what training needs of it.
+Opening a kind on some data gives a domain (`tasks.domain.TaskDomain`); its objective is the part that training uses.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class DataSources:
     """Where data may come from.
 
     Attributes:
-        folder: the user's; None means the shipped data.
+        folder: the user's data; None means the shipped data.
         mnist: torchvision's MNIST files; None means the shipped digits.
-        cache: a folder for what is computed from the data once.
-        say: is told in a sentence when something slow begins.
-        progress: is told what is being loaded, how much of it is done, and of how much.
+        cache: a folder for results that are computed from the data once.
+        say: called with a sentence when something slow begins.
+        progress: called with what is being loaded, the amount done and the total.
     """
 
     folder: Path | None
@@ -43,8 +43,10 @@ class DataSources:
 
 @dataclass(frozen=True)
 class About:
-    """What a card says of a kind: its `title`, what `pretraining` teaches, how `tests` are made, and of which `images`;
-    `tests` has a place for `{n}` images, `images` one for the `{data}` of the opened domain."""
+    """What a card says about a kind: its `title`, what `pretraining` teaches, and how `tests` and `images` are made.
+
+    `tests` contains a placeholder `{n}` for the number of images, `images` one for the opened domain's `{data}`.
+    """
 
     title: str
     pretraining: str
@@ -124,8 +126,8 @@ class DomainKind(Protocol):
         ...
 
     def reader(self, outputs: Mapping[str, Any]) -> Reader:
-        """Of what the domain wrote into a manifest (`TaskDomain.describe`).
+        """The reader of outputs, from what the domain wrote into a manifest (`TaskDomain.describe`).
 
-        Raises `KeyError`, `TypeError` or `ValueError` for what `describe` does not give.
+        Raises `KeyError`, `TypeError` or `ValueError` for anything that `describe` does not return.
         """
         ...

@@ -16,10 +16,10 @@ from ..spaces.features import FloatArray
 
 
 def conformal_factor(errors: FloatArray, confidence: float) -> float:
-    """What measured over predicted stays below with that confidence.
+    """The factor that measured / predicted stays below with this confidence.
 
-    `errors` `(n,)` are logs of it, on rows that a fit had not seen; of their absolute values, the factor that a
-    measurement is not further off by, up or down. Raises `InputError` for a confidence outside (0, 1).
+    `errors` `(n,)` are the logs of this ratio on rows that the fit had not seen. With their absolute values, it bounds
+    the error in both directions. Raises `InputError` for a confidence outside (0, 1).
     """
     if not 0 < confidence < 1:
         raise InputError(f"confidence must lie in (0, 1), got {confidence}")

@@ -263,6 +263,6 @@ def _joined(one: RecordColumns, other: RecordColumns) -> RecordColumns:
 
 
 def _in_order(numbers: IntArray) -> list[int]:
-    """The different numbers, in the order of their first place."""
+    """The different numbers, in the order they first appear."""
     values, first = np.unique(numbers, return_index=True)
     return [int(value) for value in values[np.argsort(first)]]

@@ -1,4 +1,4 @@
-"""One campaign over several identical devices: who is identical, and how their records become one table."""
+"""One campaign over several identical devices: which devices are identical, and how their records become one table."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class CampaignPlan(Generic[A]):
 class Campaign:
     """One plan on one device under one protocol.
 
-    `source` tells what its models are made from: a template's sha256, or the digest of what builds them one by one.
+    `source` identifies the origin of its models: a template's sha256, or the digest of the code that builds each model.
     `n_planned` counts its positions, repeats and sentinels included.
     """
 

@@ -136,7 +136,7 @@ class CampaignRun(Generic[A]):
             self._session.drop_spooled(self._key, self._settled)
 
     def finish(self, failed: Iterable[Tried[A]]) -> None:
-        """Store the errors of what failed every time, and let the device empty its spool."""
+        """Store the errors of measurements that failed every time, and let the device empty its spool."""
         for _, record in failed:
             self._keep(record)
         with contextlib.suppress(DeviceError):  # everything is stored; a full spool only costs space

@@ -11,7 +11,7 @@ from ..errors import InputError
 
 
 class LazySamples(Sequence[float]):
-    """Samples that `read` gives; few who handle a measurement ever look at them."""
+    """Samples that `read` returns when they are needed; most users of a measurement never look at them."""
 
     def __init__(self, read: Callable[[], tuple[float, ...]]) -> None:
         self._read = read

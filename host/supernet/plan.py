@@ -35,7 +35,7 @@ class Consumer:
 
 @dataclass(frozen=True)
 class TensorSlice:
-    """A parameter or buffer, and where on an axis of it the site lies: from `offset` on, `block` elements per unit."""
+    """The part of a parameter or buffer that follows a site: from `offset` along `axis`, `block` elements per unit."""
 
     tensor: str
     axis: int
@@ -45,7 +45,7 @@ class TensorSlice:
 
 @dataclass(frozen=True)
 class GroupedLayer:
-    """A depthwise or grouped convolution whose number of groups follows the site; how many outputs a group makes."""
+    """A depthwise or grouped convolution whose number of groups follows the site, with the outputs of a group."""
 
     module: str
     channels_per_group: int
@@ -55,7 +55,7 @@ class GroupedLayer:
 class SizeAttribute:
     """A size that a module keeps as an attribute, such as `num_heads`: `block` less for every closed unit.
 
-    `position` is the place in it when the attribute is a list.
+    `position` is the index in the attribute when it is a list.
     """
 
     module: str

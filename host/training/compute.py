@@ -1,4 +1,4 @@
-"""Where and how a run computes: device, precision, memory format and gradient clipping, all in this one place."""
+"""Where and how a run computes: device, precision, memory format and gradient clipping."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class Compute:
         """Of the weights."""
         return torch.float64 if self.precision == "float64" else torch.float32
 
-    def place(self, module: nn.Module) -> nn.Module:
-        """`module` (in place) where and how it is trained."""
+    def to_device(self, module: nn.Module) -> nn.Module:
+        """Move `module` (in place) to where it is trained, in the precision and memory format of training."""
         return module.to(self.device, self.dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def deliver(self, module: nn.Module) -> nn.Module:
-        """`module` (in place) as it is saved and used: in float32 on the CPU, in evaluation mode."""
+        """Return `module` (in place) as it is saved and used: in float32 on the CPU, in evaluation mode."""
         module.to("cpu", torch.float32).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         return module.eval()
 

@@ -39,10 +39,10 @@ class Evaluation(Hook):
         evaluate: judges the modules. Only the first process evaluates; the others use its result.
         every: steps.
         stages: their names.
-        by: "score" takes the highest score, of equal ones the latest; "loss" takes the lowest loss, of equal ones the
-            first.
-        at_end: whether a stage's last step is evaluated in any case.
-        averaging: whose averages are evaluated in place of the latest weights.
+        by: "score" keeps the highest score (of equal ones, the latest); "loss" keeps the lowest loss (of equal ones,
+            the first).
+        at_end: whether to evaluate a stage's last step in any case.
+        averaging: evaluate its averaged weights instead of the latest weights.
     """
 
     name = "evaluation"

@@ -112,7 +112,7 @@ def _fit(model: nn.Module, source: BatchSource, held: Batch, loss: Loss, fit: Fi
         Reports(fit.on_progress),
     ]
     loop = Loop(
-        {MODEL: compute.place(model)}, [_stage(source, loss, fit, compute)], hooks, compute, seed=settings.seed,
+        {MODEL: compute.to_device(model)}, [_stage(source, loss, fit, compute)], hooks, compute, seed=settings.seed,
         resumed=_resumed(fit.folder, facts),
     )  # fmt: skip
     loop.run()

@@ -31,8 +31,10 @@ class MetricsLog:
         )  # fmt: skip
 
     def keep(self, stages: Sequence[str], step: int) -> None:
-        """Start the file, or keep of it the rows of `stages`, of the last one those up to `step`: all others will come
-        again. Raises `StorageError`."""
+        """Start the file, or keep the rows of `stages` up to `step` of the last one; the others will be written again.
+
+        Raises `StorageError`.
+        """
         kept = []
         if self.path.exists():
             with open(self.path, newline="") as file:

@@ -153,7 +153,7 @@ def test_more_operators_than_calls_are_refused() -> None:
     """Both layers are the first of a list, and lists are not in names."""
     torch.manual_seed(0)
     module = with_random_norms(EqualFilters(lists=True))
-    said = "site 'first.0': 3 operators hold its weights, 3 of them by its name, and it is called 2 times"
+    said = "site 'first.0': 3 operators hold its weights, 3 of them have its name, but it is called 2 times"
     with pytest.raises(ConversionError, match=said):
         find_producers(converted(module, (3, 16, 16)), module, [TemplateSite("first.0", 8)])
 

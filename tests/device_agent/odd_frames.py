@@ -58,7 +58,7 @@ ODD = [
 def requests(model_sha: str) -> dict[str, dict[str, Any]]:
     """One request of each kind that the agent would serve."""
     measured = {"timing": TIMING, "model_sha": model_sha}
-    each = {"timing": TIMING, "template_sha": ZEROS, "places": [[0, 1]], "stored": [], "gates_bytes": 4}
+    each = {"timing": TIMING, "template_sha": ZEROS, "jobs": [[0, 1]], "stored": [], "gates_bytes": 4}
     key = "0123456789abcdef" * 2
     return {
         "hello": HELLO,
@@ -72,8 +72,8 @@ def requests(model_sha: str) -> dict[str, dict[str, Any]]:
         "deliver": {"sha": CHUNK_SHA, "name": "model.tflite"},
         "measure_each": {**each, "key": key},
         "spool_list": {"key": key},
-        "spool_read": {"key": key, "place": [0, 1]},
-        "spool_drop": {"key": key, "places": [[0, 1]]},
+        "spool_read": {"key": key, "job": [0, 1]},
+        "spool_drop": {"key": key, "jobs": [[0, 1]]},
     }
 
 

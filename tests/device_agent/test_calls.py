@@ -95,4 +95,4 @@ def test_a_model_without_signatures_says_so(runtime: Runtime) -> None:
 def test_a_runtime_without_a_profile_says_so_and_measures_all_the_same(runtime: Runtime) -> None:
     record = measure(conv_chain(), runtime, QUICK, per_op=True)
     assert record["median_ms"] > 0 and record["per_op"] is None
-    assert record["per_op_missing"].startswith(f"{runtime.name} for Python does not tell what single operators cost")
+    assert record["per_op_missing"].startswith(f"{runtime.name} for Python cannot tell what single operators cost")

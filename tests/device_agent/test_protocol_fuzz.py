@@ -96,9 +96,9 @@ def test_no_name_leaves_the_folder(agent: Running, name: str) -> None:
     else:
         assert reply["error"]["kind"] == "blob"
     for refused in (
-        {"op": "spool_drop", "key": name, "places": [[0, 1]]},
+        {"op": "spool_drop", "key": name, "jobs": [[0, 1]]},
         {"op": "spool_list", "key": name},
-        {"op": "spool_read", "key": name, "place": [0, 1]},
+        {"op": "spool_read", "key": name, "job": [0, 1]},
         {"op": "blob_stat", "sha": name},
         {"op": "measure", "model_sha": name, "timing": TIMING},
         {"op": "measure", "template_sha": name, "timing": TIMING},

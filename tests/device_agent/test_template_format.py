@@ -147,7 +147,7 @@ def test_an_empty_site_is_refused_by_name(gates: bytes, name: str) -> None:
 def test_gates_of_a_longer_gate_space_are_refused() -> None:
     seven = Template.seal(Header((TemplateSite("a", 7),), (), (), ()), STRUCTURE, b"")
     seven.emit(b"\xfe")
-    with pytest.raises(TemplateError, match="open a module behind the last of this template's 7"):
+    with pytest.raises(TemplateError, match="open a module after the last of this template's 7"):
         seven.emit(b"\xff")
 
 
@@ -165,7 +165,7 @@ def test_every_truncation_is_noticed() -> None:
     for length in range(len(content)):
         with pytest.raises(TemplateError):
             Template.from_bytes(content[:length])
-    with pytest.raises(TemplateError, match="cut short or has grown"):
+    with pytest.raises(TemplateError, match="truncated or too long"):
         Template.from_bytes(content + b"\0")
 
 
@@ -185,8 +185,8 @@ def renumber(content: bytes) -> bytes:
     ("damage", "sentence"),
     [
         (lambda content: b"", "is empty, not a template"),
-        (lambda content: b"PK\3\4" + bytes(500), "is not a template file; make one by converting a supernet"),
-        (cut, "cut short or has grown: .* copy or convert it again"),
+        (lambda content: b"PK\3\4" + bytes(500), "is not a template file; convert a supernet to make one"),
+        (cut, "truncated or too long: .* copy or convert it again"),
         (flip, "is damaged: its checksum does not match"),
         (renumber, "has version 9, this program reads 1 to 3; convert the supernet again"),
     ],
@@ -216,7 +216,7 @@ def test_a_bad_file_is_refused_with_its_name(tmp_path: Path, damage: Callable[[b
     ],
 )
 def test_a_header_that_points_outside_is_refused(changes: dict[str, object]) -> None:
-    with pytest.raises(TemplateError, match="header is not understood .*convert the supernet again"):
+    with pytest.raises(TemplateError, match="cannot read the template's header .*convert the supernet again"):
         sealed(header(**changes))
 
 
@@ -224,7 +224,7 @@ def test_a_sealed_file_with_a_foreign_header_is_refused() -> None:
     content = sealed().to_bytes()
     body = content[64:].replace(b'"sites"', b'"sties"')
     checksum = hashlib.sha256(content[:32] + body).digest()
-    with pytest.raises(TemplateError, match="header is not understood .*sites"):
+    with pytest.raises(TemplateError, match="cannot read the template's header .*sites"):
         Template.from_bytes(content[:32] + checksum + body)
 
 

@@ -57,8 +57,8 @@ class SimulatedSession:
         yield from list(self.spool.values())
 
     def drop_spooled(self, key: str, attempts: Sequence[tuple[int, int]]) -> None:
-        for place in attempts:
-            self.spool.pop(place, None)
+        for attempt in attempts:
+            self.spool.pop(attempt, None)
 
     def reopen(self) -> None:
         self.reopened += 1

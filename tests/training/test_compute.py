@@ -27,7 +27,7 @@ def network():
 )
 def test_weights_batches_and_what_is_computed_have_the_precisions_types(device, precision, weights, inside):
     compute = Compute(torch.device(device), precision)
-    module = compute.place(network())
+    module = compute.to_device(network())
     seen = []
     module[3].register_forward_hook(lambda _, args, output: seen.append((args[0].dtype, output.dtype, output.device)))
     images = torch.rand(4, 3, 8, 8).to(compute.device, compute.dtype)
@@ -42,7 +42,7 @@ def test_weights_batches_and_what_is_computed_have_the_precisions_types(device, 
 @pytest.mark.parametrize("device", DEVICES)
 def test_images_and_convolutions_are_laid_out_channels_last(device):
     compute = Compute(torch.device(device))
-    module = compute.place(network())
+    module = compute.to_device(network())
     seen = []
     module[0].register_forward_hook(lambda _, args, output: seen.append(args[0]))
     compute.forward(module, torch.rand(4, 3, 8, 8, device=device))
@@ -56,7 +56,7 @@ def test_what_is_delivered_is_an_ordinary_float32_module_on_the_cpu(device):
     module = network()
     plain = copy.deepcopy(module).eval()
     compute = Compute(torch.device(device), "float64")
-    delivered = compute.deliver(compute.place(module))
+    delivered = compute.deliver(compute.to_device(module))
     assert delivered is module and not module.training
     assert module[0].weight.is_contiguous() and module[0].weight.device.type == "cpu"
     x = torch.rand(2, 3, 8, 8)

@@ -50,7 +50,7 @@ def random_gates(n: int, space: GateSpace, min_ratio: float, generator: torch.Ge
 
 
 class PretrainLoss(nn.Module):
-    """The loss of what all tasks ask about, under random gates."""
+    """The loss on everything that tasks ask about, under random gates."""
 
     def __init__(self, supernet: Supernet, objective: Objective, compute: Compute) -> None:
         super().__init__()

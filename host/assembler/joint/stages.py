@@ -57,7 +57,7 @@ class JointStages:
         """As they are before the first stage."""
         supernet = self.new_supernet(self.objective.n_pretrain_outputs)
         assembler = Assembler(self.objective.domain.space, supernet.space, self.recipe.assembler)
-        return {SUPERNET: supernet, ASSEMBLER: self.compute.place(assembler)}
+        return {SUPERNET: supernet, ASSEMBLER: self.compute.to_device(assembler)}
 
     def stages(self) -> list[Stage]:
         recipe = self.recipe
@@ -80,7 +80,7 @@ class JointStages:
         if self.recipe.start:
             start_from(module, self.recipe.start)
         supernet = modularize(module, example, backbone.policy, whole_axes=backbone.whole_axes)
-        self.compute.place(supernet)
+        self.compute.to_device(supernet)
         return supernet
 
     def _give_new_head(self, modules: Modules) -> None:

@@ -29,7 +29,7 @@ class Entry:
         return {**declared, **call.shapes}
 
     def told(self, call: Call) -> dict[str, Any]:
-        """What of the model was run, in the words of `device_agent.measure`."""
+        """The signature and shapes that were run, in the format of `device_agent.measure`."""
         return {
             "signature": self.signature,
             "signatures": list(self.signatures),
@@ -76,8 +76,8 @@ def _entry(graph: Any, signature: Any) -> Entry:
     named = {each.Name().decode(): graph.Tensors(each.TensorIndex()) for each in inputs}
     ordered = sorted(named)  # as the tool orders the inputs of a signature
     if signature.SubgraphIndex() == 0:  # which the tool calls by its tensors, in the graph's order
-        places = {each.TensorIndex(): each.Name().decode() for each in inputs}
-        ordered = [places[graph.Inputs(index)] for index in range(_bounded(graph.InputsLength()))]
+        name_of = {each.TensorIndex(): each.Name().decode() for each in inputs}
+        ordered = [name_of[graph.Inputs(index)] for index in range(_bounded(graph.InputsLength()))]
     specs = tuple(_spec(name, named[name]) for name in ordered)
     return Entry(signature.SignatureKey().decode(), specs, tuple(named[name].Name().decode() for name in ordered))
 

@@ -55,8 +55,8 @@ def _elf(content: bytes) -> tuple[int | None, str | None]:
     table = struct.unpack_from("<Q" if wide else "<I", content, 32 if wide else 28)[0]
     entry_size, count = struct.unpack_from("<HH", content, 54 if wide else 42)
     for index in range(count):
-        place = table + index * entry_size
-        entry = content[place : place + (56 if wide else 32)]
+        start = table + index * entry_size
+        entry = content[start : start + (56 if wide else 32)]
         if len(entry) == (56 if wide else 32) and struct.unpack_from("<I", entry)[0] == 3:  # PT_INTERP
             offset = struct.unpack_from("<Q" if wide else "<I", entry, 8 if wide else 4)[0]
             return machine, content[offset : offset + 256].partition(b"\0")[0].decode(errors="replace")

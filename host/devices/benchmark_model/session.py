@@ -171,7 +171,7 @@ class BenchmarkModelSession:
         return {"size_bytes": len(model), **reply, "emit_ms": 0.0 if is_pushed else emit_ms}
 
     def _called(self, model: bytes, path: str, used: str, job: MeasureJob, protocol: TimingProtocol) -> dict[str, Any]:
-        """A run as the job asks for, and what of the model was run; with `per_op` another run that is profiled."""
+        """Run the model as the job requests, and report what was run; with `per_op`, run it again for a profile."""
         call = Call(job.signature, job.shapes)
         try:
             entry = chosen_entry(model, call)

@@ -57,7 +57,7 @@ def fetch_packages(
     """The .deb files of these packages, in the order of `names`; downloaded when `cache_dir` lacks them.
 
     The sources are this machine's, or those of the file that the variable EDGEWRIGHT_APT_SOURCES names. The index is
-    refreshed once a day; when that fails an older one serves, which `on_status` is told. Several processes may share
+    refreshed once a day; if that fails, an older one is used and `on_status` is called. Several processes may share
     `cache_dir`.
 
     Raises: `InputError` for names or a sources file that cannot be; `DeviceError` when apt is missing, the network

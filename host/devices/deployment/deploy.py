@@ -45,8 +45,8 @@ _UNPACK = (
     '|| { rm -rf "$1" "$2"; exit 1; }'
 )
 _DISK = 'du -sk "$1" | cut -f1; df -k "$1" | tail -n 1'
-# Agents of this folder, and the children they measure in: those that have its home as one of their arguments, which no
-# shell has whose script speaks of it. Only of processes of this user can the environment be read.
+# Ends the agents of this folder and their measuring children. They have its home as one of their arguments, which a
+# shell whose script mentions it does not. Only the environment of this user's own processes is readable.
 _END_AGENTS = (
     'for entry in /proc/[0-9]*; do [ -r "$entry/environ" ] || continue; '
     '{ tr "\\000" "\\n" < "$entry/cmdline"; } 2>/dev/null | grep -qxF -e "$1/home" || continue; '

@@ -169,13 +169,13 @@ class AgentSession:
         """Measure many subnets of one template in turn; each is in the device's spool before it is sent.
 
         `key` (32 hexadecimal digits) names the campaign, `stored` the (position, attempt) that may leave the spool.
-        Raises: `InputError` when the template refuses the gates. Who stops half-way ends the session.
+        Raises: `InputError` when the template refuses the gates. Stopping the iteration early ends the session.
         """
         gates_bytes = len(jobs[0].packed_gates)
         header = {
             "op": "measure_each", "key": key, "template_sha": template_sha, "timing": protocol.to_json(),
-            "gates_bytes": gates_bytes, "places": [[job.position, job.attempt] for job in jobs],
-            "stored": [list(place) for place in stored],
+            "gates_bytes": gates_bytes, "jobs": [[job.position, job.attempt] for job in jobs],
+            "stored": [list(job) for job in stored],
         }  # fmt: skip
         payload = b"".join(job.packed_gates for job in jobs)
         wanted = {(job.position, job.attempt) for job in jobs}
@@ -190,14 +190,14 @@ class AgentSession:
 
     def spooled(self, key: str) -> Iterator[CampaignReply]:
         """The finished records of campaign `key` that are still on the device, in the order of its plan."""
-        for place in self._ask({"op": "spool_list", "key": key})[0]["places"]:
-            record = self._ask({"op": "spool_read", "key": key, "place": place})[0]["record"]
+        for job in self._ask({"op": "spool_list", "key": key})[0]["jobs"]:
+            record = self._ask({"op": "spool_read", "key": key, "job": job})[0]["record"]
             if record is not None:
                 yield self._campaign_reply(record)
 
     def drop_spooled(self, key: str, attempts: Sequence[tuple[int, int]]) -> None:
         """Let the device forget records that are stored here."""
-        self._ask({"op": "spool_drop", "key": key, "places": [list(attempt) for attempt in attempts]})
+        self._ask({"op": "spool_drop", "key": key, "jobs": [list(attempt) for attempt in attempts]})
 
     def _campaign_reply(self, record: dict[str, Any]) -> CampaignReply:
         try:

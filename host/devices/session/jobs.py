@@ -44,7 +44,7 @@ class MeasureJob:
 
 
 class CampaignJob(NamedTuple):
-    """One subnet of a campaign: its place in the plan, which try this is, and its packed gates."""
+    """One subnet of a campaign: its position in the plan, which try this is, and its packed gates."""
 
     position: int
     attempt: int

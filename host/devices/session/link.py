@@ -69,7 +69,7 @@ class AgentLink:
     def stream(self, header: dict[str, Any], payload: bytes, reply_s: float, silence_s: float) -> Iterator[Frame]:
         """Send a request whose reply follows after any number of frames with `record` (an object); yields them all.
 
-        `reply_s` bounds the wait for each frame. Who stops listening half-way ends the session.
+        `reply_s` bounds the wait for each frame. A caller that stops iterating early ends the session.
         """
         if self._broken is not None:
             raise DeviceError(f"the session with device {self._device_name!r} is over ({self._broken}); open a new one")

@@ -71,7 +71,7 @@ def tasks(space: AttributeSpace) -> tuple[Task, ...]:
 
 
 def held_out(space: AttributeSpace) -> tuple[Task, ...]:
-    """One task in six of every kind, never to be trained on: those whose places in the space hash lowest.
+    """One task in six of every kind, never to be trained on: those whose positions in the space have the lowest hashes.
 
     A kind is a category with a number of colours, or a number of categories. The rule knows no generator and no names:
     spaces of equal size hold out the same combinations. A category by itself is the only one of its kind and stays.
@@ -110,7 +110,7 @@ class Query:
         return fits and candidate.category in self.categories and not candidate.crowd
 
     def ignores(self, candidate: DetectionObject) -> bool:
-        """Whether detections there count neither for nor against: a crowd of what is wanted, whatever its colours."""
+        """Whether detections there count neither for nor against: a crowd of a wanted category, of any colour."""
         return candidate.crowd and candidate.category in self.categories
 
     def split(self, objects: Iterable[DetectionObject]) -> tuple[list[DetectionObject], list[DetectionObject]]:

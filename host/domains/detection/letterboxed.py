@@ -135,7 +135,7 @@ def _objects(
 
 
 def _digest(dataset: DetectionSet, side: int) -> str:
-    """Of what the pixels depend on: which files, in which order, as they are now."""
+    """The digest of what the pixels depend on: the files, their order and their current state."""
     hasher = hashlib.sha256(f"{VERSION} {side}".encode())
     for image in dataset.images:
         state = image.path.stat()

@@ -30,7 +30,7 @@ _VALIDATION_SHARE = 20  # one training image in twenty, where there is no split 
 
 
 # Folders of the cache: what is generated, decoded images, and colours that were found.
-_GENERATED, _DECODED, _COLOURS = "data", "squares", "colours"
+_GENERATED, _DECODED, _COLOURS = "data", "letterboxed", "colours"
 
 
 def open_data(categories: Sequence[str], grid: Grid, sources: DataSources) -> AttrOd:

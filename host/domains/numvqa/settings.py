@@ -12,8 +12,8 @@ class NumVqaSettings:
     """How training images are composed.
 
     Attributes:
-        even_counts_share: the share of samples whose count of asked digits is drawn evenly, in place of as digits
-            have it by chance.
+        even_counts_share: the share of samples for which the count of requested digits is drawn evenly, instead of
+            following from digits drawn by chance.
         augmentation: whether each digit is turned, scaled, sheared, shifted and warped.
     """
 

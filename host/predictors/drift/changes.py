@@ -1,10 +1,10 @@
 """Change points of a series: the partition with the least squared error and a price on every stretch.
 
 Of a short series the exact optimum (PELT, Killick et al., 2012), in time that grows with the square of its length. Of a
-long one the optimum over the places where a change shows: in windows of it, for levels that are short, and in means of
+long one the optimum over the points where a change shows: in windows of it, for levels that are short, and in means of
 blocks of it, for levels that differ little and last.
 
-Shapes: `n` values in time, `k` places.
+Shapes: `n` values in time, `k` change points.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _EXACT = 2048  # values
 _WINDOW = 512
 _BLOCK = 8  # values whose mean is one of the shorter series
 
-Places = NDArray[np.intp]
+Indices = NDArray[np.intp]
 
 
 def cheapest_partition(values: FloatArray, price: float) -> list[int]:
@@ -45,15 +45,15 @@ def _optimum(values: FloatArray, price: float) -> list[int]:
     return list(map(int, ends[:-1]))
 
 
-def _in_windows(values: FloatArray, price: float) -> Places:
+def _in_windows(values: FloatArray, price: float) -> Indices:
     """Each half of a window is the middle of some window, but at both ends of the series."""
     found: list[int] = []
     for start in range(0, len(values) - _WINDOW // 2, _WINDOW // 2):
-        found += [start + place for place in _optimum(values[start : start + _WINDOW], price)]
+        found += [start + point for point in _optimum(values[start : start + _WINDOW], price)]
     return np.array(found, np.intp)
 
 
-def _in_blocks(values: FloatArray, price: float, sums: _Sums) -> Places:
+def _in_blocks(values: FloatArray, price: float, sums: _Sums) -> Indices:
     """Changes of the means of blocks, each moved to where it is sharpest."""
     n_blocks = len(values) // _BLOCK
     means = values[: n_blocks * _BLOCK].reshape(n_blocks, _BLOCK).mean(axis=1)
@@ -68,31 +68,31 @@ class _Sums:
         self._n = len(values)
         self._first, self._second = (np.concatenate([[0.0], np.cumsum(part)]) for part in (centred, centred**2))
 
-    def error(self, starts: Places, stops: Places) -> FloatArray:
+    def error(self, starts: Indices, stops: Indices) -> FloatArray:
         """Of each stretch about its mean, `(k,)`; none is empty."""
         first, second = (sums[stops] - sums[starts] for sums in (self._first, self._second))
         error: FloatArray = second - first**2 / (stops - starts)
         return error
 
-    def sharpened(self, places: Places, reach: int) -> Places:
-        """Each of `places` `(k,)` moved by at most `reach` to where both sides of it, up to the next places, fit best.
+    def sharpened(self, points: Indices, reach: int) -> Indices:
+        """Each of `points` `(k,)` moved by at most `reach` to where both sides of it, up to the next points, fit best.
         """
-        if not len(places):
-            return places
-        before = np.concatenate([[0], places[:-1]])
-        after = np.concatenate([places[1:], [self._n]])
-        tried = places[:, None] + np.arange(-reach, reach + 1)  # (k, 2 * reach + 1)
+        if not len(points):
+            return points
+        before = np.concatenate([[0], points[:-1]])
+        after = np.concatenate([points[1:], [self._n]])
+        tried = points[:, None] + np.arange(-reach, reach + 1)  # (k, 2 * reach + 1)
         tried = np.clip(tried, before[:, None] + 1, after[:, None] - 1)
         error = self.error(before[:, None], tried) + self.error(tried, after[:, None])
-        return np.asarray(tried[np.arange(len(places)), error.argmin(axis=1)], np.intp)
+        return np.asarray(tried[np.arange(len(points)), error.argmin(axis=1)], np.intp)
 
-    def cheapest(self, places: Places, price: float) -> list[int]:
-        """The optimum over `places` `(k,)`, ascending, as PELT finds it."""
-        ends = np.concatenate([[0], places[(places >= SHORTEST) & (places <= self._n - SHORTEST)], [self._n]])
+    def cheapest(self, points: Indices, price: float) -> list[int]:
+        """The optimum over `points` `(k,)`, ascending, as PELT finds it."""
+        ends = np.concatenate([[0], points[(points >= SHORTEST) & (points <= self._n - SHORTEST)], [self._n]])
         best, last = np.empty(len(ends)), np.zeros(len(ends), np.intp)
         best[0] = -price
         starts = np.array([0])  # of last stretches that are not ruled out
-        waiting: deque[tuple[int, Places]] = deque([])  # an end that is too near to start at, and what it rules out
+        waiting: deque[tuple[int, Indices]] = deque([])  # an end that is too near to start at, and what it rules out
         for index in range(1, len(ends)):
             while waiting and ends[waiting[0][0]] + SHORTEST <= ends[index]:
                 start, ruled_out = waiting.popleft()
@@ -103,8 +103,8 @@ class _Sums:
         return _chain(ends, last)
 
 
-def _chain(ends: Places, last: Sequence[int] | Places) -> list[int]:
-    """The places on the way from the last end back to 0, ascending, without both."""
+def _chain(ends: Indices, last: Sequence[int] | Indices) -> list[int]:
+    """The points on the way from the last end back to 0, ascending, without both."""
     chain, index = [], int(last[-1])
     while index:
         chain.append(int(ends[index]))

@@ -132,7 +132,7 @@ def _winsorised(values: FloatArray) -> FloatArray:
 
 def choose_neighbours(times: FloatArray, residuals: FloatArray, offered: list[Neighbours], n_folds: int = 4) -> int:
     """The number of neighbours whose curve tells left-out residuals best; a simpler one (earlier in `offered`) unless
-    the gain is above 1 %. Of a long series, pieces from all of its time are looked at."""
+    the gain is above 1 %. A long series is judged by pieces from all of its time."""
     parts = [_errors_unseen(times[piece], residuals[piece], offered, n_folds) for piece in _pieces(times)]
     errors = np.abs(np.concatenate(parts, axis=1)).mean(axis=1)  # (offered,)
     best = 0

@@ -59,7 +59,7 @@ class FeatureTable:
         order: Sequence[float] | FloatArray | None = None,
         names: Sequence[str] | None = None,
     ) -> FeatureTable:
-        """A table of what is in memory; features without `names` are called x0, x1..."""
+        """A table from arrays in memory; features without `names` are called x0, x1..."""
         matrix = np.asarray(features, float)
         if matrix.ndim != 2:
             raise InputError(f"features must have two axes, rows and columns, got shape {matrix.shape}")

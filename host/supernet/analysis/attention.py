@@ -66,7 +66,7 @@ def einsum(call: Call) -> Result:
 
 
 def _letters(equation: str, ranks: Sequence[int]) -> tuple[list[list[str]], list[str]]:
-    """The letters of every operand and of the result; axes under an ellipsis are named by their place from its end."""
+    """The letters of every operand and of the result; axes under an ellipsis are numbered from its end."""
     left, arrow, right = equation.replace(" ", "").partition("->")
     spelt = [term.partition("...") for term in left.split(",")]
     hidden = [rank - len(before + after) for (before, _, after), rank in zip(spelt, ranks, strict=True)]
@@ -79,4 +79,4 @@ def _letters(equation: str, ranks: Sequence[int]) -> tuple[list[list[str]], list
 
 
 def _hidden(n: int) -> list[str]:
-    return [f".{place}" for place in range(n, 0, -1)]
+    return [f".{position}" for position in range(n, 0, -1)]

@@ -97,7 +97,7 @@ class Contractions:
         return Filters(node, module, axes, call.args.get("groups", 1), "transpose" in call.op)
 
     def _computed_weight(self, call: Call, node: Node, module: str) -> Axes:
-        """The axes of a parametrised layer's weight, whose value, and not what it is computed from, is sliced."""
+        """The axes of a parametrised layer's weight. Slicing acts on its value, not on the parameters behind it."""
         if module not in self._computed:
             axes = self._computed[module] = call.classes.fresh(node.meta["val"].shape)
             self._uses.members += [Member(axis[0], f"{module}.weight", i) for i, axis in enumerate(axes) if axis]
@@ -144,8 +144,8 @@ class Contractions:
 
     def _record(self, call: Call, filters: Filters, out: Axis) -> None:
         name = filters.module or self._tensor_names.get(filters.node.name, call.node.name).removesuffix(".weight")
-        places = call.source.meta["val"].shape if filters.transposed else call.shape
-        macs = math.prod(filters.shape[1:]) * math.prod(places) // call.batch_size
+        output_shape = call.source.meta["val"].shape if filters.transposed else call.shape
+        macs = math.prod(filters.shape[1:]) * math.prod(output_shape) // call.batch_size
         in_axis = filters.summed if filters.groups == 1 else ()  # the width of a group is the same in every subnet
         widths = int(filters.in_width), int(filters.out_width)
         self.calls.append(LayerCall(name, _single(in_axis), _single(out), *widths, macs))

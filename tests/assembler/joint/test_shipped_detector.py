@@ -31,7 +31,7 @@ def detection(trained, tmp_path_factory):
 
     def load(split):
         folder = write_digit_set(place, DigitSet(split, 250, seed=7, even=True), load_digits())
-        return load_images(detection_set(CocoFile.read(folder)), 96, place / "squares")
+        return load_images(detection_set(CocoFile.read(folder)), 96, place / "letterboxed")
 
     return AttrOd(trained.tasks.groups[0].attributes, Grid(96, (8, 16)), load, "generated coloured digits")
 

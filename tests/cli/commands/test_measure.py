@@ -73,4 +73,4 @@ def test_operators_are_a_table_where_the_runtime_knows_them(edgewright, tmp_path
 def test_where_the_runtime_does_not_know_operators_it_is_one_sentence(edgewright, tmp_path, model):
     answer = edgewright("measure", model, "--per-op", "--workspace", tmp_path, "--json")
     assert answer.exit_code == 0 and answer.json["per_op"] is None
-    assert "no table of operators: ai-edge-litert for Python does not tell what single operators cost" in answer.err
+    assert "no table of operators: ai-edge-litert for Python cannot tell what single operators cost" in answer.err

@@ -218,7 +218,7 @@ def programme(line: str, member: str = "code/__torch__/more.py") -> Callable[[Pa
     [
         (evil_pickle("data.pkl"), "torch .* cannot load this model"),
         (evil_pickle("constants.pkl"), "torch .* cannot load this model"),
-        (evil_pickle("traced_inputs.pkl"), "system has no place in it"),
+        (evil_pickle("traced_inputs.pkl"), "system is not allowed in it"),
         (programme('torch.save(x, "{marker}")'), "says 'save'"),
         (programme('_0 = torch.from_file("{marker}", True, 100)'), "says 'from_file'"),
         (programme('_0 = getattr(torch, "s\\141ve")(x, "{marker}")'), "says 'getattr'"),

@@ -69,7 +69,7 @@ def test_inputs_that_do_not_go_with_the_model_or_with_each_other_are_named(
         session.run(job, floats[0])
     with pytest.raises(MeasurementError, match=r"takes int32 of shape \(4,\), got int64 of shape \(4,\)"):
         session.run_each(job, (floats, numbers.astype(np.int64), single))
-    with pytest.raises(MeasurementError, match="all inputs must hold as many batches"):
+    with pytest.raises(MeasurementError, match="all inputs must hold the same number of batches"):
         session.run_each(job, (floats, np.zeros((2, 8), np.int32), single))
     for wrong in ((), (floats, numbers[:1], single), (floats[:0], numbers[:0], single[:0]), (np.float32(3),)):
         with pytest.raises(InputError, match="same number of values for every input, and at least one; got arrays"):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tests.supernet.analysis.nets import Attention, Net, X, check_subnets, conv, places
 
 
-def test_concatenated_channels_keep_their_places() -> None:
+def test_concatenated_channels_keep_their_offsets() -> None:
     """A dense block: every layer's channels are read, at an offset, by all that follow."""
 
     def forward(net: Net, x: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ def _look(path: Path, known: _Row) -> _Row | PictureError:
 
 
 def _load(path: Path) -> dict[str, _Row]:
-    """A cache of another version, or a damaged one, is as good as none: all of it can be looked up again."""
+    """The cache; empty if it is damaged or of another version, since all of it can be looked up again."""
     try:
         data = json.loads(path.read_bytes())
         rows = data["files"] if data["version"] == VERSION else {}
