@@ -28,10 +28,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class ModelCost(Cost):
-    """What a model file cost when it was measured, and what of it was run: `signature`, and `shapes` by input.
+    """The measured cost of a model file, with the `signature` that was run and the `shapes` of its inputs.
 
-    `per_op` has what operators cost, the costliest first, where that was asked for and the runtime knows:
-    {"op", "type" where it is known, "latency_ms", "share"}.
+    `per_op` lists the costs of operators, the costliest first, if requested and if the runtime can tell:
+    {"op", "type" if known, "latency_ms", "share"}.
     """
 
     signature: str | None = None
@@ -41,7 +41,7 @@ class ModelCost(Cost):
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a model is predicted to cost, and what a measurement of it stays below with this confidence."""
+    """The predicted cost of a model, and the upper bound that a measurement stays below with this confidence."""
 
     predicted: Cost
     upper: Cost

@@ -117,8 +117,8 @@ def fill(
 ) -> Gates:
     """The modules of `start` and all `allowed` `(N,)` that still fit, worth as much as possible by `weights` `(N,)`.
 
-    Returns `start` where it does not fit itself. `gap` is what a solution may lack of the optimum, as a share of it,
-    and `seconds` how long it may take; the best answer so far is taken then.
+    Returns `start` if it does not fit itself. A solution may fall short of the optimum by the share `gap`. After
+    `seconds`, the best solution so far is returned.
     """
     filling = Filling(start, value_of_modules(weights), allowed, budget, cost_model)
     if not filling.fits(filling.costs([start]))[0]:

@@ -68,7 +68,7 @@ class Quantization:
         return quantized(content, self.precision, calibration_images(self.domain, [task], self.n_images, rng))
 
     def to_json(self) -> dict[str, Any]:
-        """What of it belongs into a manifest: on what an int8 model was calibrated."""
+        """The part that belongs in a manifest: the calibration images of an int8 model."""
         if self.precision is not Precision.INT8:
             return {}
         return {"calibration": {"split": "train", "n_images": self.n_images, "seed": self.seed}}

@@ -28,10 +28,10 @@ PROTOCOL = TimingProtocol(n_runs=100, min_time_ms=100.0)
 N_MEASUREMENTS = 3
 # As a share of the largest output. int8 clips values beyond its calibration, and is judged by its answers.
 PARITY_TOLERANCE = {Precision.FLOAT32: 1e-3, Precision.FLOAT16: 1e-2, Precision.INT8: math.inf}
-MAX_RMS = 0.5  # of an output itself, that an int8 model may be off whose answers nothing judges
-MAX_LOSS = 0.02  # of the score, that a quantised model may have less than float32
+MAX_RMS = 0.5  # of the output: the limit for an int8 model without a score
+MAX_LOSS = 0.02  # of the score: how much a quantised model may lose against float32
 _REPLY_BYTES = 32 << 20
-_REQUEST_MS = 20e3  # of computing: a third of what a device may take for a request
+_REQUEST_MS = 20e3  # of computing: a third of the time limit of a request
 
 
 class VerifyingSession(Protocol):
@@ -147,7 +147,7 @@ def verify(
 
 
 def _run(session: VerifyingSession, sha: str, reference: Reference, latency_ms: float) -> tuple[NDArray[Any], ...]:
-    """The outputs for all sets of inputs, in requests that are soon done and whose replies are not too large."""
+    """The outputs for all sets of inputs, in requests of limited time and reply size."""
     nbytes = sum(values[:1].nbytes for values in reference.outputs)
     step = max(1, min(_REPLY_BYTES // nbytes, int(_REQUEST_MS / latency_ms)))
     parts = [

@@ -28,7 +28,7 @@ class CampaignLock:
     def held(self, say: Callable[[str], None], stop: threading.Event | None = None) -> Iterator[None]:
         """Wait until no other process holds the lock, then hold it.
 
-        Raises `Interrupted` where `stop` is set meanwhile.
+        Raises `Interrupted` when `stop` is set while waiting.
         """
 
         def stopped() -> bool:
@@ -42,9 +42,9 @@ class CampaignLock:
 
     @contextmanager
     def held_now(self, what: str) -> Iterator[None]:
-        """Hold the lock without waiting for it: a campaign waits meanwhile. `what` would disturb one.
+        """Hold the lock without waiting for it, so that campaigns wait. `what` is the work that would disturb them.
 
-        Raises `DeviceRefused` where another process holds it.
+        Raises `DeviceRefused` when another process holds it.
         """
 
         def refuse() -> None:
@@ -57,7 +57,7 @@ class CampaignLock:
 
     @contextmanager
     def measuring(self, campaign_id: int) -> Iterator[None]:
-        """Tell other processes which campaign the holder runs meanwhile."""
+        """Tell other processes which campaign the holder of the lock is running."""
         write_atomic(self._campaign_path, f"{campaign_id} {os.getpid()}".encode())
         try:
             yield

@@ -70,9 +70,9 @@ class DeviceBench:
 
     @contextmanager
     def reserved(self, what: str) -> Iterator[None]:
-        """No campaign begins here meanwhile: it waits. `what` would disturb one.
+        """Let campaigns on this device wait. `what` is the work that would disturb them.
 
-        Raises `DeviceRefused` at once where another process runs one, or reserves the device.
+        Raises `DeviceRefused` at once when another process runs a campaign or reserves the device.
         """
         from ..workspace import Workspace
         from .campaign_lock import CampaignLock
@@ -81,7 +81,7 @@ class DeviceBench:
             yield
 
     def facts(self) -> dict[str, Any]:
-        """What the device says of itself: model, processor, runtime and its version."""
+        """Facts about the device: model, processor, runtime and its version."""
         facts: dict[str, Any] = self.session.facts()
         return facts
 
@@ -94,9 +94,9 @@ class DeviceBench:
         shapes: Mapping[str, Sequence[int]] | None = None,
         per_op: bool = False,
     ) -> Measurement:
-        """Latency and memory of a model file; which `signature` of it, and on which `shapes` of its inputs, by name.
+        """Latency and memory of a model file. Choose its `signature` and the `shapes` of its inputs, by name.
 
-        With `per_op` also what its operators cost, where the runtime knows.
+        With `per_op`, also the costs of its operators, if the runtime can tell.
 
         Raises:
             InputError: the file cannot be read or is empty, `threads` is not a number of threads, or the model has no

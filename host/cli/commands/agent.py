@@ -29,7 +29,7 @@ def deploy(
     workspace: WorkspaceDir = None,
     json_: Json = False,
 ) -> None:
-    """Put the agent on a device, with a runtime if it has none; only what is missing is sent."""
+    """Put the agent on a device, with a runtime if it has none. Sends only what is missing."""
     from ...devices.connect import own_python
     from ...devices.deployment.deploy import DeployOptions
     from ...devices.deployment.deploy import deploy as run
@@ -102,7 +102,7 @@ def remove(device: DeviceName, workspace: WorkspaceDir = None, json_: Json = Fal
 
 
 def status_rows(status: AgentStatus, device: str, local: bool) -> dict[str, str]:
-    """`local`: the agent is put there by the first command that needs it."""
+    """For `local`, the first command that needs the agent installs it."""
     if status.deployment is None or (local and not status.current):
         return {
             "agent": "deployed when it is first needed" if local else f"not deployed; edgewright agent deploy {device}"

@@ -26,7 +26,7 @@ def customize(
     ] = None,
     size_mib: Annotated[Bound, typer.Option(help="Upper bound on the size of the model file.")] = None,
     confidence: Annotated[
-        float, typer.Option(help="How certain it must be that a candidate fits before it is tried.")
+        float, typer.Option(help="Required probability that a candidate fits the budget.")
     ] = 0.95,
     fill: Annotated[
         bool, typer.Option(help="Spend the rest of the budget on the modules that the task wants most.")

@@ -1,4 +1,4 @@
-"""`edgewright deliver`: take any torch module to a verdict on a device."""
+"""`edgewright deliver`: convert any torch module and verify it on a device."""
 
 from __future__ import annotations
 

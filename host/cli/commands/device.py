@@ -33,7 +33,7 @@ def add(
 
 @device_app.command("list")
 def list_devices(workspace: WorkspaceDir = None, json_: Json = False) -> None:
-    """The known devices."""
+    """List the known devices."""
     from ...workbench.workbench import Workbench
 
     output = Output(json_)

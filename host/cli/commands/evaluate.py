@@ -37,7 +37,7 @@ def evaluate(
     workspace: WorkspaceDir = None,
     json_: Json = False,
 ) -> None:
-    """The paper's experiments on this machine, with its baselines: tables, and one page. Takes hours, resumes."""
+    """Repeat the paper's experiments on this machine: tables and one page. Takes hours; run it again to resume."""
     from ...assembler.archive import domain_of
     from ...domains.registry import DOMAINS
     from ...evaluation.nn_factory.evaluate import evaluate as run

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Shapes = Annotated[
     list[str] | None,
-    typer.Option("--shape", metavar="INPUT=SIZES", help="Such as image=4,3,224,224; may be repeated."),
+    typer.Option("--shape", metavar="INPUT=SIZES", help="For example image=4,3,224,224; may be repeated."),
 ]
 
 
@@ -27,9 +27,9 @@ def measure(
     model: Annotated[Path, typer.Argument(help="Any .tflite file; on desktops and Jetsons .pt2 and TorchScript too.")],
     device: Annotated[str, typer.Argument(help="Name of the device.")] = "local",
     threads: Annotated[int, typer.Option(help="Threads of the runtime.")] = 1,
-    signature: Annotated[str | None, typer.Option(help="Which of the model's signatures. Default: its first.")] = None,
+    signature: Annotated[str | None, typer.Option(help="The model's signature to run. Default: the first.")] = None,
     shape: Shapes = None,
-    per_op: Annotated[bool, typer.Option("--per-op", help="Tell what single operators cost, too.")] = False,
+    per_op: Annotated[bool, typer.Option("--per-op", help="Also show what single operators cost.")] = False,
     backend: BackendName = AGENT,
     binary: Binary = None,
     delegate: Delegate = "xnnpack",
@@ -80,7 +80,7 @@ def _shapes(given: Sequence[str]) -> dict[str, tuple[int, ...]]:
 
 
 def _called(reply: Mapping[str, Any], asked: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """What of the model was run, and which other way there is to run it."""
+    """Which signature and shapes were run, and how to run others."""
     others = [name for name in reply["signatures"] if name != reply["signature"]]
     if reply["signatures"]:
         more = f" (--signature takes {', '.join(others)} too)" if others else ""
@@ -109,7 +109,7 @@ def _show_operators(output: Output, reply: Mapping[str, Any]) -> None:
 
 
 def _latency(measurement: Measurement, reply: Mapping[str, Any]) -> str:
-    """The figure and what it is: the agent's median of its samples, or the one that benchmark_model tells."""
+    """The figure and what it is: the agent's median of its samples, or the one that benchmark_model reports."""
     method = reply.get("latency_method")
     if method is not None:
         return f"{_ms(measurement.latency_ms)} ({method})"
@@ -118,5 +118,5 @@ def _latency(measurement: Measurement, reply: Mapping[str, Any]) -> str:
 
 
 def _ms(value: float | None) -> str:
-    """benchmark_model does not tell everything."""
+    """benchmark_model does not report everything."""
     return "unknown" if value is None else f"{value:.3f} ms"

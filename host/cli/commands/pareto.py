@@ -27,7 +27,7 @@ def pareto(
     workspace: WorkspaceDir = None,
     json_: Json = False,
 ) -> None:
-    """What a budget buys: the answers to a task that no other beats in latency, memory, file size and score."""
+    """Show what a budget buys: the subnets for a task that no other beats in latency, memory, file size and score."""
     from ...files import write_atomic
     from ...workbench.workbench import Workbench
 

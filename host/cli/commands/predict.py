@@ -1,4 +1,4 @@
-"""`edgewright predict`: run a delivered model on images of the user."""
+"""`edgewright predict`: run a delivered model on the user's images."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def predict(
         Path | None, typer.Option(help="A .png file, or a folder. Default: IMAGE.boxes.png in the current folder.")
     ] = None,
     device: Annotated[str, typer.Option(help="Name of the device.")] = "local",
-    min_score: Annotated[float, typer.Option(help="Lowest score of a box that is shown, between 0 and 1.")] = 0.3,
+    min_score: Annotated[float, typer.Option(help="Show boxes with at least this score, between 0 and 1.")] = 0.3,
     workspace: WorkspaceDir = None,
     json_: Json = False,
 ) -> None:
-    """Run a model on images, on a device: boxes drawn into a picture, or an answer."""
+    """Run a model on images, on a device: draws boxes into a picture, or prints an answer."""
     from ...delivery.prediction import DeliveredModel, check_images, predict_each
     from ...workbench.workbench import Workbench
 
@@ -59,11 +59,11 @@ def picture_paths(images: Sequence[Path], out: Path | None) -> list[Path]:
         paths = [out]
     else:
         paths = [(out or Path()) / f"{image.stem}.boxes.png" for image in images]
-    _check_places(images, paths)
+    _check_paths(images, paths)
     return paths
 
 
-def _check_places(images: Sequence[Path], paths: Sequence[Path]) -> None:
+def _check_paths(images: Sequence[Path], paths: Sequence[Path]) -> None:
     taken: dict[Path, Path] = {}
     for image, path in zip(images, paths, strict=True):
         if path in taken:

@@ -30,7 +30,7 @@ def fit(
     workspace: WorkspaceDir = None,
     json_: Json = False,
 ) -> None:
-    """Fit predictors to the newest campaign and keep them; they are fitted again only when measurements change."""
+    """Fit predictors to the newest campaign and keep them. Fits again only when measurements change."""
     from ...workbench.workbench import Workbench
 
     output = Output(json_)
@@ -60,7 +60,7 @@ def report(
     workspace: WorkspaceDir = None,
     json_: Json = False,
 ) -> None:
-    """How well predictors do on held-out records, beside the noise floor."""
+    """Show how well predictors do on held-out records, beside the noise floor."""
     from ...workbench.workbench import Workbench
 
     output = Output(json_)
@@ -84,7 +84,7 @@ def evaluate(
     ] = "index",
     json_: Json = False,
 ) -> None:
-    """Judge anybody's measurements: how well latencies can be predicted, and how much the device drifted."""
+    """Judge any table of measurements: how well latencies can be predicted, and how much the device drifted."""
     from ...predictors.judging.table import FeatureTable
     from ...predictors.judging.table_report import judge
 

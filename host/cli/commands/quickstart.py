@@ -21,7 +21,7 @@ def quickstart(
     workspace: WorkspaceDir = None,
     json_: Json = False,
 ) -> None:
-    """The whole flow on this machine, with the shipped supernet."""
+    """Run the whole flow on this machine, with the shipped supernet."""
     started = time.monotonic()
     output = Output(json_)
     output.say("1/4  supernet and template")

@@ -37,7 +37,7 @@ def export(
     workspace: WorkspaceDir = None,
     json_: Json = False,
 ) -> None:
-    """Write all measurements of a device to a file: one row each, failed ones included."""
+    """Write all measurements of a device to a file, one row each, including failed ones."""
     from ...files import write_atomic
     from ...workbench.workbench import Workbench
 

@@ -33,7 +33,7 @@ def report(
     supernet: SupernetDir = None,
     json_: Json = False,
 ) -> None:
-    """One self-contained page on a device: predictions, drift, learning curve, Pareto front, gates, verifications."""
+    """Write one page on a device: predictions, drift, learning curve, Pareto front, gates, verifications."""
     if format_ not in FORMATS:
         raise InputError(f"--format must be one of {', '.join(FORMATS)}, got {format_!r}")
     if not folder.is_dir() or not Workspace(folder).store.is_file():
@@ -58,7 +58,7 @@ def report(
 
 
 def _profiled_device(bench: Workbench, net: SupernetBench, device: str | None) -> str:
-    """The device that is meant: it was profiled, and need not be in the registry any more."""
+    """The requested device: it was profiled, but may no longer be in the registry."""
     campaigns = bench.store.campaigns(source=net.source)
     profiled = sorted({campaign.device for campaign in campaigns})
     if device is None and len(profiled) > 1:

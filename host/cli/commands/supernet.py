@@ -1,4 +1,4 @@
-"""`edgewright supernet`: how good a trained supernet is, and what of a backbone can be gated."""
+"""`edgewright supernet`: how good a trained supernet is, and which parts of a backbone can be gated."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def evaluate(
     workspace: WorkspaceDir = None,
     json_: Json = False,
 ) -> None:
-    """Accuracy of all tasks at several limits, trained and held-out tasks apart."""
+    """Measure the accuracy of all tasks at several limits, separately for trained and held-out tasks."""
     from ...assembler.scoring import evaluate_tasks
     from ...files import write_atomic
     from ...report.card import card as card_of
@@ -86,7 +86,7 @@ def inspect(
     ] = "single",
     json_: Json = False,
 ) -> None:
-    """What of a backbone can be gated, how small its subnets get, and what stays whole and why."""
+    """Show which parts of a backbone can be gated, how small subnets get, and what stays whole and why."""
     from ...supernet.analysis.sites import Policy
 
     if policy not in get_args(Policy):

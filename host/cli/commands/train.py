@@ -1,4 +1,4 @@
-"""`edgewright train`: a supernet and its assembler, by a recipe."""
+"""`edgewright train`: train a supernet and its assembler by a recipe."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..output import Output
 def train(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe, such as numvqa-resnet, or a .toml file.")],
     out: Annotated[Path | None, typer.Option(help="Folder to write the supernet to.")] = None,
-    show: Annotated[bool, typer.Option("--show", help="Print the recipe instead, as a start for your own.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Only print the recipe, as a start for your own.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     seed: Annotated[int | None, typer.Option(help="Default: the recipe's.")] = None,
     pretrain_steps: Annotated[int | None, typer.Option(help="Default: the recipe's.")] = None,
@@ -27,7 +27,7 @@ def train(
     workspace: WorkspaceDir = None,
     json_: Json = False,
 ) -> None:
-    """Train a supernet and its assembler. `torchrun` in front of it trains on several GPUs or processes."""
+    """Train a supernet and its assembler. Start it with `torchrun` to use several GPUs or processes."""
     from ...assembler.joint.recipe_files import load_recipe, recipe_path
 
     asked = load_recipe(recipe)

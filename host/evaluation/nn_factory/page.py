@@ -28,7 +28,7 @@ _TITLES = {
 
 
 def render(folder: Path, domain: TaskDomain, options: Options) -> bytes:
-    """The page of whatever the folder's tables hold by now."""
+    """The page of the results that the folder's tables hold so far."""
     values = {
         "protocol": protocol(domain, options),
         "tables": shown_tables(folder, domain),

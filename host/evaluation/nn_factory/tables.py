@@ -33,7 +33,7 @@ class ShownTable:
 
 
 def shown_tables(folder: Path, domain: TaskDomain) -> tuple[ShownTable, ...]:
-    """Of whatever the folder's results hold by now."""
+    """The tables to show, from the folder's results so far."""
     accuracy, scenarios = frame(accuracy_table(folder)), frame(scenario_table(folder))
     preparation = frame(preparation_table(folder))
     return (

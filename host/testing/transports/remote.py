@@ -1,4 +1,4 @@
-"""A device under test, and requests that many tests make of it.
+"""A device under test, and requests that many tests send to it.
 
 They use only tools that an Android phone has, too.
 """

@@ -1,4 +1,4 @@
-"""`edgewright data`: what a data set holds, and making one for detection."""
+"""`edgewright data`: inspect data sets, and make one for detection."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def annotate(
     workspace: WorkspaceDir = None,
     json_: Json = False,
 ) -> None:
-    """Find the colour of every object, and count. Results are kept; run it again to continue after an interruption."""
+    """Find and count the colours of all objects. Results are kept; run it again to continue after an interruption."""
     options = AnnotateOptions(categories, tuple(split or ()), annotator, model)
     from ....domains.detection.coco.file import splits
 
@@ -202,7 +202,7 @@ def _crowds(dataset: DetectionSet) -> int:
 
 
 def _agreement(dataset: DetectionSet, written: DetectionSet) -> dict[str, float]:
-    """Of the objects that the file gives a colour, or none, the share that was found to have it."""
+    """The share of objects whose colour in the file, or the lack of one, equals the one found."""
     truth = {image.path: image.objects for image in written.images}
     total: Counter[str] = Counter()
     same: Counter[str] = Counter()
