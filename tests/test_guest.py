@@ -54,7 +54,7 @@ def test_nothing_of_ours_knows_the_guest() -> None:
     assert not [name for name in names for text in texts if name in text]
 
 
-def test_it_trains_profiles_predicts_and_customises(program: Program) -> None:
+def test_it_trains_profiles_customises_and_its_model_answers(program: Program) -> None:
     supernet, shed = program.folder / "supernet", program.folder / "shed"
     shed.mkdir()
     trained = program("train", GUEST / "stripes.toml", "--out", supernet)
@@ -74,8 +74,6 @@ def test_it_trains_profiles_predicts_and_customises(program: Program) -> None:
     assert Path(made["device_path"]).is_file() and made["device_path"].startswith(str(shed))
     assert json.loads((program.folder / "few.tflite.manifest.json").read_text())["outputs"]["name"] == "stripes"
 
-
-def test_a_delivered_model_answers_about_a_picture(program: Program) -> None:
     draw = (
         "import numpy as np; from PIL import Image; from edgewright_guest.stripes import draw\n"
         "picture = draw(np.array([0]), np.random.default_rng(0), 0.0)[0, 0]\n"

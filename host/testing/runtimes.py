@@ -71,7 +71,7 @@ class RuntimeContract:
         record = case.session.measure(case.push(), protocol)
         assert "error" not in record
         assert set(record) == RECORD
-        assert len(record["samples_ms"]) >= 5 and 0 < record["median_ms"] < 1000
+        assert len(record["samples_ms"]) >= 5 and 0 < record["median_ms"] <= max(record["samples_ms"])
         assert record["size_bytes"] == len(case.content)
         assert record["memory_mib"] > 0.01 and record["memory_method"]
 

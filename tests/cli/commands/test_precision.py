@@ -1,6 +1,7 @@
 """`--precision`: campaigns, predictors and models in float16 and int8, kept apart from those in float32."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def test_customize_in_int8_profiles_the_int8_supernet_first(edgewright, place, t
     assert "quantising the supernet to int8 once" in answer.err
     assert "no measurements with this supernet in int8 yet" in answer.err
     assert "`edgewright profile local --precision int8` runs a longer one" in answer.err
-    assert "predictions come from campaign 1 of 'local'" in answer.err
+    assert re.search(r"predictions come from campaign \d of 'local'", answer.err)
     found = answer.json
     assert found["precision"] == "int8" and found["agreement"] > 0.95
     assert found["size_bytes"] == out.stat().st_size < 0.4 * found["float32"]["size_bytes"]
@@ -41,9 +42,17 @@ def test_customize_in_int8_profiles_the_int8_supernet_first(edgewright, place, t
     assert "campaign of" not in again.err and "quantising the supernet" not in again.err
 
 
-def test_campaigns_of_precisions_are_told_apart(edgewright, place):
-    told = edgewright("profile", "local", "--precision", "float16", "--subnets", 25, "--workspace", place, "--json")
-    assert told.json["precision"] == "float16" and told.json["profile"]["n_failed"] == 0
+@pytest.fixture
+def in_float16(edgewright, place):
+    """A campaign in float16, run by the first test that needs it."""
+    done = place / "profiled-in-float16"
+    if not done.exists():
+        told = edgewright("profile", "local", "--precision", "float16", "--subnets", 25, "--workspace", place, "--json")
+        assert told.json["precision"] == "float16" and told.json["profile"]["n_failed"] == 0
+        done.touch()
+
+
+def test_campaigns_of_precisions_are_told_apart(edgewright, place, in_float16):
     with Store.open(Workspace(place).store) as store:
         campaigns = store.campaigns("local")
     assert len({campaign.source for campaign in campaigns}) == len(campaigns)
@@ -56,7 +65,7 @@ def test_campaigns_of_precisions_are_told_apart(edgewright, place):
     assert "run `edgewright profile local` first" in none.err
 
 
-def test_what_a_budget_buys_is_of_one_precision(edgewright, place):
+def test_what_a_budget_buys_is_of_one_precision(edgewright, place, in_float16):
     answer = edgewright("pareto", "--task", "has 3", "--precision", "float16", "--workspace", place, "--json")
     assert answer.json["precision"] == "float16"
     assert max(point["size_mib"] for point in answer.json["points"]) < 2.6  # the whole supernet has 4.8 in float32
