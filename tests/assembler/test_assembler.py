@@ -85,6 +85,7 @@ def test_a_coin_says_which_samples_see_discrete_gates():
 
 
 def test_the_literal_relu_opens_above_a_half():
+    torch.manual_seed(0)
     """The paper's text to the letter: no weight is negative, and 0.5 is the threshold."""
     space = GateSpace((Site("a", 8), Site("b", 16)))
     literal = Assembler(numvqa.SPACE, space, AssemblerConfig(literal_relu=True)).eval()
