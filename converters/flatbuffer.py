@@ -149,6 +149,17 @@ class Graph:
         """Replace the value of a constant by one of the same shape and type."""
         self.model.buffers[self.buffer(tensor)].data = np.frombuffer(value.tobytes(), np.uint8)
 
+    def replace(self, tensor: int, value: NDArray[Any]) -> None:
+        """Another value of the same type, and maybe of another shape, for a constant."""
+        self.set_value(tensor, value)
+        self.set_shape(tensor, value.shape)
+
+    def set_shape(self, tensor: int, shape: Sequence[int]) -> None:
+        item = self._subgraph.tensors[tensor]
+        item.shape = np.array(shape, np.int32)
+        if item.shapeSignature is not None and len(item.shapeSignature):
+            item.shapeSignature = np.array(shape, np.int32)
+
     def pack(self, stubs: Sequence[int], channel_stubs: Sequence[int] = ()) -> bytes:
         """The model as a flatbuffer, with stubs of one element.
 
@@ -163,7 +174,7 @@ class Graph:
             tensor.quantization = copy.copy(tensor.quantization)
             tensor.quantization.scale, tensor.quantization.zeroPoint = np.zeros(1, np.float32), np.zeros(1, np.int64)
         try:
-            return _packed(self.model)
+            return packed(self.model)
         finally:
             for buffer, original in zip(buffers, data, strict=True):
                 buffer.data = original
@@ -209,10 +220,11 @@ def inlined(content: bytes) -> bytes:
     for buffer in outside:
         buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
         buffer.offset = buffer.size = 0
-    return _packed(model) if outside else content
+    return packed(model) if outside else content
 
 
-def _packed(model: Any) -> bytes:
+def packed(model: Any) -> bytes:
+    """A model of the schema as a flatbuffer."""
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())

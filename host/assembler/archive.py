@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..domains.registry import DOMAINS
 from ..errors import InputError
 from ..files import make_dir, write_atomic
 from ..shipped import shipped_supernets
@@ -20,7 +21,7 @@ from ..supernet.backbones import build_backbone
 from ..supernet.plan import SupernetPlan
 from ..supernet.supernet import Supernet
 from ..supernet.weights import BACKBONE, damaged, read_weights
-from ..tasks import AttributeSpace
+from ..tasks import TaskSpace
 from .assembler import Assembler, AssemblerConfig
 from .joint.upgrade import upgraded
 
@@ -35,7 +36,7 @@ class TrainedSupernet:
 
     supernet: Supernet
     assembler: Assembler
-    tasks: AttributeSpace
+    tasks: TaskSpace
     facts: dict[str, Any]
 
     @property
@@ -82,7 +83,7 @@ class TrainedSupernet:
             plan = SupernetPlan.from_json(json.dumps(data["plan"]))
             facts = {**data["facts"], "recipe": upgraded(data["facts"]["recipe"])}
             recipe_backbone = facts["recipe"]["backbone"]
-            tasks = AttributeSpace.from_json(data["tasks"])
+            tasks = DOMAINS.get(facts["recipe"]["domain"]["name"]).space(data["tasks"])
             config = AssemblerConfig(**data["assembler"])
         except (KeyError, TypeError, ValueError) as error:
             raise damaged(folder / FACTS, error) from error

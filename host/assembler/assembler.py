@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ..gates import Gates, GateSpace
-from ..tasks import AttributeSpace
+from ..tasks import TaskSpace
 from .limits import open_modules
 from .request import Request
 
@@ -78,7 +78,7 @@ class SiteGater(nn.Module):
 class Assembler(nn.Module):
     """Module weights for requests."""
 
-    def __init__(self, tasks: AttributeSpace, space: GateSpace, config: AssemblerConfig | None = None) -> None:
+    def __init__(self, tasks: TaskSpace, space: GateSpace, config: AssemblerConfig | None = None) -> None:
         super().__init__()
         self.tasks, self.space, self.config = tasks, space, config or AssemblerConfig()
         request_dim = len(tasks.attributes) + self.config.limit_dim

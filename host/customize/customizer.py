@@ -58,7 +58,7 @@ class Customizer:
     def draft(self, task: Task, budget: Budget) -> tuple[Candidates, Draft]:
         """The first choice as a file. No device takes part: this is the time a user waits."""
         choice = self._choice(task, budget, self.predict)
-        return choice.candidates, self.drafter.draft(choice.first())
+        return choice.candidates, self.drafter(task).draft(choice.first())
 
     def customize(
         self,
@@ -78,15 +78,15 @@ class Customizer:
         started = time.perf_counter()
         candidates, draft = self.draft(scenario.task, scenario.budget)
         customize_s = time.perf_counter() - started
-        trials = self._trials(scenario, session)
+        trials, drafter = self._trials(scenario, session), self.drafter(scenario.task)
         verified = trials.verify(draft)
         while not scenario.budget.fits(verified.cost):
             smaller = self._step_down(scenario, trials.tries)
             if smaller is None:
                 least = (candidates.least(name) for name in ("latency_ms", "memory_mib"))
-                raise trials.impossible(map(self.drafter.draft, least))
+                raise trials.impossible(map(drafter.draft, least))
             on_status(trials.sentence())
-            draft = self.drafter.draft(smaller)
+            draft = drafter.draft(smaller)
             verified = trials.verify(draft)
         delivery = self._delivery(scenario, draft, verified, out, session)
         total_s = time.perf_counter() - started
@@ -94,18 +94,18 @@ class Customizer:
         delivery = hand_over(delivery, draft.content, session, self._manifest(artifact), push=push)
         return replace(artifact, delivery=delivery)
 
-    @property
-    def drafter(self) -> Drafter:
-        return Drafter(self.template, self.artifacts, self.trained.digest, self.quantization)
+    def drafter(self, task: Task) -> Drafter:
+        outputs = self.domain.outputs(task)
+        return Drafter(self.template, self.artifacts, self.trained.digest, self.quantization, outputs)
 
     @property
     def precision(self) -> Precision:
-        return self.drafter.precision
+        return Precision.FLOAT32 if self.quantization is None else self.quantization.precision
 
     def _choice(self, task: Task, budget: Budget, predict: CostModel) -> Choice:
         """File sizes are predicted where the budget bounds them."""
         if budget.size_mib is not None:
-            predict = sized(predict, self.drafter.size_mib)
+            predict = sized(predict, self.drafter(task).size_mib)
         return Choice(self.trained.assembler, task, budget, predict, self.fills)
 
     @one_thread()
@@ -118,7 +118,8 @@ class Customizer:
     def _trials(self, scenario: Scenario, session: DeliveringSession) -> Trials:
         rng = np.random.default_rng(self.seed)
         examples = self.domain.examples(scenario.task, "test", self.n_test_images, rng)
-        return Trials(scenario, session, self.trained.supernet, examples, self.precision, self.keep)
+        outputs = self.domain.outputs(scenario.task)
+        return Trials(scenario, session, self.trained.supernet, examples, self.precision, self.keep, outputs)
 
     def _delivery(
         self, scenario: Scenario, draft: Draft, verified: Verification, out: Path, session: DeliveringSession

@@ -13,8 +13,9 @@ from ..delivery.reference import Reference
 from ..delivery.verification import Verification, cost_of, measure_model, verify
 from ..errors import BudgetError
 from ..profiling.records import Measurement
+from ..supernet.outputs import keep_outputs
 from ..supernet.supernet import Supernet
-from ..tasks.domain import Examples
+from ..tasks.domain import Examples, TaskOutputs
 from ..wording import size_text
 from .algorithm1 import Candidate
 from .choice import Try
@@ -39,11 +40,15 @@ class Trials:
     examples: Examples
     precision: Precision
     keep: Keep = keep_nothing
+    outputs: TaskOutputs | None = None
     tries: list[Try] = field(default_factory=list)
 
     def verify(self, draft: Draft) -> Verification:
         """The next try. Raises what `delivery.verification.verify` raises."""
-        reference = Reference.of_images(self.supernet.extract(draft.candidate.gates), self.examples.images)
+        module = self.supernet.extract(draft.candidate.gates)
+        if self.outputs is not None:
+            keep_outputs(module, self.outputs.rows)
+        reference = Reference.of_images(module, self.examples.images)
         verification = verify(
             self.session, draft.content, reference, precision=self.precision, examples=self.examples,
             on_measured=partial(self.keep, self.scenario, draft.candidate),

@@ -5,7 +5,7 @@ Shapes: `B` images of `(C, H, W)`, `K` answers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,6 +18,7 @@ from ..data.pictures import read_picture
 from ..errors import InputError
 from ..tasks.domain import ACCURACY, ScoreName
 from .protocol import RunModel
+from .sheet import write_sheet
 
 
 @dataclass(frozen=True)
@@ -57,21 +58,34 @@ class Answered:
         raise InputError(f"an answer cannot be drawn; {path} is not written")
 
 
+Fitted = Callable[[Image.Image, tuple[int, int]], Image.Image]
+"""Gives a picture the width and height that a model takes."""
+
+
+def stretched(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image.resize(size, Image.Resampling.BILINEAR)
+
+
 @dataclass(frozen=True)
 class AnswerReader:
-    """Reads a model that answers a question about a picture of `image_shape` `(C, H, W)`, values in [0, 1]."""
+    """Reads a model that answers a question about a picture of `image_shape` `(C, H, W)`, values in [0, 1]; pictures of
+    another size are `fitted`."""
 
     answers: tuple[str, ...]
     image_shape: tuple[int, int, int]
+    fitted: Fitted = stretched
     draws: ClassVar[bool] = False
+    draws_sheets: ClassVar[bool] = True
 
     @classmethod
-    def of(cls, outputs: Any, image_shape: tuple[int, int, int]) -> AnswerReader:
-        """Of `answers` in a manifest. Raises `KeyError`, `TypeError` or `ValueError` where they are not there."""
-        answers = tuple(outputs["answers"])
+    def of(
+        cls, outputs: Any, image_shape: tuple[int, int, int], key: str = "answers", fitted: Fitted = stretched
+    ) -> AnswerReader:
+        """Of the answers in a manifest. Raises `KeyError`, `TypeError` or `ValueError` where they are not there."""
+        answers = tuple(outputs[key])
         if len(answers) < 2:
-            raise ValueError(f"answers {list(answers)}")
-        return cls(answers, image_shape)
+            raise ValueError(f"{key} {list(answers)}")
+        return cls(answers, image_shape, fitted)
 
     def predict(self, images: Sequence[Path], run: RunModel, min_score: float) -> list[Answered]:
         """Every picture has an answer, whatever `min_score` is."""
@@ -89,11 +103,15 @@ class AnswerReader:
             for path, row, best in zip(images, sure, sure.argmax(1), strict=True)
         ]
 
+    def draw_sheet(self, predictions: Sequence[Answered], path: Path) -> None:
+        """The pictures side by side, each over its answer. Raises `StorageError`."""
+        write_sheet(path, [(each.image, each.sentence) for each in predictions])
+
     def _input(self, path: Path) -> NDArray[np.float32]:
         """`(C, H, W)` in [0, 1]; grey where there is one channel."""
         channels, height, width = self.image_shape
         picture = read_picture(path, "L" if channels == 1 else "RGB")
         if picture.shape[:2] != (height, width):
-            picture = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))
+            picture = np.asarray(self.fitted(Image.fromarray(picture), (width, height)))
         planes = picture[None] if channels == 1 else picture.transpose(2, 0, 1)  # (C, H, W)
         return planes.astype(np.float32) / np.float32(255)

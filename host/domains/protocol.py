@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..supernet.backbones import Backbone
-from ..tasks import AttributeSpace, Task
+from ..tasks import Task, TaskSpace
 from ..tasks.domain import TaskDomain
 from ..training.objective import Objective
 
@@ -85,6 +85,15 @@ class Reader(Protocol):
         """Whether a prediction can be drawn on its picture."""
         ...
 
+    @property
+    def draws_sheets(self) -> bool:
+        """Whether several predictions can be drawn on one sheet."""
+        ...
+
+    def draw_sheet(self, predictions: Sequence[Any], path: Path) -> None:
+        """Write one picture of all predictions as a PNG file; only where the reader `draws_sheets`."""
+        ...
+
     def predict(self, images: Sequence[Path], run: RunModel, min_score: float) -> Sequence[Prediction]:
         """One prediction an image, in their order.
 
@@ -108,16 +117,21 @@ class DomainKind(Protocol):
         """A recipe's `[domain]` table, checked: a frozen dataclass of the kind's own. Raises `InputError`."""
         ...
 
-    def tasks(self, space: AttributeSpace) -> tuple[Task, ...]:
-        """All tasks of a space; needs no data."""
+    def space(self, data: Mapping[str, Any]) -> TaskSpace:
+        """Of what a space's `to_json` gave. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+        ...
+
+    def tasks(self, space: Any) -> tuple[Task, ...]:
+        """All tasks of one of the kind's spaces; needs no data."""
         ...
 
     def open(
-        self, settings: Any, backbone: Backbone, sources: DataSources, space: AttributeSpace | None = None
+        self, settings: Any, backbone: Backbone, sources: DataSources, space: Any = None
     ) -> TaskDomain:
         """The domain over the user's data or the shipped data; with a `space`, that of a trained supernet.
 
-        Raises `InputError` where data are missing or lack something, or the backbone cannot do the tasks.
+        Raises `InputError` where data are missing or lack something, are not those that the supernet was trained on,
+        or the backbone cannot do the tasks.
         """
         ...
 

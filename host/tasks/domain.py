@@ -12,7 +12,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .attributes import AttributeSpace, Task
+from ..errors import InputError
+from .attributes import Task
+from .space import TaskSpace
 
 Split = Literal["train", "validation", "test"]
 
@@ -27,6 +29,18 @@ class ScoreName:
 
 ACCURACY = ScoreName("accuracy", "accuracy")
 MAP50 = ScoreName("map50", "mAP@0.5")
+
+
+@dataclass(frozen=True)
+class TaskOutputs:
+    """The outputs of a supernet that a model for one task gives, in the model's order, and what each is called."""
+
+    rows: tuple[int, ...]
+    labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.rows) != len(self.labels) or len(set(self.rows)) != len(self.rows) or not self.rows:
+            raise InputError(f"each output of a model is one of the supernet's, got {self.rows} for {self.labels}")
 
 
 class Examples(Protocol):
@@ -57,7 +71,7 @@ class TaskDomain(Protocol):
     def score_name(self) -> ScoreName: ...
 
     @property
-    def space(self) -> AttributeSpace: ...
+    def space(self) -> TaskSpace: ...
 
     @property
     def tasks(self) -> tuple[Task, ...]: ...
@@ -78,6 +92,10 @@ class TaskDomain(Protocol):
 
     def describe(self, task: Task) -> dict[str, Any]:
         """How to read the outputs of a model for the task, as JSON; `name` is the domain's."""
+        ...
+
+    def outputs(self, task: Task) -> TaskOutputs | None:
+        """Which outputs of the supernet a model for the task gives; None where it gives all."""
         ...
 
     def count(self, task: Task) -> int | None:

@@ -165,12 +165,26 @@ class DomainContract:
         assert described["name"] == self.kind.name
         reader = self.kind.reader(described)
         path = _written(opened.examples(task, "test", 1, np.random.default_rng(0)).images[0], tmp_path / "image.png")
-        (told,) = reader.predict([path], self.run(objective.n_outputs), 0.01)
+        (told,) = reader.predict([path], self._run_of(opened, task, objective), 0.01)
         assert told.image == path and told.sentence and json.dumps(told.to_json())
         if reader.draws:
             told.draw(tmp_path / "drawn.png")
             with Image.open(tmp_path / "drawn.png") as drawn:
                 assert drawn.size[0] > 0
+
+    def _run_of(self, domain: TaskDomain, task: Task, objective: Objective) -> RunModel:
+        """A model for the task: it gives those outputs of a supernet's that are the task's."""
+        run, outputs = self.run(objective.n_outputs), domain.outputs(task)
+        return run if outputs is None else lambda images: run(images)[:, outputs.rows]
+
+    def test_a_tasks_outputs_are_the_supernets_and_score_alike(self, opened: TaskDomain, objective: Objective) -> None:
+        task = self.some_task(opened)
+        outputs, examples = opened.outputs(task), self._examples(opened, "test")
+        if outputs is None:
+            return
+        assert set(outputs.rows) <= set(range(objective.n_outputs))
+        whole = self.run(objective.n_outputs)(examples.images)  # (B, R)
+        assert examples.score(whole) == examples.score(whole[:, outputs.rows])
 
     def test_a_description_that_lacks_something_is_no_reader(self) -> None:
         with pytest.raises((KeyError, TypeError, ValueError)):

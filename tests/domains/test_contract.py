@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from edgewright.domains.detection import opening
 from edgewright.domains.detection.kind import ATTROD
+from edgewright.domains.images.kind import IMAGES
 from edgewright.domains.numvqa.kind import NUMVQA
 from edgewright.domains.protocol import DataSources
 from edgewright.supernet.backbones import Backbone
 from edgewright.testing.domains import DomainContract
+
+from tests.data.small_folder import write_table
 
 
 class TestNumVqa(DomainContract):
@@ -52,3 +55,21 @@ class TestAttributedDetection(DomainContract):
     @pytest.fixture(autouse=True)
     def few_images(self, monkeypatch):
         monkeypatch.setattr(opening, "DIGIT_SETS", {"train": 60, "validation": 40, "test": 40})
+
+
+class TestLabelledImages(DomainContract):
+    kind = IMAGES
+    table = {"erase": 0.25}
+    backbone = Backbone("resnet10t", {"in_chans": 3, "stem_width": 8, "channels": [8, 8, 8, 8]}, (3, 32, 32))
+
+    def perfect(self, examples):
+        return np.eye(len(examples.rows), dtype=np.float32)[examples.answers]  # (B, K)
+
+    @pytest.fixture(scope="class")
+    def made_once(self, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("images")
+        return DataSources(write_table(folder / "shapes", n=90), None, folder)
+
+    @pytest.fixture
+    def sources(self, made_once):
+        return made_once

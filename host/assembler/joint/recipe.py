@@ -111,6 +111,16 @@ class JointRecipe:
         own = {name: given.pop(name) for name in list(given) if name in _OWN}
         return replace(self, training=replace(self.training, **given), **own)
 
+    def with_outputs(self, n_outputs: int) -> JointRecipe:
+        """A copy whose backbone has so many outputs. Raises `InputError` where the recipe says another number."""
+        said = self.backbone.arguments.get("num_classes", n_outputs)
+        if said != n_outputs:
+            raise InputError(
+                f"recipe {self.name!r} sets `num_classes` to {said}, but its tasks need {n_outputs}; leave it out"
+            )
+        arguments = {**self.backbone.arguments, "num_classes": n_outputs}
+        return replace(self, backbone=replace(self.backbone, arguments=arguments))
+
     def without(self, ablations: Iterable[str]) -> JointRecipe:
         """A copy that lacks what each ablation takes away. Raises `InputError` for an unknown one."""
         recipe = self

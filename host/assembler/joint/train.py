@@ -12,6 +12,7 @@ import torch
 
 from ...errors import InputError
 from ...files import make_dir
+from ...supernet.outputs import linear_classifier
 from ...tasks.domain import TaskDomain
 from ...training.averaging import Averaging
 from ...training.checkpoint import Checkpoint
@@ -51,13 +52,16 @@ def train(
     if domain.name != recipe.domain.name:
         raise InputError(f"recipe {recipe.name!r} is for domain {recipe.domain.name!r}, not for {domain.name!r}")
     objective = recipe.domain.kind.objective(domain, recipe.domain.settings)
+    recipe = recipe.with_outputs(objective.n_outputs)
     with joined(recipe.training.device) as workers:
         workers.part(recipe.training.batch_size)
         make_dir(folder)
         plan = JointStages(recipe, objective, workers)
         evaluation, metrics = _evaluation(recipe, objective), Metrics(folder, more=[GATE_LOSS, RATIO])
         hooks = _hooks(recipe, folder, evaluation, metrics, on_progress)
-        loop = Loop(plan.modules(), plan.stages(), hooks, plan.compute, workers, recipe.training.seed, checkpoint)
+        modules = plan.modules()
+        _check_outputs(modules, domain)
+        loop = Loop(modules, plan.stages(), hooks, plan.compute, workers, recipe.training.seed, checkpoint)
         loop.run()
         trained = _trained(recipe, objective, loop, evaluation)
         if workers.is_first:
@@ -76,6 +80,12 @@ def _find_checkpoint(folder: Path, resume: bool) -> Checkpoint | None:
     if resume and not there:
         raise InputError(f"there is no checkpoint in {folder} to resume; start without `resume`")
     return Checkpoint.load(folder, upgraded_checkpoint) if resume else None
+
+
+def _check_outputs(modules: Modules, domain: TaskDomain) -> None:
+    """Before hours of training: whether models for single tasks can be cut out of the supernet."""
+    if any(domain.outputs(task) is not None for task in domain.tasks):
+        linear_classifier(supernet_of(modules).backbone)
 
 
 def _evaluation(recipe: JointRecipe, objective: Objective) -> Evaluation:

@@ -16,11 +16,18 @@ if TYPE_CHECKING:
     from ...domains.protocol import Prediction
 
 
+SHEET = "predictions.png"
+
+
 def predict(
     model: Annotated[Path, typer.Argument(help="A model that customize wrote, with its manifest beside it.")],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files of any size.")],
     out: Annotated[
-        Path | None, typer.Option(help="A .png file, or a folder. Default: IMAGE.boxes.png in the current folder.")
+        Path | None,
+        typer.Option(
+            help="A .png file, or a folder. Default: IMAGE.boxes.png, or predictions.png for the answers about several "
+            "images, in the current folder."
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="Name of the device.")] = "local",
     min_score: Annotated[float, typer.Option(help="Show boxes with at least this score, between 0 and 1.")] = 0.3,
@@ -36,13 +43,36 @@ def predict(
         target = bench.device(device)
         delivered = DeliveredModel.read(model)
         draws = delivered.reader.draws
-        if out is not None and not draws:
-            raise InputError(f"--out is for pictures with boxes; {model} answers questions and finds no boxes")
+        sheet = None if draws else sheet_path(images, out)
         pictures: Sequence[Path | None] = picture_paths(images, out) if draws else [None] * len(images)
         check_images(images)
         found = zip(predict_each(delivered, images, target.session, min_score), pictures, strict=True)
-        told = [_told(output, prediction, picture) for prediction, picture in found]
-    output.done({"model": str(model), "task": delivered.task, "device": device, "images": told})
+        predictions = []
+        told = []
+        for prediction, picture in found:
+            predictions.append(prediction)
+            told.append(_told(output, prediction, picture))
+        if sheet is not None:
+            delivered.reader.draw_sheet(predictions, sheet)
+            output.say(f"all on one sheet: {sheet}")
+    result = {"model": str(model), "task": delivered.task, "device": device, "images": told}
+    output.done(result if sheet is None else {**result, "sheet": str(sheet)})
+
+
+def sheet_path(images: Sequence[Path], out: Path | None) -> Path | None:
+    """Where the sheet of all images goes: `out` or, for several images, predictions.png in it or in the current folder.
+
+    Raises `InputError` where one of the images would be overwritten, and for a file that is no PNG.
+    """
+    if out is None and len(images) == 1:
+        return None
+    path = out or Path(SHEET)
+    if path.is_dir():
+        path = path / SHEET
+    if path.suffix.lower() != ".png":
+        raise InputError(f"pictures are written as PNG files: use --out {path.with_suffix('.png')}, or a folder")
+    _check_places(images, [path])
+    return path
 
 
 def picture_paths(images: Sequence[Path], out: Path | None) -> list[Path]:
@@ -65,7 +95,7 @@ def picture_paths(images: Sequence[Path], out: Path | None) -> list[Path]:
 
 def _check_paths(images: Sequence[Path], paths: Sequence[Path]) -> None:
     taken: dict[Path, Path] = {}
-    for image, path in zip(images, paths, strict=True):
+    for image, path in zip(images, paths, strict=False):
         if path in taken:
             raise InputError(f"{taken[path]} and {image} would both be written to {path}; predict them one at a time")
         taken[path] = image

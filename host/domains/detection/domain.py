@@ -107,6 +107,9 @@ class AttrOd:
             "side": self.grid.side, "strides": list(self.grid.strides),
         }  # fmt: skip
 
+    def outputs(self, task: Task) -> None:
+        return None
+
     def count(self, task: Task) -> int | None:
         return int(self.images("train").wanted(Query.of(task)).sum())
 

@@ -29,6 +29,9 @@ class AttrOdKind:
     def settings(self, table: Mapping[str, Any]) -> DetectionSettings:
         return read_table(DetectionSettings, table, f"domain {self.name!r}")
 
+    def space(self, data: Mapping[str, Any]) -> AttributeSpace:
+        return AttributeSpace.from_json(data)
+
     def tasks(self, space: AttributeSpace) -> tuple[Task, ...]:
         return tasks(space)
 

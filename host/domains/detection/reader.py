@@ -79,6 +79,7 @@ class BoxReader:
     asked: tuple[int, ...]
     grid: Grid
     draws: ClassVar[bool] = True  # there is something to be drawn on a picture
+    draws_sheets: ClassVar[bool] = False
 
     @classmethod
     def of(cls, outputs: Any) -> BoxReader:

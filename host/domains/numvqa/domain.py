@@ -158,6 +158,9 @@ class NumVqa:
     def describe(self, task: Task) -> dict[str, Any]:
         return {"name": self.name, "answers": ["no", "yes"]}
 
+    def outputs(self, task: Task) -> None:
+        return None
+
     def count(self, task: Task) -> int | None:
         """Images are composed of digits at will."""
         return None

@@ -30,6 +30,9 @@ class NumVqaKind:
     def settings(self, table: Mapping[str, Any]) -> NumVqaSettings:
         return read_table(NumVqaSettings, table, f"domain {self.name!r}")
 
+    def space(self, data: Mapping[str, Any]) -> AttributeSpace:
+        return AttributeSpace.from_json(data)
+
     def tasks(self, space: AttributeSpace) -> tuple[Task, ...]:
         return TASKS
 

@@ -117,10 +117,20 @@ def test_a_question_is_answered(edgewright, folder, place):
             {"image": "bright.png", "answer": "yes", "probability": 0.979},
             {"image": "dark.png", "answer": "no", "probability": 0.979},
         ],
+        "sheet": "predictions.png",
     }  # fmt: skip
     assert "bright.png: yes (97.9%)" in answer.err and not list(folder.glob("*.boxes.png"))
-    answer = edgewright("predict", "judge.tflite", "bright.png", "--out", "a.png", "--workspace", place)
-    assert answer.exit_code == 2 and "--out is for pictures with boxes; judge.tflite answers questions" in answer.err
+    assert pixels(folder / "predictions.png").shape == (190 + 8, 2 * 168 + 8, 3)
+
+
+def test_one_answer_is_drawn_where_a_file_is_named(edgewright, folder, place):
+    grey(folder / "bright.png", 250)
+    answer = edgewright("predict", "judge.tflite", "bright.png", "--out", "a.png", "--workspace", place, "--json")
+    assert answer.json["sheet"] == "a.png" and pixels(folder / "a.png").shape == (190 + 8, 168 + 8, 3)
+    answer = edgewright("predict", "judge.tflite", "bright.png", "--workspace", place, "--json")
+    assert "sheet" not in answer.json and not (folder / "predictions.png").exists()
+    answer = edgewright("predict", "judge.tflite", "bright.png", "--out", "bright.png", "--workspace", place)
+    assert answer.exit_code == 2 and "bright.png is one of the images and would be overwritten" in answer.err
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,9 @@ class Stripes:
     def covers(self, task, split):
         return True
 
+    def outputs(self, task):
+        return None
+
     def count(self, task):
         return None
 
@@ -123,6 +126,9 @@ class StripesKind:
 
     def settings(self, table):
         return read_table(Settings, table, "domain 'stripes'")
+
+    def space(self, data):
+        return AttributeSpace.from_json(data)
 
     def tasks(self, space):
         return TASKS
