@@ -21,7 +21,7 @@ def test_the_first_stage_works_on_all_pixels_and_the_last_on_an_eighth():
 def test_its_blocks_are_sites():
     model = build_backbone("small-image-resnet", ARGUMENTS)
     supernet = modularize(model, torch.randn(2, 3, 32, 32))
-    assert [site.width for site in supernet.space.sites] == [8, 8, 16, 16]
+    assert [site.width for site in supernet.space.sites] == [64, 8, 8, 16, 16]
     gates = supernet.space.smallest()
     x = torch.randn(2, 3, 32, 32)
     gated = supernet.eval()(x, torch.tensor(gates.bits).float())

@@ -57,4 +57,4 @@ def train(
         raise Interrupted(f"stopped; `edgewright train {recipe} --out {out} --resume` continues") from stop
     train_s = trained.facts["train_s"]
     output.say(f"{out}: supernet {trained.digest}, {train_s:.0f} s; metrics.csv and curve.html are beside it")
-    output.done({"supernet": str(out), "digest": trained.digest, "train_s": train_s, "recipe": asked.to_json()})
+    output.done({"supernet": str(out), "digest": trained.digest, "train_s": train_s, "recipe": trained.facts["recipe"]})
