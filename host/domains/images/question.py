@@ -29,9 +29,13 @@ class Question:
 
     def holds(self, has: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Where the answer is yes: labels `(n, A)` -> `(n,)`."""
-        yes = has[:, sorted(self.must)].all(1) & ~has[:, sorted(self.never)].any(1)  # (n,)
+        yes = np.ones(len(has), np.bool_)  # (n,)
+        for label in self.must:
+            yes &= has[:, label]
+        for label in self.never:
+            yes &= ~has[:, label]
         for some in self.any_of:
-            yes &= has[:, sorted(some)].any(1)  # (n,)
+            yes &= np.logical_or.reduce([has[:, label] for label in some])  # (n,)
         return yes
 
     def answers(self, has: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -1,7 +1,7 @@
 """A user's own images, one command a step, as docs/images.md writes them down.
 
-The folder holds generated shapes in three colours; the supernet is tiny and hardly trained: what is tested is that every
-step finds what the one before left.
+The folder holds generated shapes in three colours; the supernet is tiny and hardly trained: what is tested is that
+every step finds what the one before left.
 """
 
 import json
