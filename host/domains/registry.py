@@ -10,7 +10,7 @@ DOMAINS: Guests[DomainKind] = Guests(
     "task domain",
     {
         "numvqa": "edgewright.domains.numvqa.kind:NUMVQA",
-        "images": "edgewright.domains.images.kind:IMAGES",
         "attrod": "edgewright.domains.detection.kind:ATTROD",
+        "images": "edgewright.domains.images.kind:IMAGES",
     },
 )

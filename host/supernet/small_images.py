@@ -6,6 +6,7 @@ He et al., "Deep Residual Learning for Image Recognition" (2016), section 4.2, t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import nn
 
@@ -27,10 +28,11 @@ def build_small_image_resnet(
         channels: of each stage.
         stem_stride: of the convolution before them; 2 is four times faster, and less exact.
     """
-    from timm.models.resnet import BasicBlock, ResNet
+    from timm.models import resnet
 
-    model: nn.Module = ResNet(
-        BasicBlock, list(layers), num_classes=num_classes, in_chans=in_chans, channels=tuple(channels),
+    block: Any = resnet.BasicBlock  # timm's annotation asks for an instance
+    model: nn.Module = resnet.ResNet(
+        block, tuple(layers), num_classes=num_classes, in_chans=in_chans, channels=tuple(channels),
         zero_init_last=zero_init_last,
     )  # fmt: skip
     model.conv1 = nn.Conv2d(in_chans, STEM_WIDTH, 3, stem_stride, padding=1, bias=False)

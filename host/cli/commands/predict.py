@@ -71,7 +71,7 @@ def sheet_path(images: Sequence[Path], out: Path | None) -> Path | None:
         path = path / SHEET
     if path.suffix.lower() != ".png":
         raise InputError(f"pictures are written as PNG files: use --out {path.with_suffix('.png')}, or a folder")
-    _check_places(images, [path])
+    _check_paths(images, [path])
     return path
 
 

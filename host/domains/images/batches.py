@@ -82,7 +82,7 @@ class LabelSource:
         pool, n = self.pool, len(task)
         yes = rng.integers(2, size=n).astype(bool)  # (B,)
         label = (rng.random((n, pool.which.shape[1])) * pool.which[task]).argmax(1)  # (B,)
-        tells_apart = pool.which[task].any(1)  # (B,)
+        tells_apart = np.logical_or.reduce(pool.which[task], axis=1)  # (B,)
         answered = pool.yes[task] == yes[:, None]  # (B, P)
         allowed = np.where(tells_apart[:, None], self.patterns.has[:, label].T, answered)  # (B, P)
         chosen, _ = self.patterns.draw(allowed, rng)  # (B,)
