@@ -155,6 +155,7 @@ def test_models_are_pushed_and_measured_beside_a_campaign(running, trained, temp
     assert ended(running, start(running, "measure", "model.tflite", "local"))[0] == 0
 
 
+@pytest.mark.sweep
 def test_an_evaluation_beside_a_campaign_measures_with_an_agent_of_its_own(running):
     code, _, said = ended(running, start(running, *prepared_evaluation(running), name="evaluation"), "evaluation")
     assert code == 0 and len(rows(running)) == 1, said[-500:]

@@ -48,7 +48,7 @@ class Place:
     run: str
 
 
-@pytest.fixture(scope="module", params=[sweep("board"), "phone"])
+@pytest.fixture(scope="module", params=[sweep("board"), sweep("phone")])
 def place(
     request: pytest.FixtureRequest, rig_client: ClientHome, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Place]:

@@ -14,7 +14,7 @@ from ..output import Output
 
 
 def evaluate(
-    space: Annotated[str, typer.Argument(metavar="TASKS", help="Which experiments: numvqa or attrod.")],
+    space: Annotated[str, typer.Argument(metavar="TASKS", help="Which experiments: numvqa, attrod or images.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for tables, models and the page.")],
     supernet: Annotated[
         list[Path] | None, typer.Option(help="A trained supernet; may be repeated. Default: the shipped ones.")

@@ -96,7 +96,7 @@ def desktop_rig(rig_client: ClientHome) -> Iterator[SshdRig]:
         yield rig
 
 
-@pytest.fixture(scope="module", params=["ssh", "desktop", sweep("board"), "phone"])
+@pytest.fixture(scope="module", params=["ssh", "desktop", sweep("board"), sweep("phone")])
 def place(
     request: pytest.FixtureRequest, desk: ClientHome, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Place]:
