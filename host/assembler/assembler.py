@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ..gates import Gates, GateSpace
 from ..tasks import TaskSpace
-from .limits import open_modules
+from .limits import open_modules, open_within
 from .request import Request
 
 
@@ -102,6 +102,10 @@ class Assembler(nn.Module):
         Raises `InputError` for a limit below one module per site.
         """
         return open_modules(weights - self.config.threshold, limits, self.space)
+
+    def open_within(self, weights: Tensor, limits: Tensor) -> Tensor:
+        """`open` for limits that are known to be high enough; on a GPU, nothing waits for the result."""
+        return open_within(weights - self.config.threshold, limits, self.space)
 
     @torch.inference_mode()
     def weights(self, requests: Sequence[Request]) -> Tensor:

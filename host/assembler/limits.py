@@ -24,19 +24,38 @@ def open_modules(weights: Tensor, limits: Tensor, space: GateSpace) -> Tensor:
 
     Raises `InputError` for a limit below `smallest_limit`.
     """
-    allowed = [math.floor(limit * space.total + 1e-6) for limit in limits.tolist()]  # 1e-6: 0.07 * 100 is 7.0000000001
-    if min(allowed) < len(space.sites):
+    if int(_allowed(limits, space).min()) < len(space.sites):
         raise InputError(
             f"an activation limit of {limits.min().item():.2%} leaves less than one module per site; the smallest for "
             f"this supernet of {len(space.sites)} sites and {space.total} modules is {smallest_limit(space):.2%}"
         )
+    return open_within(weights, limits, space)
+
+
+def open_within(weights: Tensor, limits: Tensor, space: GateSpace, sort_all: bool | None = None) -> Tensor:
+    """`open_modules` for limits that are known to be high enough.
+
+    By default all rows are sorted on a GPU, so that nothing waits for the result, and elsewhere those over their limit:
+    in training most rows keep it.
+    """
     best = torch.zeros_like(weights, dtype=torch.bool)  # the module with the highest weight stays open at every site
     for where in space.slices:
         best[:, where].scatter_(1, weights[:, where].argmax(1, keepdim=True), True)
-    opened, n_allowed = (weights > 0) | best, torch.tensor(allowed, device=weights.device)
+    opened, n_allowed = (weights > 0) | best, _allowed(limits, space)
+    if weights.is_cuda if sort_all is None else sort_all:
+        return opened & _highest(weights.masked_fill(best, math.inf), n_allowed)
     over = (opened.sum(1) > n_allowed).nonzero()[:, 0]  # only these are sorted: in training most rows keep their limit
-    score = weights[over].masked_fill(best[over], math.inf)  # (K, N), K rows over their limit
-    order = score.argsort(dim=1, descending=True, stable=True)  # (K, N)
-    rank = torch.empty_like(order).scatter_(1, order, torch.arange(space.total, device=order.device).expand_as(order))
-    opened[over] &= rank < n_allowed[over, None]
+    opened[over] &= _highest(weights[over].masked_fill(best[over], math.inf), n_allowed[over])
     return opened
+
+
+def _allowed(limits: Tensor, space: GateSpace) -> Tensor:
+    """How many modules limits `(B,)` allow, `(B,)`."""
+    return (limits.double() * space.total + 1e-6).floor().long()  # 1e-6: 0.07 * 100 is 7.0000000001
+
+
+def _highest(scores: Tensor, n: Tensor) -> Tensor:
+    """Where the `n` `(B,)` highest scores of rows `(B, N)` are, of equal ones the first."""
+    order = scores.argsort(dim=1, descending=True, stable=True)  # (B, N)
+    places = torch.arange(scores.shape[1], device=order.device)  # (N,)
+    return torch.empty_like(order).scatter_(1, order, places.expand_as(order)) < n[:, None]

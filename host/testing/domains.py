@@ -192,28 +192,28 @@ class DomainContract:
 
     @pytest.mark.parametrize("stage", [PRETRAIN, JOINT])
     def test_a_batch_is_a_function_of_seed_stage_and_step(self, objective: Objective, stage: str) -> None:
-        first = objective.source(SAMPLING).draw(stage, 5)
-        assert _equal(first, objective.source(SAMPLING).draw(stage, 5))
+        first = _batch(objective, stage, 5)
+        assert _equal(first, _batch(objective, stage, 5))
         for other in (
-            objective.source(SAMPLING).draw(stage, 6),
-            objective.source(SAMPLING).draw("a stage of another method", 5),
-            objective.source(replace(SAMPLING, seed=4)).draw(stage, 5),
+            _batch(objective, stage, 6),
+            _batch(objective, "a stage of another method", 5),
+            _batch(objective, stage, 5, sampling=replace(SAMPLING, seed=4)),
         ):
             assert not _equal(first, other)
 
     def test_a_part_of_a_batch_is_that_part(self, objective: Objective) -> None:
-        whole, part = (objective.source(SAMPLING).draw(JOINT, 0, part) for part in (slice(None), slice(2, 6)))
+        whole, part = (_batch(objective, JOINT, 0, part) for part in (slice(None), slice(2, 6)))
         for each in fields(part):  # type: ignore[arg-type]
             assert torch.equal(getattr(part, each.name), getattr(whole, each.name)[2:6]), each.name
 
     def test_batches_fit_backbone_and_tasks(self, objective: Objective, opened: TaskDomain) -> None:
-        batch = objective.source(SAMPLING).draw(JOINT, 0)
+        batch = _batch(objective, JOINT, 0)
         assert batch.images.shape == (8, *self.backbone.image_shape) and batch.limits.shape == (8,)
         assert batch.tasks.shape == (8, len(opened.space.attributes))
         assert SAMPLING.min_limit <= batch.limits.min() and batch.limits.max() <= 1
 
     def test_losses_teach(self, objective: Objective) -> None:
-        batch = objective.source(SAMPLING).draw(JOINT, 0)
+        batch = _batch(objective, JOINT, 0)
         for n_outputs, loss in (
             (objective.n_outputs, objective.task_loss),
             (objective.n_pretrain_outputs, objective.pretrain_loss),
@@ -228,6 +228,12 @@ class DomainContract:
         assert _equal(objective.validation(SAMPLING, 6), objective.validation(SAMPLING, 6))
         one = objective.validation(SAMPLING, 6, objective.watched[0])
         assert len(one.images) == 6
+
+
+def _batch(
+    objective: Objective, stage: str, step: int, part: slice = slice(None), sampling: Sampling = SAMPLING
+) -> Batch:
+    return objective.source(sampling).draw(stage, step, part).to(torch.device("cpu"), torch.float32)
 
 
 def _equal(one: Batch, other: Batch) -> bool:

@@ -17,13 +17,14 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..tasks import Task
+from .ahead import Ahead
 from .averaging import Averaging
 from .checkpoint import FILE_NAME, Checkpoint
 from .compute import Compute, choose_device
 from .evaluation import Evaluation, Quality
 from .hooks import Checkpoints, DropOnPlateau, Progress, Reports
 from .loop import Loop, Modules, Stage, StepLoss, Update
-from .objective import Batch, BatchSource, Objective, Sampling, Scored
+from .objective import Batch, BatchSource, Drawn, Objective, Sampling, Scored
 from .rng import JOINT
 from .scoring import SLICE
 from .settings import TrainingSettings
@@ -111,19 +112,25 @@ def _fit(model: nn.Module, source: BatchSource, held: Batch, loss: Loss, fit: Fi
         *([Checkpoints(fit.folder, settings.checkpoint_every_s, facts)] if fit.folder else []),
         Reports(fit.on_progress),
     ]
-    loop = Loop(
-        {MODEL: compute.to_device(model)}, [_stage(source, loss, fit, compute)], hooks, compute, seed=settings.seed,
-        resumed=_resumed(fit.folder, facts),
-    )  # fmt: skip
-    loop.run()
+    with settings.ahead(compute.device) as ahead:
+        loop = Loop(
+            {MODEL: compute.to_device(model)}, [_stage(source, loss, fit, compute, ahead)], hooks, compute,
+            seed=settings.seed, resumed=_resumed(fit.folder, facts),
+        )  # fmt: skip
+        loop.run()
     score = evaluation.best.score if evaluation.best else 0.0
     return Fitted(compute.deliver(model), score, loop.step, loop.elapsed_s, plateau.is_flat)
 
 
-def _stage(source: BatchSource, loss: Loss, fit: Fit, compute: Compute) -> Stage:
+def _stage(source: BatchSource, loss: Loss, fit: Fit, compute: Compute, ahead: Ahead) -> Stage:
+    def finish(drawn: Drawn) -> Batch:
+        return drawn.to(compute.device, compute.dtype)
+
     def updates(modules: Modules) -> list[Update]:
+        batches = ahead.steps(lambda step: source.draw(JOINT, step), finish, fit.until.max_steps)
+
         def learn(step: int) -> StepLoss:
-            batch = source.draw(JOINT, step).to(compute.device, compute.dtype)
+            batch = batches(step)
             result = loss(compute.forward(modules[MODEL], batch.images), batch)
             return StepLoss(result.loss, result.loss.detach(), result.score)
 
@@ -141,11 +148,13 @@ def _evaluation(held: Batch, loss: Loss, fit: Fit) -> Evaluation:
 
 
 def _facts(fit: Fit, task: str | None) -> dict[str, Any]:
-    """What makes two fits the same."""
+    """What makes two fits the same; who draws their batches does not."""
+    training = asdict(fit.settings)
+    del training["batch_workers"]
     return {
         "task": task,
         "sampling": asdict(fit.sampling),
-        "training": asdict(fit.settings),
+        "training": training,
         "until": asdict(fit.until),
     }
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from .evaluation import Evaluation
 from .loop import Hook, Loop
 
@@ -112,13 +114,21 @@ class DropOnPlateau(Hook):
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is after a step; loss and score are None where the step gave none."""
+    """Where a run is after a step. `loss` and `score` are None where the step gave none; to read them is to wait for
+    the GPU, so that reading them at every step leaves it idle."""
 
     stage: str
     step: int
     total: int
-    loss: float | None
-    score: float | None
+    loss_and_score: tuple[Tensor, Tensor] | None
+
+    @property
+    def loss(self) -> float | None:
+        return None if self.loss_and_score is None else self.loss_and_score[0].item()
+
+    @property
+    def score(self) -> float | None:
+        return None if self.loss_and_score is None else self.loss_and_score[1].item()
 
 
 class Reports(Hook):
@@ -132,5 +142,5 @@ class Reports(Hook):
     def after_step(self, loop: Loop) -> None:
         if loop.workers.is_first:
             step_loss = loop.losses[0]
-            loss, score = (None, None) if step_loss is None else (step_loss.loss.item(), step_loss.score.item())
-            self.on_progress(Progress(loop.stage.name, loop.step, loop.stage.steps, loss, score))
+            known = None if step_loss is None else (step_loss.loss, step_loss.score)
+            self.on_progress(Progress(loop.stage.name, loop.step, loop.stage.steps, known))

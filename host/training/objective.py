@@ -58,10 +58,21 @@ class Batch(Protocol):
     def to(self, device: torch.device, dtype: torch.dtype) -> Batch: ...
 
 
-class BatchSource(Protocol):
-    """Every batch is a function of the seed, the stage and the step alone."""
+class Drawn(Protocol):
+    """A batch that is not finished, or one that is: indices, random numbers and pixels as they are stored.
 
-    def draw(self, stage: str, step: int, part: slice = slice(None)) -> Batch:
+    A dataclass of tensors, so that it can be pinned.
+    """
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Batch:
+        """The batch, on `device`, images and tasks in `dtype`. What takes long (augmentation) is computed there."""
+        ...
+
+
+class BatchSource(Protocol):
+    """Every batch is a function of the seed, the stage and the step alone. Several threads draw at once."""
+
+    def draw(self, stage: str, step: int, part: slice = slice(None)) -> Drawn:
         """The batch of a step, or the part of it that one process works on."""
         ...
 

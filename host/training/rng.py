@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 B = TypeVar("B", bound=Any)
 
@@ -55,6 +56,11 @@ def draw_questions(rng: np.random.Generator, n: int, n_tasks: int, n_all: int, e
 
 
 def moved(batch: B, device: torch.device, dtype: torch.dtype) -> B:
-    """A dataclass of tensors on `device`, its images and tasks in `dtype`."""
-    there = {each.name: getattr(batch, each.name).to(device) for each in fields(batch)}
+    """A dataclass of tensors on `device`, its images and tasks in `dtype`. A GPU copies pinned tensors by and by."""
+    there = {each.name: sent(getattr(batch, each.name), device) for each in fields(batch)}
     return replace(batch, **there | {name: there[name].to(dtype) for name in ("images", "tasks")})
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """`tensor` on `device`. Nothing waits for a copy to a GPU: what is computed there next does."""
+    return tensor.to(device, non_blocking=device.type == "cuda")

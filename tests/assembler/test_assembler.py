@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from edgewright.assembler.assembler import Assembler, AssemblerConfig, encode_limit
-from edgewright.assembler.limits import open_modules
+from edgewright.assembler.limits import open_modules, open_within
 from edgewright.assembler.request import Request
 from edgewright.assembler.semhash import discrete_gates, gate_loss, soft_gates, training_gates
 from edgewright.domains.numvqa import domain as numvqa
@@ -38,6 +38,18 @@ def test_where_the_limit_closes_modules_the_least_wanted_go():
     bits = open_modules(weights, torch.tensor([3 / 8]), space)[0]
     # The two most wanted of a; b wants none and keeps its best.
     assert bits.nonzero().flatten().tolist() == [0, 1, 7]
+
+
+def test_the_same_modules_open_whether_all_rows_are_sorted_or_those_over_their_limit():
+    """On a GPU all are."""
+    weights = torch.randn(200, 100, generator=torch.Generator().manual_seed(0)).round(decimals=1)  # with equal ones
+    weights -= 1.5 * (torch.arange(200) % 2)[:, None]  # every second row has few open modules
+    limits = torch.linspace(0.03, 1.0, 200)
+    bits = open_modules(weights, limits, SPACE)
+    for sort_all in (True, False):
+        assert torch.equal(open_within(weights, limits, SPACE, sort_all), bits)
+    wanted = (weights > 0).sum(1)
+    assert (bits.sum(1) <= limits * 100 + 1e-3).all() and (bits.sum(1) < wanted).any() and (bits.sum(1) == wanted).any()
 
 
 def test_an_unreachable_limit_names_the_smallest(assembler):

@@ -58,6 +58,20 @@ def test_progress_is_told_after_every_step():
     assert all(isinstance(each, Progress) and each.loss == -each.score > 0 for each in told)
 
 
+def test_a_loss_is_read_when_it_is_asked_for():
+    """To read one is to wait for the GPU."""
+    read = []
+
+    class Value:
+        def item(self):
+            read.append(self)
+            return 0.5
+
+    at = Progress("one", 1, 2, (Value(), Value()))
+    assert read == [] and at.loss == 0.5 and len(read) == 1 and at.score == 0.5
+    assert Progress("one", 1, 2, None).loss is None
+
+
 @pytest.mark.parametrize(("every_s", "written"), [(0.0, 7), (1e6, 2)])
 def test_a_checkpoint_is_written_now_and_then_and_at_the_end_of_each_stage(tmp_path, monkeypatch, every_s, written):
     saved = []

@@ -23,6 +23,8 @@ def test_a_table_becomes_settings():
         ({"batch_size": 1}, "batch norm needs a `batch_size` of 2 or more, got 1"),
         ({"warmup_share": 1.5}, r"`warmup_share` must lie in \[0, 1\], got 1.5"),
         ({"averaging": 1}, r"`averaging` must lie in \[0, 1\), got 1"),
+        ({"batch_workers": -1}, "`batch_workers` must be at least 0, or \"auto\", got -1"),
+        ({"batch_workers": "all"}, "batch_workers.int is 'all': input should be a valid integer"),
         ({"max_gradient_norm": 0}, "`max_gradient_norm` must be above 0, got 0"),
         ({"device": "tpu"}, "device is 'tpu': input should be 'auto', 'cpu' or 'cuda'"),
         ({"batchsize": 4}, "has no field batchsize; did you mean batch_size"),
@@ -36,3 +38,12 @@ def test_what_is_wrong_is_named(table, sentence):
 def test_they_say_how_a_process_computes():
     settings = TrainingSettings(precision="float64", max_gradient_norm=2.0)
     assert settings.compute(torch.device("cpu")) == Compute(torch.device("cpu"), "float64", 2.0)
+
+
+@pytest.mark.parametrize(
+    ("batch_workers", "device", "threads"),
+    [("auto", "cpu", 0), ("auto", "cuda", 2), (3, "cpu", 3), (0, "cuda", 0)],
+)
+def test_batches_are_drawn_ahead_for_a_gpu_unless_it_is_said_otherwise(batch_workers, device, threads):
+    with TrainingSettings(batch_workers=batch_workers).ahead(torch.device(device)) as ahead:
+        assert (ahead.n_threads, ahead.pin) == (threads, device == "cuda")

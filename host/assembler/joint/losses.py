@@ -17,6 +17,7 @@ from ...supernet.supernet import Supernet
 from ...training.compute import Compute
 from ...training.loop import StepLoss
 from ...training.objective import Batch, Objective
+from ...training.rng import sent
 from ..assembler import Assembler
 from ..semhash import discrete_gates, gate_loss, training_gates
 
@@ -37,10 +38,12 @@ class JointNoise:
         noise = torch.randn(n, space.total, generator=generator) if semhash_noise else None  # (B, N)
         return cls(coin, noise)
 
-    def to(self, device: torch.device, part: slice) -> JointNoise:
-        """The rows of one process, on its device."""
-        noise = None if self.weights is None else self.weights[part].to(device)
-        return JointNoise(self.coin[part].to(device), noise)
+    def of(self, part: slice) -> JointNoise:
+        """The rows of one process."""
+        return JointNoise(self.coin[part], None if self.weights is None else self.weights[part])
+
+    def to(self, device: torch.device) -> JointNoise:
+        return JointNoise(sent(self.coin, device), None if self.weights is None else sent(self.weights, device))
 
 
 def random_gates(n: int, space: GateSpace, min_ratio: float, generator: torch.Generator) -> Tensor:
@@ -79,7 +82,7 @@ class JointLoss(nn.Module):
         discrete = discrete_gates(weights)  # (B, N)
         bits = weights > 0  # (B, N)
         if self.keep_limits:
-            bits = self.assembler.open(weights, _kept(batch.limits, self.supernet))  # (B, N)
+            bits = self.assembler.open_within(weights, _kept(batch.limits, self.supernet))  # (B, N)
         gates = training_gates(weights, bits, noise.coin)  # (B, N)
         outputs = self.compute.forward(self.supernet, batch.images, gates)
         (task, score), over = self.objective.task_loss(outputs, batch), gate_loss(discrete, batch.limits)
@@ -94,7 +97,7 @@ def calibrate_step(supernet: Supernet, assembler: Assembler, batch: Batch, compu
     Half of the samples of joint training see soft gates, so its statistics describe networks that are never deployed.
     """
     weights = assembler(batch.tasks, batch.limits)
-    bits = assembler.open(weights, _kept(batch.limits, supernet))  # (B, N)
+    bits = assembler.open_within(weights, _kept(batch.limits, supernet))  # (B, N)
     supernet(compute.images(batch.images), bits.float())
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ...supernet.backbones import build_backbone
 from ...supernet.supernet import Supernet, modularize
+from ...training.ahead import Ahead
 from ...training.compute import Compute
 from ...training.loop import Modules, Stage, StepLoss, Update
-from ...training.objective import Batch, BatchSource, Objective
-from ...training.rng import CALIBRATE, JOINT, PRETRAIN, TUNE, step_rng
+from ...training.objective import Batch, BatchSource, Drawn, Objective
+from ...training.rng import CALIBRATE, JOINT, PRETRAIN, TUNE, sent, step_rng
 from ...training.schedule import cycle, ramp
 from ...training.warm_start import start_from
 from ...training.workers import Workers
@@ -44,6 +45,7 @@ class JointStages:
     recipe: JointRecipe
     objective: Objective
     workers: Workers = Workers()
+    ahead: Ahead = field(default_factory=Ahead)
 
     @cached_property
     def compute(self) -> Compute:
@@ -95,11 +97,19 @@ class JointStages:
         recipe, supernet = self.recipe, supernet_of(modules)
         loss = self.workers.wrap(PretrainLoss(supernet, self.objective, self.compute))
 
-        def learn(step: int) -> StepLoss:
+        def draw(step: int) -> tuple[Drawn, Tensor]:
             _, generator = step_rng(recipe.training.seed, PRETRAIN, _NOISE + step)
             n = recipe.training.batch_size
             gates = random_gates(n, supernet.space, recipe.pretrain_min_ratio, generator)  # (B, N)
-            return _called(loss, self._batch(PRETRAIN, step), gates[self._part].to(self.workers.device))
+            return self._draw(PRETRAIN, step), gates[self._part]
+
+        def finish(drawn: tuple[Drawn, Tensor]) -> tuple[Batch, Tensor]:
+            return self._finish(drawn[0]), sent(drawn[1], self.workers.device)
+
+        inputs = self.ahead.steps(draw, finish, recipe.pretrain_steps)
+
+        def learn(step: int) -> StepLoss:
+            return _called(loss, *inputs(step))
 
         return [self._update({SUPERNET: recipe.pretrain_lr}, learn)]
 
@@ -109,15 +119,25 @@ class JointStages:
         def weight(step: int) -> float:
             return recipe.gate_loss_weight * ramp(step, recipe.joint_steps, recipe.gate_loss_ramp_share)
 
-        return [self._together(modules, JOINT, 1.0, recipe.keep_limits, weight)]
+        return [self._together(modules, JOINT, recipe.joint_steps, 1.0, recipe.keep_limits, weight)]
 
     def _tune(self, modules: Modules) -> list[Update]:
         """A second, shorter and slower joint stage, with gates as they are deployed."""
-        weight = self.recipe.gate_loss_weight
-        return [self._together(modules, TUNE, self.recipe.tune_lr_share, True, lambda step: weight)]
+        recipe = self.recipe
+        return [
+            self._together(
+                modules, TUNE, recipe.tune_steps, recipe.tune_lr_share, True, lambda step: recipe.gate_loss_weight
+            )
+        ]
 
     def _together(
-        self, modules: Modules, stage: str, lr_share: float, keep_limits: bool, gate_weight: Callable[[int], float]
+        self,
+        modules: Modules,
+        stage: str,
+        n_steps: int,
+        lr_share: float,
+        keep_limits: bool,
+        gate_weight: Callable[[int], float],
     ) -> Update:
         """Backbone and assembler, on questions."""
         recipe, supernet = self.recipe, supernet_of(modules)
@@ -125,12 +145,19 @@ class JointStages:
             JointLoss(supernet, assembler_of(modules), self.objective, self.compute, keep_limits)
         )
 
-        def learn(step: int) -> StepLoss:
+        def draw(step: int) -> tuple[Drawn, JointNoise]:
             _, generator = step_rng(recipe.training.seed, stage, _NOISE + step)
             n = recipe.training.batch_size
             noise = JointNoise.draw(n, supernet.space, recipe.semhash_noise, generator)
-            mine = noise.to(self.workers.device, self._part)
-            return _called(loss, self._batch(stage, step), mine, gate_weight(step))
+            return self._draw(stage, step), noise.of(self._part)
+
+        def finish(drawn: tuple[Drawn, JointNoise]) -> tuple[Batch, JointNoise]:
+            return self._finish(drawn[0]), drawn[1].to(self.workers.device)
+
+        inputs = self.ahead.steps(draw, finish, n_steps)
+
+        def learn(step: int) -> StepLoss:
+            return _called(loss, *inputs(step), gate_weight(step))
 
         return self._update({SUPERNET: lr_share * recipe.backbone_lr, ASSEMBLER: lr_share * recipe.assembler_lr}, learn)
 
@@ -142,9 +169,12 @@ class JointStages:
     def _calibrate(self, modules: Modules) -> list[Update]:
         """Nothing learns: batch norm collects statistics of subnets as they are deployed."""
 
+        batches = self.ahead.steps(
+            lambda step: self._draw(CALIBRATE, step), self._finish, self.recipe.calibrate_steps
+        )
+
         def look(step: int) -> None:
-            batch = self._batch(CALIBRATE, step)
-            calibrate_step(supernet_of(modules), assembler_of(modules), batch, self.compute)
+            calibrate_step(supernet_of(modules), assembler_of(modules), batches(step), self.compute)
 
         return [Update({}, look)]
 
@@ -156,9 +186,12 @@ class JointStages:
     def _part(self) -> slice:
         return self.workers.part(self.recipe.training.batch_size)
 
-    def _batch(self, stage: str, step: int) -> Batch:
-        """This process's part of a step's batch, on its device."""
-        return self.source.draw(stage, step, self._part).to(self.workers.device, self.compute.dtype)
+    def _draw(self, stage: str, step: int) -> Drawn:
+        """This process's part of a step's batch."""
+        return self.source.draw(stage, step, self._part)
+
+    def _finish(self, drawn: Drawn) -> Batch:
+        return drawn.to(self.workers.device, self.compute.dtype)
 
 
 def _called(loss: nn.Module, *inputs: object) -> StepLoss:

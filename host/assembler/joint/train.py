@@ -53,10 +53,10 @@ def train(
         raise InputError(f"recipe {recipe.name!r} is for domain {recipe.domain.name!r}, not for {domain.name!r}")
     objective = recipe.domain.kind.objective(domain, recipe.domain.settings)
     recipe = recipe.with_outputs(objective.n_outputs)
-    with joined(recipe.training.device) as workers:
+    with joined(recipe.training.device) as workers, recipe.training.ahead(workers.device) as ahead:
         workers.part(recipe.training.batch_size)
         make_dir(folder)
-        plan = JointStages(recipe, objective, workers)
+        plan = JointStages(recipe, objective, workers, ahead)
         evaluation, metrics = _evaluation(recipe, objective), Metrics(folder, more=[GATE_LOSS, RATIO])
         hooks = _hooks(recipe, folder, evaluation, metrics, on_progress)
         modules = plan.modules()

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ...errors import InputError, Interrupted
 from ..options import DataDir, Json, MnistDir, WorkspaceDir
-from ..output import Output
+from ..output import Bar, Output
+
+if TYPE_CHECKING:
+    from ...training.hooks import Progress
+
+_SHOW_EVERY_S = 0.5  # reading a loss is waiting for the GPU
 
 
 def train(
@@ -38,7 +45,6 @@ def train(
     asked = asked.without(tuple(ablate or ()))
     if out is None:
         raise InputError("train needs --out DIR, the folder to write the supernet to")
-    from ...training.hooks import Progress
     from ...training.workers import is_first_process
     from ...workbench.workbench import Workbench
 
@@ -47,14 +53,24 @@ def train(
         with Workbench(workspace, output.say) as bench:
             domain = bench.domain(asked, data, mnist_dir)
             with output.bar("starting") as bar:
-
-                def shown(at: Progress) -> None:
-                    note = "" if at.loss is None or at.score is None else f"loss {at.loss:.3f}, score {at.score:.1%}"
-                    bar.update(at.step, at.total, note, at.stage)
-
-                trained = bench.train(asked, out, resume=resume, domain=domain, on_progress=shown)
+                trained = bench.train(asked, out, resume=resume, domain=domain, on_progress=_shown_on(bar))
     except KeyboardInterrupt as stop:
         raise Interrupted(f"stopped; `edgewright train {recipe} --out {out} --resume` continues") from stop
     train_s = trained.facts["train_s"]
     output.say(f"{out}: supernet {trained.digest}, {train_s:.0f} s; metrics.csv and curve.html are beside it")
     output.done({"supernet": str(out), "digest": trained.digest, "train_s": train_s, "recipe": trained.facts["recipe"]})
+
+
+def _shown_on(bar: Bar) -> Callable[[Progress], None]:
+    """Shows twice a second, and at the end of a stage, how far training is."""
+    shown_s = 0.0
+
+    def show(at: Progress) -> None:
+        nonlocal shown_s
+        if at.step == at.total or time.monotonic() - shown_s >= _SHOW_EVERY_S:
+            shown_s = time.monotonic()
+            loss, score = at.loss, at.score
+            note = "" if loss is None or score is None else f"loss {loss:.3f}, score {score:.1%}"
+            bar.update(at.step, at.total, note, at.stage)
+
+    return show

@@ -18,10 +18,10 @@ from torchvision.ops import box_area
 
 from ...tasks import AttributeSpace, Task
 from ...training.objective import Sampling
-from ...training.rng import draw_limits, draw_questions, moved, step_rng
+from ...training.rng import draw_limits, draw_questions, moved, sent, step_rng
 from . import attrod
-from .attrod import Query
-from .letterboxed import LetterboxedImages
+from .attrod import COLOURS, Query
+from .letterboxed import LetterboxedImages, colour_indices
 from .settings import DetectionSettings
 
 WANTED_SHARE = 0.6  # of a batch's images are sure to hold an object that is asked for
@@ -53,6 +53,24 @@ class DetectionBatch:
         return moved(self, device, dtype)
 
 
+@dataclass(frozen=True)
+class DetectionDraw:
+    """A batch before its images are varied: `plain` has pixels uint8 as images; `variation` is `(B, 5)` in [-1, 1), and
+    `mirrored` `(B,)`. Without these images stay as they are."""
+
+    plain: DetectionBatch
+    variation: Tensor | None
+    mirrored: Tensor | None
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> DetectionBatch:
+        """The batch; its images are varied on `device`."""
+        there = replace(self.plain, images=sent(self.plain.images, device).float() / 255)
+        batch = there.to(device, torch.float32)
+        if self.variation is not None and self.mirrored is not None:
+            batch = _varied(batch, sent(self.variation, device).T, sent(self.mirrored, device))
+        return batch.to(device, dtype)
+
+
 def augmented_tasks(space: AttributeSpace) -> list[tuple[str, ...]]:
     """All sets of categories with all sets of colours that are not tasks: what enlarges the pool."""
     categories, colours = (group.attributes for group in space.groups)
@@ -80,9 +98,11 @@ class DetectionSource:
         self.n_tasks = len(asked)
         self.encoding = np.stack([space.encode(each) for each in names])  # (Q, T)
         self.queries = [Query.of(Task(tuple(each))) for each in names]
+        self.asked = np.stack([_asked(each, images.categories) for each in self.queries])  # (Q, K)
+        self.colours = np.stack([_colours(each) for each in self.queries])  # (Q, 6)
         self.holding = [np.flatnonzero(images.wanted(query).any(axis=1)) for query in self.queries]  # Q times images
 
-    def draw(self, stage: str, step: int, part: slice = slice(None)) -> DetectionBatch:
+    def draw(self, stage: str, step: int, part: slice = slice(None)) -> DetectionDraw:
         """The batch of a step, or the part of it that one process works on."""
         n, sampling, settings = self.sampling.batch_size, self.sampling, self.settings
         rng, generator = step_rng(sampling.seed, stage, step)
@@ -91,34 +111,45 @@ class DetectionSource:
         for sample in np.flatnonzero(rng.random(n) < WANTED_SHARE):
             holding = self.holding[question[sample]]
             if len(holding):
-                image[sample] = rng.choice(holding)
+                image[sample] = holding[rng.integers(len(holding))]
         limits = draw_limits(rng, n, sampling.min_limit)  # (B,)
         mirrored = torch.rand(n, generator=generator) < 0.5 if settings.mirror else torch.zeros(n, dtype=torch.bool)
         variation = (torch.rand(5, n, generator=generator) * 2 - 1) * float(settings.augmentation)  # (5, B)
         batch = self._batch(question[part], image[part], limits[part])
         varies = settings.augmentation or settings.mirror
-        return _varied(batch, variation[:, part], mirrored[part]) if varies else batch
+        return DetectionDraw(batch, variation.T[part], mirrored[part]) if varies else DetectionDraw(batch, None, None)
 
     def _batch(
         self, question: NDArray[np.int64], image: NDArray[np.int64], limits: NDArray[np.float32]
     ) -> DetectionBatch:
         letterboxed = self.images.of(image)
-        wanted = np.stack([letterboxed.wanted(self.queries[q])[row] for row, q in enumerate(question)])
-        ignored = np.stack([letterboxed.ignored(self.queries[q])[row] for row, q in enumerate(question)])
-        asked = [np.isin(self.images.categories, list(self.queries[q].categories)) for q in question]
+        asked, there = self.asked[question], letterboxed.category >= 0  # (B, K), (B, M)
+        of_category = there & np.take_along_axis(asked, letterboxed.category.clip(0), 1)  # (B, M)
+        of_colour = np.take_along_axis(self.colours[question], letterboxed.colour, 1)  # (B, M)
         return DetectionBatch(
-            images=torch.from_numpy(letterboxed.pixels).float() / 255,
+            images=torch.from_numpy(letterboxed.pixels),
             tasks=torch.from_numpy(self.encoding[question]),
             limits=torch.from_numpy(limits),
-            asked=torch.from_numpy(np.stack(asked)),
+            asked=torch.from_numpy(asked),
             boxes=torch.from_numpy(letterboxed.boxes),
             category=torch.from_numpy(letterboxed.category),
             colour=torch.from_numpy(letterboxed.colour),
-            there=torch.from_numpy((letterboxed.category >= 0) & ~letterboxed.crowd),
-            wanted=torch.from_numpy(wanted),
-            ignored=torch.from_numpy(ignored),
+            there=torch.from_numpy(there & ~letterboxed.crowd),
+            wanted=torch.from_numpy(of_category & of_colour & ~letterboxed.crowd),
+            ignored=torch.from_numpy(of_category & letterboxed.crowd),
             crowd=torch.from_numpy(letterboxed.crowd),
         )
+
+
+def _asked(query: Query, categories: Sequence[str]) -> NDArray[np.bool_]:
+    """Which categories a query is about, `(K,)`."""
+    return np.isin(categories, list(query.categories))
+
+
+def _colours(query: Query) -> NDArray[np.bool_]:
+    """Which colours an object may have, that of none the last, `(6,)`."""
+    n = len(COLOURS) + 1
+    return np.isin(np.arange(n), colour_indices(query.colours)) if query.colours else np.ones(n, bool)
 
 
 def _varied(batch: DetectionBatch, draw: Tensor, mirrored: Tensor) -> DetectionBatch:
@@ -126,7 +157,7 @@ def _varied(batch: DetectionBatch, draw: Tensor, mirrored: Tensor) -> DetectionB
     side = batch.images.shape[-1]
     zoom = 1 + _ZOOM * draw[0]  # (B,)
     flip = torch.where(mirrored, -1.0, 1.0)
-    transform = torch.zeros(len(zoom), 2, 3)
+    transform = torch.zeros(len(zoom), 2, 3, device=zoom.device)
     transform[:, 0, 0], transform[:, 1, 1] = flip / zoom, 1 / zoom
     transform[:, :, 2] = -2 * _SHIFT * draw[1:3].T / zoom[:, None] * torch.stack([flip, torch.ones_like(flip)], 1)
     grid = F.affine_grid(transform, list(batch.images.shape), align_corners=False)  # (B, S, S, 2)

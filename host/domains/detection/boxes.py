@@ -6,7 +6,7 @@ Shapes: `B` images, `L` anchor points over all levels, `K` categories, `n` boxes
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -29,6 +29,9 @@ class Grid:
 
     side: int
     strides: tuple[int, ...]
+    _points: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         if self.side < 1 or not self.strides or any(stride < 1 or self.side % stride for stride in self.strides):
@@ -50,10 +53,18 @@ class Grid:
         counts = torch.tensor([(self.side // stride) ** 2 for stride in self.strides])
         return torch.tensor(self.strides, dtype=torch.float32).repeat_interleave(counts)
 
+    def points(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """`centres` and `stride_of` on the device and in the dtype of `like`; copied there once."""
+        where = like.device, like.dtype
+        if where not in self._points:
+            self._points[where] = self.centres.to(like), self.stride_of.to(like)
+        return self._points[where]
+
     def boxes(self, raw: Tensor) -> Tensor:
         """Raw numbers `(B, L, 4)` -> boxes `(B, L, 4)`: the offset of the middle from the anchor point,
         and the logarithms of width and height, all in strides."""
-        stride, centres = self.stride_of.to(raw)[:, None], self.centres.to(raw)
+        centres, strides = self.points(raw)
+        stride = strides[:, None]  # (L, 1)
         middles = centres + raw[..., :2] * stride  # (B, L, 2)
         halves = raw[..., 2:].clamp(max=_LARGEST).exp() * stride / 2
         return torch.cat([middles - halves, middles + halves], -1)

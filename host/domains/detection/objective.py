@@ -53,8 +53,10 @@ class DetectionObjective:
         sampling = replace(sampling, batch_size=n)
         if task is not None:
             only = replace(sampling, augmented_share=0.0)
-            return self._source(only, plain, "validation", [task]).draw(JOINT, 0)
-        return self._source(sampling, plain, "validation", trained_tasks(self.domain)).draw(PRETRAIN, 0)
+            drawn = self._source(only, plain, "validation", [task]).draw(JOINT, 0)
+        else:
+            drawn = self._source(sampling, plain, "validation", trained_tasks(self.domain)).draw(PRETRAIN, 0)
+        return drawn.to(torch.device("cpu"), torch.float32)
 
     def _source(
         self, sampling: Sampling, settings: DetectionSettings, split: Split, tasks: Sequence[Task]

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...training.rng import sent
+
 ROTATION_DEG = 14.0
 SHEAR = 0.2
 SCALE = 0.14
@@ -31,6 +33,9 @@ class Variation:
         n = 4 * n_images
         transforms = _transforms(n, generator)  # (4B, 2, 3)
         return cls(transforms, WARP * torch.randn(n, 2, 5, 5, generator=generator))
+
+    def to(self, device: torch.device) -> Variation:
+        return Variation(sent(self.transforms, device), sent(self.bumps, device))
 
     def of(self, part: slice) -> Variation:
         """The variation of some images only."""

@@ -19,7 +19,7 @@ from torch import Tensor
 from ...data.digits import N_CLASSES, Digits
 from ...tasks import Task
 from ...training.objective import Sampling
-from ...training.rng import draw_limits, draw_questions, moved, step_rng
+from ...training.rng import draw_limits, draw_questions, moved, sent, step_rng
 from . import domain as numvqa
 from .augment import Variation, vary_digits
 from .domain import N_DIGITS, Question
@@ -87,6 +87,25 @@ class NumVqaBatch:
         return moved(self, device, dtype)
 
 
+@dataclass(frozen=True)
+class NumVqaDraw:
+    """A batch before its images are varied: pixels `(B, 1, 56, 56)` uint8, and the rest as in `NumVqaBatch`."""
+
+    pixels: Tensor
+    variation: Variation | None
+    tasks: Tensor
+    limits: Tensor
+    answers: Tensor
+    digit_counts: Tensor
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> NumVqaBatch:
+        """The batch; its images are varied on `device`."""
+        images = sent(self.pixels, device).float() / 255.0  # (B, 1, 56, 56)
+        if self.variation is not None:
+            images = vary_digits(images, self.variation.to(device))
+        return NumVqaBatch(images, self.tasks, self.limits, self.answers, self.digit_counts).to(device, dtype)
+
+
 class NumVqaSource:
     """Draws batches from some digits, of all trained tasks or of the given ones."""
 
@@ -98,7 +117,7 @@ class NumVqaSource:
         tasks = [Question.of(task.attributes) for task in asked]
         self.pool = QuestionPool.of(tasks, augmented_questions(sampling.n_augmented_tasks, rng))
 
-    def draw(self, stage: str, step: int, part: slice = slice(None)) -> NumVqaBatch:
+    def draw(self, stage: str, step: int, part: slice = slice(None)) -> NumVqaDraw:
         """The batch of a step, or the part of it that one process works on."""
         n, pool, sampling = self.sampling.batch_size, self.pool, self.sampling
         rng, generator = step_rng(sampling.seed, stage, step)
@@ -109,12 +128,10 @@ class NumVqaSource:
         counts = (weights.cumsum(1) < rng.random((n, 1))).sum(1).clip(max=N_DIGITS)  # (B,)
         digits = numvqa.draw_digits(pool.members[question], counts, rng)  # (B, 4)
         chosen = numvqa.pick_examples(digits, self.digits, rng)  # (B, 4)
-        images = torch.from_numpy(numvqa.tile(self.digits.images[chosen[part]]))  # (B, 1, 56, 56)
-        if self.settings.augmentation:
-            images = vary_digits(images, Variation.draw(n, generator).of(part))
         limits = draw_limits(rng, n, sampling.min_limit)  # (B,)
-        return NumVqaBatch(
-            images=images,
+        return NumVqaDraw(
+            pixels=torch.from_numpy(numvqa.tiled(self.digits.images[chosen[part]])),
+            variation=Variation.draw(n, generator).of(part) if self.settings.augmentation else None,
             tasks=torch.from_numpy(pool.encoding[question[part]]),
             limits=torch.from_numpy(limits[part]),
             answers=torch.from_numpy(answers[part]),

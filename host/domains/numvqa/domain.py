@@ -115,10 +115,15 @@ def pick_examples(digits: NDArray[np.int64], source: Digits, rng: np.random.Gene
     return chosen
 
 
+def tiled(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Four digits to one picture: `(B, 4, 28, 28)` -> `(B, 1, 56, 56)`."""
+    grid = images.reshape(-1, 2, 2, 28, 28).transpose(0, 1, 3, 2, 4)  # (B, 2, 28, 2, 28)
+    return grid.reshape(-1, 1, IMAGE_SIZE, IMAGE_SIZE)
+
+
 def tile(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Four digits to one picture in [0, 1]: `(B, 4, 28, 28)` -> `(B, 1, 56, 56)`."""
-    grid = images.reshape(-1, 2, 2, 28, 28).transpose(0, 1, 3, 2, 4)  # (B, 2, 28, 2, 28)
-    return grid.reshape(-1, 1, IMAGE_SIZE, IMAGE_SIZE).astype(np.float32) / 255.0  # (B, 1, 56, 56)
+    return tiled(images).astype(np.float32) / 255.0
 
 
 def draw_contents(task: Task, n: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -40,7 +41,8 @@ class NumVqaObjective:
         if task is not None:
             return example_batch(task, digits, n, np.random.default_rng([sampling.seed, 7]))
         plain = replace(self.settings, augmentation=False)
-        return NumVqaSource(replace(sampling, batch_size=n), plain, digits).draw(PRETRAIN, 0)
+        drawn = NumVqaSource(replace(sampling, batch_size=n), plain, digits).draw(PRETRAIN, 0)
+        return drawn.to(torch.device("cpu"), torch.float32)
 
     def pretrain_loss(self, outputs: Tensor, batch: NumVqaBatch) -> Scored:
         logits = outputs.unflatten(1, (10, 5))  # (B, 10, K)

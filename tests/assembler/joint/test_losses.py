@@ -17,7 +17,7 @@ def test_gates_that_keep_their_limit_are_what_is_trained(domain):
     plan = JointStages(TINY, NumVqaObjective(domain))
     supernet = plan.new_supernet()
     assembler = Assembler(numvqa.SPACE, supernet.space)
-    batch = replace(plan.source.draw("joint", 0), limits=torch.full((8,), 0.4))
+    batch = replace(plan.source.draw("joint", 0).to(torch.device("cpu"), torch.float32), limits=torch.full((8,), 0.4))
     noise = JointNoise(torch.ones(8, 1, dtype=torch.bool))
     seen = []
     supernet.register_forward_pre_hook(lambda _, args: seen.append(args[1]))

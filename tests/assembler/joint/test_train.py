@@ -2,6 +2,7 @@
 
 import csv
 import json
+import threading
 from dataclasses import replace
 
 import pytest
@@ -56,6 +57,14 @@ def test_a_killed_run_resumes_to_the_very_same_weights(domain, tmp_path, kill, w
     assert rows == [("pretrain", "3"), ("joint", "4"), ("tune", "2")]
 
 
+@pytest.mark.parametrize("kill", [("pretrain", 2), ("joint", 3), ("tune", 1), ("calibrate", 1)])
+def test_batches_drawn_ahead_are_the_same_batches(domain, tmp_path, kill, whole):
+    cut = killed_and_resumed(tiny(batch_workers=2), tmp_path, domain, *kill)
+    for name, tensor in weights(whole).items():
+        assert torch.equal(tensor, weights(cut)[name]), name
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
+
+
 def test_a_checkpoint_of_an_earlier_version_resumes_to_the_very_same_weights(domain, tmp_path, whole):
     """Version 1 knew backbone and assembler, one optimizer, and a flat recipe."""
     with pytest.raises(Killed):
@@ -65,7 +74,7 @@ def test_a_checkpoint_of_an_earlier_version_resumes_to_the_very_same_weights(dom
     facts, since = json.loads(content["facts"]), content["hooks"]["evaluation"]["since_best"]
     recipe = facts.pop("settings")["recipe"]
     training, domain_table = recipe.pop("training"), recipe.pop("domain")
-    for newer in ("max_gradient_norm", "averaging"):
+    for newer in ("max_gradient_norm", "averaging", "batch_workers"):
         del training[newer]
     flat = {
         **recipe, **training, "tasks": "numvqa", "categories": [], "mirror": False,
@@ -208,6 +217,22 @@ def test_on_cuda_a_run_is_killed_resumed_and_delivered_to_the_cpu(domain, tmp_pa
         if precision == "float64":
             assert torch.allclose(other, tensor, atol=1e-4), name
     assert TrainedSupernet.load(tmp_path / "cuda").digest == trained.digest
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
+@pytest.mark.parametrize("keep_limits", [False, True])
+def test_on_cuda_no_step_waits_for_the_gpu(domain, tmp_path, keep_limits):
+    """Between the first step of the joint stage and the last, whose loss is written."""
+
+    def on_progress(at):
+        if at.stage == "joint":
+            torch.cuda.set_sync_debug_mode("error" if at.step < at.total - 1 else "default")
+
+    recipe = replace(tiny(device="cuda", precision="bfloat16", checkpoint_every_s=1e9), keep_limits=keep_limits)
+    try:
+        train(recipe, tmp_path / "run", domain, on_progress=on_progress)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def test_averaged_weights_are_what_is_delivered(domain, tmp_path, whole):

@@ -46,16 +46,20 @@ def source(letterboxed, settings=VARIED, asked=None, sampling=SAMPLING):
     return DetectionSource(sampling, settings, letterboxed, SPACE, tasks(SPACE) if asked is None else asked)
 
 
+def batch_of(source, *step):
+    return source.draw(*step).to(torch.device("cpu"), torch.float32)
+
+
 def equal(one, other):
     return all(torch.equal(getattr(one, each.name), getattr(other, each.name)) for each in fields(one))
 
 
 def test_a_step_is_the_same_batch_whenever_it_is_drawn(letterboxed):
-    whole = source(letterboxed).draw("joint", 3)
-    assert equal(whole, source(letterboxed).draw("joint", 3))
+    whole = batch_of(source(letterboxed), "joint", 3)
+    assert equal(whole, batch_of(source(letterboxed), "joint", 3))
     for other in (
-        source(letterboxed).draw("joint", 4), source(letterboxed).draw("pretrain", 3),
-        source(letterboxed, sampling=replace(SAMPLING, seed=1)).draw("joint", 3),
+        batch_of(source(letterboxed), "joint", 4), batch_of(source(letterboxed), "pretrain", 3),
+        batch_of(source(letterboxed, sampling=replace(SAMPLING, seed=1)), "joint", 3),
     ):  # fmt: skip
         assert not torch.equal(whole.images, other.images)
 
@@ -63,15 +67,15 @@ def test_a_step_is_the_same_batch_whenever_it_is_drawn(letterboxed):
 @pytest.mark.parametrize("mirror", [False, True])
 def test_a_part_of_a_batch_is_that_part_of_the_whole(letterboxed, mirror):
     drawn = source(letterboxed, DetectionSettings(mirror=mirror))
-    whole = drawn.draw("joint", 0)
+    whole = batch_of(drawn, "joint", 0)
     for part in (slice(0, 8), slice(8, 16), slice(5, 6)):
-        found = drawn.draw("joint", 0, part)
+        found = batch_of(drawn, "joint", 0, part)
         for each in fields(found):
             assert torch.equal(getattr(found, each.name), getattr(whole, each.name)[part]), each.name
 
 
 def test_shapes_and_ranges(letterboxed):
-    batch = source(letterboxed).draw("joint", 0)
+    batch = batch_of(source(letterboxed), "joint", 0)
     assert batch.images.shape == (16, 3, SIDE, SIDE) and 0 <= batch.images.min() and batch.images.max() <= 1
     assert batch.tasks.shape == (16, 8) and batch.asked.shape == (16, 3) and batch.boxes.shape == (16, 2, 4)
     assert ((batch.limits >= SAMPLING.min_limit) & (batch.limits <= 1)).all()
@@ -90,7 +94,7 @@ def bright_box(image):
 def test_boxes_go_with_the_picture(letterboxed, mirror):
     moved = 0
     for step in range(4):
-        batch = source(letterboxed, DetectionSettings(mirror=mirror)).draw("joint", step)
+        batch = batch_of(source(letterboxed, DetectionSettings(mirror=mirror)), "joint", step)
         for image, boxes, there in zip(batch.images, batch.boxes, batch.there, strict=True):
             if not there[0]:
                 continue
@@ -102,12 +106,12 @@ def test_boxes_go_with_the_picture(letterboxed, mirror):
 def which_images(letterboxed, step):
     """The images of a step's batch, as they were before any variation."""
     originals = torch.from_numpy(letterboxed.pixels).float() / 255
-    plain = source(letterboxed, AS_IT_IS).draw("joint", step).images
+    plain = batch_of(source(letterboxed, AS_IT_IS), "joint", step).images
     return [next(row for row in range(N_IMAGES) if torch.equal(image, originals[row])) for image in plain]
 
 
 def test_without_augmentation_pictures_are_as_they_were(letterboxed):
-    batch = source(letterboxed, AS_IT_IS).draw("joint", 0)
+    batch = batch_of(source(letterboxed, AS_IT_IS), "joint", 0)
     rows = which_images(letterboxed, 0)
     assert (batch.boxes.numpy() == letterboxed.boxes[rows]).all()
 
@@ -115,8 +119,8 @@ def test_without_augmentation_pictures_are_as_they_were(letterboxed):
 def test_half_of_the_pictures_are_mirrored_without_augmentation_too(letterboxed):
     mirrored = plain = 0
     for step in range(4):
-        straight = source(letterboxed, AS_IT_IS).draw("joint", step)
-        batch = source(letterboxed, replace(AS_IT_IS, mirror=True)).draw("joint", step)
+        straight = batch_of(source(letterboxed, AS_IT_IS), "joint", step)
+        batch = batch_of(source(letterboxed, replace(AS_IT_IS, mirror=True)), "joint", step)
         for image, before in zip(batch.images, straight.images, strict=True):
             mirrored += bool(torch.allclose(image, before.flip(2), atol=1e-4))
             plain += bool(torch.allclose(image, before, atol=1e-4))
@@ -128,7 +132,7 @@ def test_half_of_the_pictures_are_mirrored_without_augmentation_too(letterboxed)
 def test_an_object_that_is_mostly_out_of_the_picture_is_no_longer_there(letterboxed):
     boxes, pixels = letterboxed.boxes.copy(), letterboxed.pixels.copy()
     boxes[:, 0] = [0, 20, 5, 40]  # at the edge: shifted by up to a tenth of the side it is gone
-    batch = source(replace(letterboxed, boxes=boxes, pixels=pixels)).draw("joint", 0)
+    batch = batch_of(source(replace(letterboxed, boxes=boxes, pixels=pixels)), "joint", 0)
     left = (batch.boxes[:, 0, 2] - batch.boxes[:, 0, 0]) / 5
     real = torch.tensor([row != N_IMAGES - 1 for row in which_images(letterboxed, 0)])
     assert not batch.there[left < 0.3, 0].any() and batch.there[real & (left > 0.6), 0].all()
@@ -138,14 +142,14 @@ def test_an_object_that_is_mostly_out_of_the_picture_is_no_longer_there(letterbo
 def test_an_ignored_region_stays_one_however_little_is_left_of_it(letterboxed):
     crowd, boxes = letterboxed.crowd.copy(), letterboxed.boxes.copy()
     boxes[:, 0], crowd[:-1, 0] = [0, 20, 5, 40], True
-    batch = source(replace(letterboxed, boxes=boxes, crowd=crowd), asked=[SPACE.task(("car",))]).draw("joint", 0)
+    batch = batch_of(source(replace(letterboxed, boxes=boxes, crowd=crowd), asked=[SPACE.task(("car",))]), "joint", 0)
     plain = source(replace(letterboxed, boxes=boxes, crowd=crowd), AS_IT_IS, [SPACE.task(("car",))])
-    assert torch.equal(batch.ignored, plain.draw("joint", 0).ignored) and batch.ignored.any()
+    assert torch.equal(batch.ignored, batch_of(plain, "joint", 0).ignored) and batch.ignored.any()
     assert not batch.there.any() and not batch.wanted.any()
 
 
 def test_wanted_is_what_the_sample_s_own_task_asks_for(letterboxed):
-    batch = source(letterboxed).draw("joint", 1)
+    batch = batch_of(source(letterboxed), "joint", 1)
     categories, colours = (group.attributes for group in SPACE.groups)
     for row, names in enumerate(batch.tasks):
         asked = [name for name, on in zip((*categories, *colours), names.tolist(), strict=True) if on]
@@ -159,10 +163,10 @@ def test_wanted_is_what_the_sample_s_own_task_asks_for(letterboxed):
 def test_most_pictures_hold_what_is_asked_for_where_there_are_any(letterboxed):
     tasks_only = replace(SAMPLING, augmented_share=0.0)
     drawn = source(letterboxed, AS_IT_IS, [SPACE.task(("car", "white"))], tasks_only)
-    share = np.mean([drawn.draw("joint", step).wanted.any(1).float().mean() for step in range(10)])
+    share = np.mean([batch_of(drawn, "joint", step).wanted.any(1).float().mean() for step in range(10)])
     assert 0.6 < share < 0.9
     nothing = source(letterboxed, AS_IT_IS, [SPACE.task(("car", "lime"))], tasks_only)
-    assert not nothing.draw("joint", 0).wanted.any()
+    assert not batch_of(nothing, "joint", 0).wanted.any()
 
 
 def test_augmented_tasks_are_new_combinations(letterboxed):
@@ -184,7 +188,7 @@ def test_pretraining_ignores_crowds_of_every_category(letterboxed):
     crowd[:-1, 0], boxes[:, 0] = True, [0, 0, SIDE, SIDE]
     judged = objective(replace(letterboxed, crowd=crowd, boxes=boxes))
     drawn = source(judged.domain.images("train"), AS_IT_IS, [SPACE.task(("car",))])
-    batch = drawn.draw("pretrain", 0)
+    batch = batch_of(drawn, "pretrain", 0)
     outputs = torch.zeros(16, 80, 4 + judged.n_pretrain_outputs)
     crowded = batch.category[:, 0] >= 0
     assert crowded.any() and not batch.ignored.all()
@@ -196,7 +200,7 @@ def test_pretraining_ignores_crowds_of_every_category(letterboxed):
 def test_pretraining_has_a_score_for_each_category_and_colour(letterboxed):
     judged = objective(letterboxed)
     assert judged.n_outputs == 3 and judged.n_pretrain_outputs == 3 + 6
-    batch = judged.source(SAMPLING).draw("pretrain", 0)
+    batch = batch_of(judged.source(SAMPLING), "pretrain", 0)
     outputs = torch.randn(16, 80, 4 + 9, requires_grad=True)
     scored = judged.pretrain_loss(outputs, batch)
     scored.loss.backward()

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 from edgewright.domains.detection.boxes import Grid
-from edgewright.domains.detection.loss import assign, detection_loss
+from edgewright.domains.detection.loss import assign, box_loss, detection_loss
+from torchvision.ops import generalized_box_iou_loss
 
 GRID = Grid(64, (8, 16))  # 8 x 8 anchor points at 4, 12, ..., then 4 x 4 at 8, 24, ...
 N_PLACES, COARSE = 80, 64
@@ -96,6 +97,22 @@ def test_of_two_objects_in_one_place_the_smaller_is_found():
 def test_room_for_objects_that_are_not_there_is_found_by_nobody():
     boxes = torch.zeros(1, 3, 4, dtype=torch.float64)
     assert (assign(GRID, boxes, none(boxes)) == -1).all()
+
+
+def test_the_loss_of_boxes_and_its_gradient_are_torchvision_s():
+    """To the last bit: near ones, far ones, one within the other, equal and empty ones."""
+    generator = torch.Generator().manual_seed(0)
+    low, size = 40 * torch.rand(2, 500, 2, generator=generator), 30 * torch.rand(2, 500, 2, generator=generator)
+    one, other = torch.cat([low, low + size], 2)
+    other[:10], other[10:20, 2:] = one[:10], other[10:20, :2]
+    found = []
+    for loss in (box_loss, generalized_box_iou_loss):
+        boxes = one.clone().requires_grad_()
+        values = loss(boxes, other)
+        values.sum().backward()
+        found.append((values.detach(), boxes.grad))
+    assert torch.equal(found[0][0], found[1][0]) and torch.equal(found[0][1][10:], found[1][1][10:])
+    assert (found[0][0] > 1).any() and (found[0][0] < 0.5).any()
 
 
 def test_saying_exactly_what_is_there_costs_nothing():

@@ -11,6 +11,7 @@ from edgewright.domains.numvqa.objective import NumVqaObjective
 from edgewright.domains.numvqa.settings import NumVqaSettings
 from edgewright.training.objective import Sampling
 
+CPU = torch.device("cpu")
 SAMPLING = Sampling(batch_size=32)
 TASK = numvqa.SPACE.parse("has 0")
 
@@ -21,7 +22,7 @@ def objective(domain):
 
 
 def test_only_the_asked_task_is_drawn(objective):
-    batch = objective.source(replace(SAMPLING, augmented_share=0.0), [TASK]).draw("joint", 0)
+    batch = objective.source(replace(SAMPLING, augmented_share=0.0), [TASK]).draw("joint", 0).to(CPU, torch.float32)
     assert {tuple(row) for row in batch.tasks.tolist()} == {tuple(numvqa.SPACE.encode(TASK.attributes))}
 
 
@@ -40,4 +41,4 @@ def test_all_tasks_are_validated_on_validation_digits_as_they_are(objective):
     held = objective.validation(SAMPLING, 30)
     digits = objective.domain.digits.validation
     plain = NumVqaSource(replace(SAMPLING, batch_size=30), NumVqaSettings(augmentation=False), digits)
-    assert len(held.images) == 30 and torch.equal(held.images, plain.draw("pretrain", 0).images)
+    assert len(held.images) == 30 and torch.equal(held.images, plain.draw("pretrain", 0).to(CPU, torch.float32).images)
