@@ -69,3 +69,14 @@ class SupernetBench:
         Raises `InputError` for an attribute that the supernet does not know, and a task outside its space.
         """
         return self.trained.tasks.parse(task) if isinstance(task, str) else task
+
+    def judged_task(self, task: Task | str) -> Task:
+        """As `task`, of one that the domain's test images can judge.
+
+        Raises `InputError` also where data are missing, or show nothing of the task.
+        """
+        import numpy as np
+
+        asked = self.task(task)
+        self.domain.examples(asked, "test", 1, np.random.default_rng(0))
+        return asked

@@ -55,7 +55,7 @@ def customize(
     with Workbench(workspace, output.say) as bench:
         target = bench.device(device)
         net = bench.supernet(supernet, precision, data)
-        asked = net.task(task)  # before the conversion, which takes its time
+        asked = net.judged_task(task)  # before a conversion and a campaign, which take their time
         pair = bench.pair(target, net, predictor)
         _ensure_records(output, pair)
         artifact = pair.customize(

@@ -54,7 +54,9 @@ class ImagesKind:
         """Raises `InputError` without a folder, for one that cannot be used, and where a trained supernet's images or
         their splits have changed since."""
         if sources.folder is None:
-            raise InputError("labelled images are needed: name their folder with `data`, such as one folder per class")
+            raise InputError(
+                "labelled images are needed; name their folder (one folder per class) or their table with `data`"
+            )
         cache = sources.cache / _CACHE
         images = read_labelled(sources.folder, cache, partial(sources.progress, "images looked at"))
         if space is not None and space.images_sha256 != images.digest:

@@ -109,9 +109,20 @@ def test_images_that_have_changed_since_training_are_refused(edgewright, photos,
     assert not (tmp_path / "m.tflite").exists()
 
 
+def test_what_cannot_be_judged_is_refused_before_anything_is_measured(edgewright, photos, supernet, tmp_path):
+    fresh = ("--workspace", tmp_path / "ws", "--json")
+    words = ("customize", "--supernet", supernet, "--latency-ms", 50, "--out", tmp_path / "m.tflite", "--task")
+    for more, sentence in (
+        (["red"], "or their table with --data"),
+        (["disc, not red, not green, not blue", "--data", photos], "do not show every answer"),
+    ):
+        answer = edgewright(*words, *more, *fresh)
+        assert answer.exit_code == 2 and sentence in answer.err and "campaign" not in answer.err
+
+
 def test_training_without_a_folder_says_what_to_name(edgewright, folder, place, tmp_path):
     answer = edgewright("train", folder / "tiny.toml", "--out", tmp_path / "s", *place)
-    assert answer.exit_code == 2 and "name their folder with --data" in answer.err and not (tmp_path / "s").exists()
+    assert answer.exit_code == 2 and "or their table with --data" in answer.err and not (tmp_path / "s").exists()
 
 
 def test_a_backbone_without_a_linear_classifier_is_refused_before_training(edgewright, place, tmp_path):
