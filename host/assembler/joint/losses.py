@@ -66,7 +66,10 @@ class PretrainLoss(nn.Module):
 
 
 class JointLoss(nn.Module):
-    """Task loss under the assembler's own gates, plus the weighted gate loss (Eq. 6)."""
+    """Task loss under the assembler's own gates, plus the weighted gate loss (Eq. 6).
+
+    Samples of `whole` see all gates open, and add the loss of pre-training with the weight of their number.
+    """
 
     def __init__(
         self, supernet: Supernet, assembler: Assembler, objective: Objective, compute: Compute, keep_limits: bool
@@ -75,7 +78,9 @@ class JointLoss(nn.Module):
         self.supernet, self.assembler, self.objective, self.compute = supernet, assembler, objective, compute
         self.keep_limits = keep_limits
 
-    def forward(self, batch: Batch, noise: JointNoise, gate_weight: float) -> StepLoss:
+    def forward(
+        self, batch: Batch, noise: JointNoise, gate_weight: float, whole: Batch | None = None
+    ) -> StepLoss:
         weights = self.assembler(batch.tasks, batch.limits)  # (B, N)
         if noise.weights is not None:
             weights = weights + noise.weights
@@ -84,21 +89,35 @@ class JointLoss(nn.Module):
         if self.keep_limits:
             bits = self.assembler.open_within(weights, _kept(batch.limits, self.supernet))  # (B, N)
         gates = training_gates(weights, bits, noise.coin)  # (B, N)
-        outputs = self.compute.forward(self.supernet, batch.images, gates)
-        (task, score), over = self.objective.task_loss(outputs, batch), gate_loss(discrete, batch.limits)
+        outputs = self.compute.forward(self.supernet, *_with(whole, batch.images, gates))
+        (task, score), over = self.objective.task_loss(outputs[: len(gates)], batch), gate_loss(discrete, batch.limits)
+        if whole is not None:
+            rest = outputs[len(gates) :]
+            task = task + len(rest) / len(gates) * self.objective.pretrain_loss(rest, whole).loss
         more = {GATE_LOSS: over.detach(), RATIO: discrete.detach().mean()}
         return StepLoss(task + gate_weight * over, task.detach(), score, more)
 
 
+def _with(whole: Batch | None, images: Tensor, gates: Tensor) -> tuple[Tensor, Tensor]:
+    """Images `(B, C, H, W)` and gates `(B, N)`, followed by those of `whole` under open gates."""
+    if whole is None:
+        return images, gates
+    opened = gates.new_ones(len(whole.images), gates.shape[1])
+    return torch.cat([images, whole.images]), torch.cat([gates, opened])
+
+
 @torch.no_grad()
-def calibrate_step(supernet: Supernet, assembler: Assembler, batch: Batch, compute: Compute) -> None:
+def calibrate_step(
+    supernet: Supernet, assembler: Assembler, batch: Batch, compute: Compute, whole: Batch | None = None
+) -> None:
     """Update the running batch norm statistics under deployed gates: discrete, and within their limit.
 
     Half of the samples of joint training see soft gates, so its statistics describe networks that are never deployed.
     """
     weights = assembler(batch.tasks, batch.limits)
     bits = assembler.open_within(weights, _kept(batch.limits, supernet))  # (B, N)
-    supernet(compute.images(batch.images), bits.float())
+    images, gates = _with(whole, batch.images, bits.float())
+    supernet(compute.images(images), gates)
 
 
 def reset_batch_norm(module: nn.Module) -> None:

@@ -61,6 +61,9 @@ class JointRecipe:
         semhash_noise: whether noise is added to the assembler's weights in training.
         min_limit: the lowest activation limit that is trained.
         pretrain_min_ratio: the lowest share of open gates in pre-training.
+        open_share: samples that are added to each batch of the later stages, as a share of it: they see all gates open
+            and learn what pre-training teaches, so that the whole backbone stays a good network of its own. Only for
+            domains whose tasks are answered by the outputs of pre-training.
         n_augmented_tasks, augmented_share: attribute combinations outside the tasks, and how often they are asked for.
     """
 
@@ -84,6 +87,7 @@ class JointRecipe:
     semhash_noise: bool = False
     min_limit: float = 0.02
     pretrain_min_ratio: float = 0.2
+    open_share: float = 0.0
     n_augmented_tasks: int = 2000
     augmented_share: float = 0.3
 
@@ -94,7 +98,9 @@ class JointRecipe:
         ):  # fmt: skip
             if getattr(self, name) < least:
                 raise InputError(f"`{name}` must be at least {least}, got {getattr(self, name)}")
-        for name in ("augmented_share", "min_limit", "pretrain_min_ratio", "tune_lr_share", "gate_loss_ramp_share"):
+        for name in (
+            "augmented_share", "min_limit", "pretrain_min_ratio", "open_share", "tune_lr_share", "gate_loss_ramp_share",
+        ):  # fmt: skip
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"`{name}` must lie in [0, 1], got {getattr(self, name)}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 from typing import cast
 
 import torch
@@ -145,19 +146,20 @@ class JointStages:
             JointLoss(supernet, assembler_of(modules), self.objective, self.compute, keep_limits)
         )
 
-        def draw(step: int) -> tuple[Drawn, JointNoise]:
+        def draw(step: int) -> tuple[JointNoise, Drawn, Drawn | None]:
             _, generator = step_rng(recipe.training.seed, stage, _NOISE + step)
             n = recipe.training.batch_size
             noise = JointNoise.draw(n, supernet.space, recipe.semhash_noise, generator)
-            return self._draw(stage, step), noise.of(self._part)
+            return noise.of(self._part), *self._draw_both(stage, step)
 
-        def finish(drawn: tuple[Drawn, JointNoise]) -> tuple[Batch, JointNoise]:
-            return self._finish(drawn[0]), drawn[1].to(self.workers.device)
+        def finish(drawn: tuple[JointNoise, Drawn, Drawn | None]) -> tuple[JointNoise, Batch, Batch | None]:
+            return drawn[0].to(self.workers.device), *self._finish_both(drawn[1:])
 
         inputs = self.ahead.steps(draw, finish, n_steps)
 
         def learn(step: int) -> StepLoss:
-            return _called(loss, *inputs(step), gate_weight(step))
+            noise, batch, whole = inputs(step)
+            return _called(loss, batch, noise, gate_weight(step), whole)
 
         return self._update({SUPERNET: lr_share * recipe.backbone_lr, ASSEMBLER: lr_share * recipe.assembler_lr}, learn)
 
@@ -170,11 +172,12 @@ class JointStages:
         """Nothing learns: batch norm collects statistics of subnets as they are deployed."""
 
         batches = self.ahead.steps(
-            lambda step: self._draw(CALIBRATE, step), self._finish, self.recipe.calibrate_steps
+            lambda step: self._draw_both(CALIBRATE, step), self._finish_both, self.recipe.calibrate_steps
         )
 
         def look(step: int) -> None:
-            calibrate_step(supernet_of(modules), assembler_of(modules), batches(step), self.compute)
+            batch, whole = batches(step)
+            calibrate_step(supernet_of(modules), assembler_of(modules), batch, self.compute, whole)
 
         return [Update({}, look)]
 
@@ -189,6 +192,22 @@ class JointStages:
     def _draw(self, stage: str, step: int) -> Drawn:
         """This process's part of a step's batch."""
         return self.source.draw(stage, step, self._part)
+
+    def _draw_both(self, stage: str, step: int) -> tuple[Drawn, Drawn | None]:
+        """And the samples that see all gates open."""
+        n_open = round(self.recipe.open_share * self.recipe.training.batch_size)
+        whole = self.source.draw(PRETRAIN, self._before[stage] + step, self.workers.part(n_open)) if n_open else None
+        return self._draw(stage, step), whole
+
+    def _finish_both(self, drawn: tuple[Drawn, Drawn | None]) -> tuple[Batch, Batch | None]:
+        return self._finish(drawn[0]), None if drawn[1] is None else self._finish(drawn[1])
+
+    @cached_property
+    def _before(self) -> dict[str, int]:
+        """How many steps come before each stage."""
+        recipe = self.recipe
+        steps = (0, recipe.pretrain_steps, recipe.joint_steps, recipe.tune_steps)
+        return dict(zip((PRETRAIN, JOINT, TUNE, CALIBRATE), accumulate(steps), strict=True))
 
     def _finish(self, drawn: Drawn) -> Batch:
         return drawn.to(self.workers.device, self.compute.dtype)

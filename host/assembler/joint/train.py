@@ -53,6 +53,7 @@ def train(
         raise InputError(f"recipe {recipe.name!r} is for domain {recipe.domain.name!r}, not for {domain.name!r}")
     objective = recipe.domain.kind.objective(domain, recipe.domain.settings)
     recipe = recipe.with_outputs(objective.n_outputs)
+    _check_open_share(recipe, objective)
     with joined(recipe.training.device) as workers, recipe.training.ahead(workers.device) as ahead:
         workers.part(recipe.training.batch_size)
         make_dir(folder)
@@ -80,6 +81,15 @@ def _find_checkpoint(folder: Path, resume: bool) -> Checkpoint | None:
     if resume and not there:
         raise InputError(f"there is no checkpoint in {folder} to resume; start without `resume`")
     return Checkpoint.load(folder, upgraded_checkpoint) if resume else None
+
+
+def _check_open_share(recipe: JointRecipe, objective: Objective) -> None:
+    given, needed = objective.n_outputs, objective.n_pretrain_outputs
+    if recipe.open_share and given != needed:
+        raise InputError(
+            f"recipe {recipe.name!r} sets `open_share`, but its tasks are answered by {given} outputs, and "
+            f"pre-training by {needed}; leave it out"
+        )
 
 
 def _check_outputs(modules: Modules, domain: TaskDomain) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ...tasks import Task
 from ...training.objective import Sampling
-from ...training.rng import PRETRAIN, draw_limits, moved, step_rng
+from ...training.rng import PRETRAIN, draw_limits, moved, sent, step_rng
 from .augment import Variations
 from .domain import LabelDomain, drawn
 from .pool import Pool
@@ -43,6 +43,26 @@ class LabelBatch:
         return moved(self, device, dtype)
 
 
+@dataclass(frozen=True)
+class LabelDraw:
+    """A batch before its images are varied: pixels `(B, H, W, C)` uint8, and the rest as in `LabelBatch`."""
+
+    pixels: Tensor
+    variations: Variations
+    settings: ImageSettings
+    tasks: Tensor
+    limits: Tensor
+    asked: Tensor
+    answers: Tensor
+    has: Tensor
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> LabelBatch:
+        """The batch; its images are varied on `device`."""
+        images = sent(self.pixels, device).permute(0, 3, 1, 2).float() / 255  # (B, C, H, W)
+        images = self.variations.to(device).applied(images, self.settings)
+        return LabelBatch(images, self.tasks, self.limits, self.asked, self.answers, self.has).to(device, dtype)
+
+
 class LabelSource:
     """Draws batches from the training images, of the given tasks and a share of others."""
 
@@ -57,7 +77,7 @@ class LabelSource:
         extra = [task for task in extra if sampling.augmented_share and domain.covers(task, "train")]
         return Pool.of(domain, self.asked, extra, sampling.augmented_share, self.settings.which_share)
 
-    def draw(self, stage: str, step: int, part: slice = slice(None)) -> LabelBatch:
+    def draw(self, stage: str, step: int, part: slice = slice(None)) -> LabelDraw:
         """The batch of a step, or the part of it that one process works on."""
         n, pool = self.sampling.batch_size, self.pool
         rng, generator = step_rng(self.sampling.seed, stage, step)
@@ -66,10 +86,10 @@ class LabelSource:
         if stage == PRETRAIN:  # labels are what is asked for; every image once before any comes twice
             chosen = self._in_turn(step)
         limits = draw_limits(rng, n, self.sampling.min_limit)  # (B,)
-        varied = Variations.draw(n, generator).of(part)
-        pixels = torch.from_numpy(np.ascontiguousarray(self.domain.pixels[chosen[part]].transpose(0, 3, 1, 2)))
-        return LabelBatch(
-            images=varied.applied(pixels, self.settings).float() / 255,  # (B, C, H, W)
+        return LabelDraw(
+            pixels=torch.from_numpy(self.domain.pixels[chosen[part]]),  # (B, H, W, C)
+            variations=Variations.draw(n, generator).of(part),
+            settings=self.settings,
             tasks=torch.from_numpy(pool.encoding[task[part]]),
             limits=torch.from_numpy(limits[part]),
             asked=torch.from_numpy(pool.asked[task[part]]),

@@ -17,6 +17,7 @@ from edgewright.domains.numvqa import domain as numvqa
 from edgewright.errors import InputError
 
 from tests.assembler.joint.tiny import TINY, tiny
+from tests.marks import sweep
 
 
 class Killed(Exception):
@@ -57,7 +58,7 @@ def test_a_killed_run_resumes_to_the_very_same_weights(domain, tmp_path, kill, w
     assert rows == [("pretrain", "3"), ("joint", "4"), ("tune", "2")]
 
 
-@pytest.mark.parametrize("kill", [("pretrain", 2), ("joint", 3), ("tune", 1), ("calibrate", 1)])
+@pytest.mark.parametrize("kill", [sweep(("pretrain", 2)), ("joint", 3), sweep(("tune", 1)), sweep(("calibrate", 1))])
 def test_batches_drawn_ahead_are_the_same_batches(domain, tmp_path, kill, whole):
     cut = killed_and_resumed(tiny(batch_workers=2), tmp_path, domain, *kill)
     for name, tensor in weights(whole).items():
@@ -243,3 +244,9 @@ def test_averaged_weights_are_what_is_delivered(domain, tmp_path, whole):
     cut = killed_and_resumed(recipe, tmp_path / "cut", domain, "joint", 3)
     for name, tensor in weights(averaged).items():
         assert torch.equal(tensor, weights(cut)[name]), name
+
+
+def test_open_samples_are_refused_where_pre_training_has_other_outputs(domain, tmp_path):
+    with pytest.raises(InputError, match="sets `open_share`, but its tasks are answered by 2 outputs"):
+        train(replace(TINY, open_share=0.25), tmp_path / "never", domain)
+    assert not (tmp_path / "never").exists()

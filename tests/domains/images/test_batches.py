@@ -17,11 +17,12 @@ from edgewright.training.objective import Sampling
 from edgewright.training.rng import JOINT, PRETRAIN
 
 PLAIN = ImageSettings(mirror=False, shift=0)
+CPU = torch.device("cpu")
 SAMPLING = Sampling(seed=1, batch_size=64, n_augmented_tasks=50)
 
 
 def test_every_answer_is_right_and_asked_for(domain):
-    batch = LabelSource(SAMPLING, PLAIN, domain, trained_tasks(domain)).draw(JOINT, 0)
+    batch = LabelSource(SAMPLING, PLAIN, domain, trained_tasks(domain)).draw(JOINT, 0).to(CPU, torch.float32)
     assert batch.asked.gather(1, batch.answers[:, None]).all()
     encodings = {domain.space.encode(task.attributes).tobytes(): task for task in domain.tasks}
     known = 0
@@ -36,7 +37,7 @@ def test_every_answer_is_right_and_asked_for(domain):
 
 
 def test_images_are_those_of_the_training_split_as_they_are(domain):
-    batch = LabelSource(SAMPLING, PLAIN, domain, trained_tasks(domain)).draw(JOINT, 3)
+    batch = LabelSource(SAMPLING, PLAIN, domain, trained_tasks(domain)).draw(JOINT, 3).to(CPU, torch.float32)
     train = domain.as_floats(domain.images.of_split("train"))
     for image in batch.images.numpy():
         assert np.isclose(train, image).all((1, 2, 3)).any()
@@ -44,7 +45,7 @@ def test_images_are_those_of_the_training_split_as_they_are(domain):
 
 def test_yes_and_no_are_equally_frequent(domain):
     source = LabelSource(replace(SAMPLING, batch_size=400), PLAIN, domain, [domain.space.parse("disc")])
-    batch = source.draw(JOINT, 0)
+    batch = source.draw(JOINT, 0).to(CPU, torch.float32)
     mine = batch.asked[:, 0]
     assert 0.4 < float((batch.answers[mine] == 1).float().mean()) < 0.6
 
@@ -52,7 +53,7 @@ def test_yes_and_no_are_equally_frequent(domain):
 def test_pre_training_looks_at_every_image_before_any_comes_twice(domain):
     n = len(domain.images.of_split("train"))
     source = LabelSource(replace(SAMPLING, batch_size=n), PLAIN, domain, trained_tasks(domain))
-    seen = [source.draw(PRETRAIN, step) for step in range(2)]
+    seen = [source.draw(PRETRAIN, step).to(CPU, torch.float32) for step in range(2)]
     for batch in seen:
         assert len({image.tobytes() for image in batch.images.numpy()}) == n
     assert not torch.equal(seen[0].images, seen[1].images)
@@ -61,10 +62,11 @@ def test_pre_training_looks_at_every_image_before_any_comes_twice(domain):
 def test_variations_change_images_and_nothing_else(domain):
     settings = ImageSettings(erase=0.5, shift=0.2)
     tasks = trained_tasks(domain)
-    varied, plain = (LabelSource(SAMPLING, each, domain, tasks).draw(JOINT, 0) for each in (settings, PLAIN))
+    sources = (LabelSource(SAMPLING, each, domain, tasks) for each in (settings, PLAIN))
+    varied, plain = (source.draw(JOINT, 0).to(CPU, torch.float32) for source in sources)
     assert not torch.equal(varied.images, plain.images)
     assert torch.equal(varied.tasks, plain.tasks) and torch.equal(varied.answers, plain.answers)
-    cut = LabelSource(SAMPLING, ImageSettings(least_area=0.3), domain, tasks).draw(JOINT, 0)
+    cut = LabelSource(SAMPLING, ImageSettings(least_area=0.3), domain, tasks).draw(JOINT, 0).to(CPU, torch.float32)
     assert cut.images.shape == plain.images.shape and not torch.equal(cut.images, plain.images)
 
 

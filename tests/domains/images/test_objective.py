@@ -15,7 +15,7 @@ SAMPLING = Sampling(seed=2, batch_size=32, n_augmented_tasks=20)
 
 @pytest.fixture(scope="module")
 def batch(domain):
-    return LabelObjective(domain).source(SAMPLING).draw(JOINT, 0)
+    return LabelObjective(domain).source(SAMPLING).draw(JOINT, 0).to(torch.device("cpu"), torch.float32)
 
 
 def right_outputs(batch, sure=12.0):
