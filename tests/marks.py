@@ -7,6 +7,6 @@ from typing import Any
 import pytest
 
 
-def sweep(value: Any, **options: Any) -> Any:
-    """A value of a parametrised test or fixture whose cases take long."""
-    return pytest.param(value, marks=pytest.mark.sweep, **options)
+def sweep(*values: Any, **options: Any) -> Any:
+    """The values of one case of a parametrised test or fixture whose cases take long."""
+    return pytest.param(*values, marks=pytest.mark.sweep, **options)

@@ -9,6 +9,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,22 @@ import pytest
 
 GUEST = Path(__file__).parent / "guest"
 ROOMS = ("host", "converters", "device_agent")
+SERVE = """
+import contextlib, io, json, sys
+from edgewright.cli.app import main
+for line in sys.stdin:
+    sys.argv, out, err = ["edgewright", *json.loads(line)], io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = main() or 0
+        except SystemExit as exit:
+            code = exit.code or 0
+    print(json.dumps([code, out.getvalue(), err.getvalue()]), flush=True)
+"""
 
 
 class Program:
-    """`edgewright` in an environment where the guest is installed."""
+    """`edgewright` in an environment where the guest is installed: one process for all commands, imported once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.site = folder, folder / "site"
@@ -29,13 +43,23 @@ class Program:
         subprocess.run([*pip, "--target", str(self.site), str(folder / "source")], check=True, capture_output=True)
         self.environment = {**os.environ, "PYTHONPATH": str(self.site), "OMP_NUM_THREADS": "1"}
 
+        self._server = subprocess.Popen(
+            [sys.executable, "-c", SERVE], env=self.environment, cwd=folder, text=True, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )  # fmt: skip
+
     def __call__(self, *words: object, code: int = 0) -> Any:
-        argv = [sys.executable, "-m", "edgewright.cli", *map(str, words), "--workspace", str(self.folder / "space")]
-        done = subprocess.run(
-            [*argv, "--json"], env=self.environment, cwd=self.folder, capture_output=True, text=True, timeout=280
-        )
-        assert done.returncode == code, done.stderr
-        return json.loads(done.stdout)
+        assert self._server.stdin and self._server.stdout
+        argv = [*map(str, words), "--workspace", str(self.folder / "space"), "--json"]
+        print(json.dumps(argv), file=self._server.stdin, flush=True)
+        returned, out, err = json.loads(self._server.stdout.readline())
+        assert returned == code, err
+        return json.loads(out)
+
+    def close(self) -> None:
+        with self._server:
+            assert self._server.stdin
+            self._server.stdin.close()
 
     def python(self, *argv: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, *argv]
@@ -43,8 +67,9 @@ class Program:
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
-    return Program(tmp_path_factory.mktemp("guest"))
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    with closing(Program(tmp_path_factory.mktemp("guest"))) as program:
+        yield program
 
 
 def test_nothing_of_ours_knows_the_guest() -> None:
@@ -98,6 +123,7 @@ def test_without_the_package_its_name_is_unknown(program: Program, tmp_path: Pat
     assert done.returncode == 2 and "unknown task domain 'stripes'" in json.loads(done.stdout)["error"]
 
 
+@pytest.mark.sweep
 def test_it_keeps_the_contracts(program: Program) -> None:
     """The shipped contract tests, run by pytest as an author would."""
     (program.folder / "test_contracts.py").write_text((GUEST / "contracts.py").read_text())

@@ -7,8 +7,8 @@
         kind = PARCELS
         backbone = Backbone("resnet10t", {"in_chans": 3}, (3, 32, 32))
 
-Override the fixture `sources` if the data are in a folder, `opened` to open fewer of them than usual, and `perfect` to
-test that right outputs score 1.
+Override the fixture `sources` if the data are in a folder, `opened` to open fewer of them than usual (both are made
+once a class, since opening may take a while), and `perfect` to test that right outputs score 1.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ class DomainContract:
     table: Mapping[str, Any] = {}
     backbone: Backbone
 
-    @pytest.fixture
-    def sources(self, tmp_path: Path) -> DataSources:
-        return DataSources(None, None, tmp_path)
+    @pytest.fixture(scope="class")
+    def sources(self, tmp_path_factory: pytest.TempPathFactory) -> DataSources:
+        return DataSources(None, None, tmp_path_factory.mktemp("sources"))
 
-    @pytest.fixture
+    @pytest.fixture(scope="class")
     def opened(self, sources: DataSources) -> TaskDomain:
         return self.kind.open(self.kind.settings(self.table), self.backbone, sources)
 

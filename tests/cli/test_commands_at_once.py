@@ -15,6 +15,7 @@ from edgewright.workbench.options import CampaignOptions
 from edgewright.workbench.workbench import Workbench
 
 from tests.cli.command_line import MAIN
+from tests.marks import sweep
 
 EVALUATE = ("--part", "scenarios", "--method", "edgewright", "--task", "has 3", "--budget", "0.9")
 EVALUATE += ("--images", "20", "--subnets", "20")
@@ -48,6 +49,7 @@ def prepared(folder, workspace):
     return folder
 
 
+@pytest.mark.sweep
 def test_three_customisations_in_a_fresh_workspace_share_one_campaign(folder):
     processes = [start(folder, *CUSTOMIZE, "--out", f"{n}.tflite", name=str(n)) for n in range(3)]
     answers = [ended(folder, process, str(n)) for n, process in enumerate(processes)]
@@ -68,6 +70,7 @@ def test_an_evaluation_and_a_customisation_in_a_fresh_workspace_do_not_disturb_e
     assert code == 0 and len(rows(folder)) == 1, said[-500:]
 
 
+@pytest.mark.sweep
 def test_a_second_evaluation_into_a_folder_is_refused(folder):
     words = prepared_evaluation(folder)
     first = start(folder, *words, name="first")
@@ -123,14 +126,14 @@ def _n_records(path):
     ("words", "code", "sentence"),
     [
         (("predictor", "fit", "local"), 2, "'local' is being profiled by another process; wait for it to end"),
-        (("predictor", "report", "local"), 2, "'local' is being profiled by another process; wait for it to end"),
+        sweep(("predictor", "report", "local"), 2, "'local' is being profiled by another process; wait for it to end"),
         (("agent", "deploy", "local"), 4, "another process is using 'local'; wait for it to end, or stop it"),
         (("agent", "remove", "local"), 4, "another process is using 'local'; wait for it to end, or stop it"),
         (("agent", "status", "local"), 0, ""),
         (("records", "export", "local", "--out", "records.csv"), 0, ""),
-        (("report", "workspace"), 2, "'local' is being profiled by another process; wait for it to end"),
+        sweep(("report", "workspace"), 2, "'local' is being profiled by another process; wait for it to end"),
         (("device", "list"), 0, ""),
-        (("evaluate", "numvqa", "similar", "--part", "similarity"), 0, ""),
+        sweep(("evaluate", "numvqa", "similar", "--part", "similarity"), 0, ""),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
 )

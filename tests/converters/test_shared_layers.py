@@ -24,6 +24,7 @@ from edgewright.supernet.supernet import Supernet, modularize
 from torch import Tensor, nn
 
 from tests.converters.conftest import randomised
+from tests.marks import sweep
 
 IMAGE = (3, 64, 64)
 
@@ -54,10 +55,10 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
 }
 # Untrained, all normalisations are alike, and the converter merges what it folded them into.
 CASES = [
-    ("two scales", "untrained"),
+    sweep("two scales", "untrained"),
     ("two scales", "trained"),
-    pytest.param("detector of two levels", "untrained", marks=pytest.mark.sweep),
-    pytest.param("detector of three levels", "trained", marks=pytest.mark.sweep),
+    sweep("detector of two levels", "untrained"),
+    sweep("detector of three levels", "trained"),
 ]
 
 
@@ -93,7 +94,7 @@ def test_slicing_is_converting(name: str, state: str) -> None:
     np.testing.assert_array_equal(tflite_outputs(sliced, x), tflite_outputs(itself, x))
 
 
-@pytest.mark.parametrize("precision", [Precision.FLOAT16, Precision.INT8])
+@pytest.mark.parametrize("precision", [sweep(Precision.FLOAT16), Precision.INT8])
 def test_its_template_can_be_quantised(precision: Precision) -> None:
     supernet = modularize(made(TwoScales, trained=True), torch.randn(2, *IMAGE)).eval()
     samples = np.random.default_rng(3).standard_normal((8, *IMAGE)).astype(np.float32)

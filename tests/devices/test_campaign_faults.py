@@ -178,7 +178,12 @@ def test_a_patient_campaign_goes_on_by_itself(bench: Board) -> None:
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGSEGV, signal.SIGSTOP, signal.SIGKILL], ids=["crashes", "hangs", "killed for its memory"]
+    "number",
+    [
+        pytest.param(signal.SIGSEGV, id="crashes"),
+        sweep(signal.SIGSTOP, id="hangs"),
+        sweep(signal.SIGKILL, id="killed for its memory"),
+    ],
 )
 def test_a_measuring_child_that_dies_is_measured_again(bench: Board, number: int) -> None:
     def strike() -> None:
@@ -215,6 +220,7 @@ os.register_at_fork(after_in_child=child)
 """
 
 
+@pytest.mark.sweep
 def test_a_measuring_child_that_eats_memory_is_measured_again(
     rig_client: Any, rig_env: dict[str, str], tmp_path: Path, trained: Any, template: Any
 ) -> None:
@@ -296,6 +302,7 @@ def test_host_killed(bench: Board, workspace: Path) -> None:
         bench.check_whole(store, campaign)
 
 
+@pytest.mark.sweep
 def test_two_hosts_take_turns(bench: Board) -> None:
     """A second session measures after the first one's measurement, not beside it."""
     slow = TimingProtocol(n_runs=1, min_time_ms=1500, max_time_ms=1500, timeout_s=20)

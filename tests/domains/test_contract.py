@@ -44,17 +44,11 @@ class TestAttributedDetection(DomainContract):
                 outputs[row, point, 4 + category] = 9.0
         return outputs
 
-    @pytest.fixture(scope="class")
-    def made_once(self, tmp_path_factory):
-        return tmp_path_factory.mktemp("detection")
-
-    @pytest.fixture
-    def sources(self, made_once):
-        return DataSources(None, None, made_once)
-
-    @pytest.fixture(autouse=True)
-    def few_images(self, monkeypatch):
-        monkeypatch.setattr(opening, "DIGIT_SETS", {"train": 60, "validation": 40, "test": 40})
+    @pytest.fixture(scope="class", autouse=True)
+    def few_images(self):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(opening, "DIGIT_SETS", {"train": 60, "validation": 40, "test": 40})
+            yield
 
 
 class TestLabelledImages(DomainContract):
@@ -66,10 +60,6 @@ class TestLabelledImages(DomainContract):
         return np.eye(len(examples.rows), dtype=np.float32)[examples.answers]  # (B, K)
 
     @pytest.fixture(scope="class")
-    def made_once(self, tmp_path_factory):
+    def sources(self, tmp_path_factory):
         folder = tmp_path_factory.mktemp("images")
         return DataSources(write_table(folder / "shapes", n=90), None, folder)
-
-    @pytest.fixture
-    def sources(self, made_once):
-        return made_once

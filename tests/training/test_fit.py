@@ -17,6 +17,7 @@ from edgewright.training.objective import Sampling
 from edgewright.training.scoring import model_score
 from edgewright.training.settings import TrainingSettings
 
+from tests.marks import sweep
 from tests.training.small import Killed, kill_at
 
 TASK = numvqa.SPACE.parse("has 0")
@@ -116,7 +117,7 @@ def whole(objective):
     return fit_task(backbone(), TASK, objective, fit(**UNTIL))
 
 
-@pytest.mark.parametrize("step", [1, 2, 5, 7])
+@pytest.mark.parametrize("step", [sweep(1), 2, 5, sweep(7)])
 def test_a_killed_fit_resumes_to_the_very_same_weights(objective, tmp_path, whole, step):
     assert whole.steps >= 8, "or the kill would come after the end"
     with pytest.raises(Killed):

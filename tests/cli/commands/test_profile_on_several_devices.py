@@ -117,6 +117,7 @@ class Striker:
         self._fault()
 
 
+@pytest.mark.sweep
 def test_each_device_gets_a_campaign_of_its_own(cli: Cli) -> None:
     told = cli("profile", "a", "b", "--subnets", "12")["devices"]
     assert "profiling a" in cli.stderr and "profiling b" in cli.stderr
@@ -190,6 +191,7 @@ def test_resuming_begins_the_campaign_that_one_device_never_began(cli: Cli) -> N
     assert campaigns(cli, "a")[0].protocol == campaigns(cli, "b")[0].protocol
 
 
+@pytest.mark.sweep
 def test_with_nothing_begun_there_is_nothing_to_resume(cli: Cli) -> None:
     for words in (("profile", "a", "b", "--resume"), (*SPREAD, "--resume")):
         told = cli(*words, code=2)

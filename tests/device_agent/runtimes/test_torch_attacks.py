@@ -169,6 +169,7 @@ for name in sys.argv[1:]:
 """
 
 
+@pytest.mark.sweep
 def test_the_attacks_are_real(export: bytes, tmp_path: Path) -> None:
     """torch alone, given the same files, runs the command."""
     for name, (make, _) in ATTACKS.items():

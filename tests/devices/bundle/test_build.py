@@ -26,6 +26,7 @@ from edgewright.devices.transport import Completed
 from edgewright.errors import DeviceError, EdgewrightError, InputError
 from edgewright.files import sha256_of
 
+from tests.marks import sweep
 from tests.rigs.client import RigUnavailable, rig_root
 from tests.rigs.fixtures import require
 
@@ -125,7 +126,9 @@ def test_an_altered_bundle_in_the_cache_is_built_again(bundle: Bundle, own_cache
     assert again.sha256 == bundle.sha256, "a device that has it needs it no second time"
 
 
-@pytest.mark.parametrize("pattern", ["ai_edge_litert-*aarch64.whl", "numpy-*aarch64.whl", "libc6_*arm64.deb"])
+@pytest.mark.parametrize(
+    "pattern", [sweep("ai_edge_litert-*aarch64.whl"), "numpy-*aarch64.whl", sweep("libc6_*arm64.deb")]
+)
 def test_an_altered_part_in_the_cache_is_brought_again(bundle: Bundle, own_cache: Path, pattern: str) -> None:
     [part] = own_cache.rglob(pattern)
     flip_a_byte(part)
@@ -143,6 +146,7 @@ def test_an_altered_wheel_that_cannot_be_brought_again_is_not_used(
         build_bundle(ARM64, own_cache)
 
 
+@pytest.mark.sweep
 def test_half_a_build_is_no_bundle(bundle: Bundle, own_cache: Path) -> None:
     """The process died between the bundle and the note of its hash."""
     note = (own_cache / bundle.path.name).with_suffix(".sha256")

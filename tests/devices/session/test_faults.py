@@ -20,6 +20,7 @@ from edgewright.errors import DeviceError, DeviceRefused
 
 LONG = TimingProtocol(min_time_ms=120_000, max_time_ms=120_000, timeout_s=200)
 SHORT_LIMITS = SessionLimits(silence_s=2.0, heartbeat_s=0.3, reply_s=5.0, start_s=30.0)
+DEAF = SessionLimits(close_s=0.2)  # what plays an agent answers no bye
 Start = Callable[..., tuple[AgentSession, LocalStream]]
 
 
@@ -189,14 +190,14 @@ sys.stdin.buffer.read()
 
 def test_a_delivery_that_arrived_as_something_else_is_an_error() -> None:
     reply = """send({"re": 2, "ok": {"path": "/home/m.tflite", "sha256": "0" * 64}})"""
-    with AgentSession(fake_agent(SECOND_REPLY.format(reply=reply)), "board") as session:
+    with AgentSession(fake_agent(SECOND_REPLY.format(reply=reply)), "board", DEAF) as session:
         with pytest.raises(DeviceError, match="/home/m.tflite on device 'board' has sha256 0000.*instead of ffff"):
             session.deliver("f" * 64, "m.tflite")
 
 
 def test_endless_records_in_place_of_a_reply_are_cut_off_at_the_first() -> None:
     reply = """[send({"record": {}, "re": 2}) for _ in iter(int, 1)]"""
-    with AgentSession(fake_agent(SECOND_REPLY.format(reply=reply)), "board") as session:
+    with AgentSession(fake_agent(SECOND_REPLY.format(reply=reply)), "board", DEAF) as session:
         with pytest.raises(DeviceError, match="something other than a reply to ping: a record"):
             session.ping()
 
@@ -207,7 +208,7 @@ def test_endless_records_in_place_of_a_reply_are_cut_off_at_the_first() -> None:
 def test_a_refusal_is_no_loss(kind: str, error: type[DeviceError]) -> None:
     """Only a blob that is gone is worth another try: it is pushed again then."""
     reply = f"""send({{"re": 2, "error": {{"kind": {kind!r}, "message": "no"}}}})"""
-    with AgentSession(fake_agent(SECOND_REPLY.format(reply=reply)), "board") as session:
+    with AgentSession(fake_agent(SECOND_REPLY.format(reply=reply)), "board", DEAF) as session:
         with pytest.raises(DeviceError, match="refused ping") as caught:
             session.ping()
     assert type(caught.value) is error

@@ -69,6 +69,7 @@ def _path(name: str) -> str:
     return str(link)
 
 
+@pytest.mark.sweep
 class TestLoginShells(TransportContract):
     @pytest.fixture
     def open_transport(self, shell: Shell, rig_env: None, tmp_path: Path) -> Callable[[], Transport]:

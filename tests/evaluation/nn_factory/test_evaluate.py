@@ -91,6 +91,7 @@ def test_another_supernets_scenarios_are_not_mixed_in(tmp_path, domain, options)
         evaluate(tmp_path, domain, options, ("scenarios",), lambda *_: None)
 
 
+@pytest.mark.sweep
 def test_models_trained_side_by_side_are_those_of_one_after_the_other(tmp_path, domain):
     recipe = load_recipe("numvqa-resnet").with_options(precision="float64")
     found = []

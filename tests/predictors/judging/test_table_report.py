@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from edgewright.predictors.judging.table import FeatureTable
-from edgewright.predictors.judging.table_report import judge
+from edgewright.predictors.judging.table_report import TableReport, judge
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -27,8 +27,19 @@ def slowed(latencies: Array) -> Array:
     return latencies * factor
 
 
-def test_a_clean_table_is_predicted_to_its_noise() -> None:
-    report = judge(FeatureTable.of_arrays(*measurements(), range(400)))
+@pytest.fixture(scope="module")
+def clean() -> TableReport:
+    return judge(FeatureTable.of_arrays(*measurements(), range(400)))
+
+
+@pytest.fixture(scope="module")
+def disturbed() -> TableReport:
+    features, latencies = measurements()
+    return judge(FeatureTable.of_arrays(features, slowed(latencies), range(400)))
+
+
+def test_a_clean_table_is_predicted_to_its_noise(clean: TableReport) -> None:
+    report = clean
     assert report.mape < 1.0 and report.within_5 == 100 and report.spearman is not None and report.spearman > 0.99
     assert report.drift_lag1 is not None and abs(report.drift_lag1) < 0.2
     assert report.mape < 1.05 * report.plain_mape, "a drift term does no harm where there is no drift"
@@ -36,22 +47,19 @@ def test_a_clean_table_is_predicted_to_its_noise() -> None:
     assert report.noise_floor is None
 
 
-def test_drift_is_seen_and_taken_out() -> None:
-    features, latencies = measurements()
-    disturbed = judge(FeatureTable.of_arrays(features, slowed(latencies), range(400)))
+def test_drift_is_seen_and_taken_out(disturbed: TableReport) -> None:
     assert disturbed.drift_lag1 is not None and disturbed.drift_lag1 > 0.7
     assert disturbed.plain_mape > 5 and disturbed.mape < 1.6
     assert min(disturbed.neighbours) > 0
 
 
-def test_without_an_order_it_is_the_plain_model() -> None:
+def test_without_an_order_it_is_the_plain_model(disturbed: TableReport) -> None:
     features, latencies = measurements()
     table = FeatureTable.of_arrays(features, slowed(latencies))
     report = judge(table)
     assert report.drift_lag1 is None and set(report.neighbours) == {0}
     assert report.mape == pytest.approx(report.plain_mape)
-    ordered = judge(FeatureTable.of_arrays(features, slowed(latencies), range(400)))
-    assert report.mape == pytest.approx(ordered.plain_mape)
+    assert report.mape == pytest.approx(disturbed.plain_mape)
 
 
 def test_the_order_is_that_of_the_column_not_of_the_file() -> None:
@@ -70,11 +78,10 @@ def test_it_is_deterministic_whatever_the_global_seed() -> None:
     assert judge(table) == first
 
 
-def test_the_learning_curve_falls_and_ends_at_the_whole() -> None:
-    report = judge(FeatureTable.of_arrays(*measurements(), range(400)))
-    sizes = [point.n_train for point in report.learning_curve]
-    assert sizes == [20, 40, 80, 160, 320] and report.learning_curve[0].mape > 1.2 * report.learning_curve[-1].mape
-    assert report.learning_curve[-1].mape == pytest.approx(report.mape)
+def test_the_learning_curve_falls_and_ends_at_the_whole(clean: TableReport) -> None:
+    curve = clean.learning_curve
+    assert [point.n_train for point in curve] == [20, 40, 80, 160, 320] and curve[0].mape > 1.2 * curve[-1].mape
+    assert curve[-1].mape == pytest.approx(clean.mape)
 
 
 def test_rows_measured_twice_tell_the_noise() -> None:
