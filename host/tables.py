@@ -35,7 +35,7 @@ def read_table(kind: type[Settings], table: Mapping[str, Any], what: str) -> Set
     try:
         return TypeAdapter(kind).validate_json(text, strict=True)
     except ValidationError as error:
-        raise _first_problem(what, error.errors()[0]) from error
+        raise _first_problem(what, error.errors(), table) from error
 
 
 def _refuse_unknown(kind: Any, table: Any, what: str, path: tuple[str, ...]) -> None:
@@ -58,12 +58,27 @@ def _hint(name: str, known: Sequence[str], hints: Mapping[str, Any]) -> str:
     return f"did you mean {meant[near[0]]}?" if near else f"there are: {', '.join(known) or 'none'}"
 
 
-def _first_problem(what: str, problem: Any) -> InputError:
-    where = ".".join(str(part) for part in problem["loc"])
+def _first_problem(what: str, problems: Sequence[Any], table: Any) -> InputError:
+    problem = problems[0]
     own = problem.get("ctx", {}).get("error")
     if isinstance(own, InputError):
         return own
     if problem["type"] == "missing":
-        return InputError(f"{what} lacks {where}")
-    message = problem["msg"][:1].lower() + problem["msg"][1:]
-    return InputError(f"{what}: {where or 'it'} is {problem['input']!r}: {message}")
+        return InputError(f"{what} lacks {'.'.join(map(str, problem['loc']))}")
+    where = _place(problem["loc"], table)
+    # One for each type that the field may have.
+    messages = [each["msg"] for each in problems if _place(each["loc"], table) == where]
+    said = " or ".join(dict.fromkeys(message[:1].lower() + message[1:] for message in messages))
+    return InputError(f"{what}: {where or 'it'} is {problem['input']!r}: {said}")
+
+
+def _place(path: Sequence[int | str], table: Any) -> str:
+    """The part of a path that leads through the table; what follows names a type of several."""
+    found = []
+    for part in path:
+        try:
+            table = table[part]
+        except (KeyError, IndexError, TypeError):
+            break
+        found.append(str(part))
+    return ".".join(found)

@@ -18,7 +18,10 @@ DEFAULT_SHAPE = (3, 224, 224)
 BUILDERS: Guests[Callable[..., nn.Module]] = Guests(
     "edgewright.backbones",
     "backbone",
-    {"small-image-resnet": "edgewright.supernet.small_images:build_small_image_resnet"},
+    {
+        "normalised": "edgewright.supernet.normalised:build_normalised",
+        "small-image-resnet": "edgewright.supernet.small_images:build_small_image_resnet",
+    },
 )
 """Backbones that are not timm's: each takes a recipe's arguments, `num_classes` among them, and gives the module."""
 

@@ -1,4 +1,4 @@
-"""A warm start: the weights of a trained supernet, as far as they fit into another model.
+"""A warm start: the weights of a trained supernet, or of a file, as far as they fit into another model.
 
 A detector's feature maps are the layers of an ordinary timm model, so a supernet that answers questions about the same
 objects already knows much of what the detector needs. The paper cuts its modules from a pre-trained backbone.
@@ -13,32 +13,40 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..shipped import find_supernet
-from ..supernet.weights import BACKBONE, read_weights
+from ..supernet.weights import BACKBONE, read_pretrained, read_weights
 
-_PREFIXES = ("", "features.")
+_PREFIXES = ("", "features.", "model.")
+_FILES = (".safetensors", ".pth", ".pt", ".bin")
 
 
 @torch.no_grad()
 def start_from(model: nn.Module, named: str) -> int:
-    """Copy tensors of a trained supernet into `model` where name and shape agree, and return how many were copied.
+    """Copy tensors into `model` where name and shape agree, and return how many were copied.
 
     A first convolution for another number of colours gets the mean over the old colours.
 
     Args:
-        model: may have the supernet's layers below the prefix "features.", as a detector does.
-        named: a shipped supernet's name, or a folder.
+        model: may have the layers below the prefix "features." or "model.", as a detector or a normalised model does.
+        named: a shipped supernet's name, its folder, or a file of pre-trained weights: `.safetensors`, or a state
+            dictionary that torch saved (read without running any code in it).
 
     Raises:
-        InputError: there is no such supernet, or none of it fits.
+        InputError: there is no such supernet or file, or none of it fits; of a file, also where less than half of the
+            model's tensors are in it, since it is then of another model.
     """
-    own = model.state_dict()
-    found = read_weights(find_supernet(Path(named)) / BACKBONE)
+    own, is_file = model.state_dict(), Path(named).suffix in _FILES
+    found = read_pretrained(Path(named)) if is_file else read_weights(find_supernet(Path(named)) / BACKBONE)
     taken = {
         prefix + name: fitted
         for name, tensor in found.items()
         for prefix in _PREFIXES
         if prefix + name in own and (fitted := _fitted(tensor, own[prefix + name])) is not None
     }
+    if is_file and 2 * len(taken) < len(own):
+        raise InputError(
+            f"{named} has only {len(taken)} of this backbone's {len(own)} tensors, by name and shape: it is of another "
+            "model, or of another width; name the one that fits as `start`, or none"
+        )
     if not taken:
         raise InputError(f"nothing of supernet {named!r} fits this backbone; name another one as `start`, or none")
     model.load_state_dict(own | taken)

@@ -24,7 +24,7 @@ def test_a_table_becomes_settings():
         ({"warmup_share": 1.5}, r"`warmup_share` must lie in \[0, 1\], got 1.5"),
         ({"averaging": 1}, r"`averaging` must lie in \[0, 1\), got 1"),
         ({"batch_workers": -1}, "`batch_workers` must be at least 0, or \"auto\", got -1"),
-        ({"batch_workers": "all"}, "batch_workers.int is 'all': input should be a valid integer"),
+        ({"batch_workers": "all"}, "batch_workers is 'all': input should be a valid integer or input should be 'auto'"),
         ({"max_gradient_norm": 0}, "`max_gradient_norm` must be above 0, got 0"),
         ({"device": "tpu"}, "device is 'tpu': input should be 'auto', 'cpu' or 'cuda'"),
         ({"batchsize": 4}, "has no field batchsize; did you mean batch_size"),

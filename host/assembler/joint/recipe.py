@@ -52,7 +52,8 @@ class JointRecipe:
 
     Attributes:
         domain: the tasks, and what only their kind knows about.
-        start: a trained supernet whose weights are the first ones where they fit, a shipped one or a folder.
+        start: a trained supernet whose weights are the first ones where they fit, a shipped one or a folder; or a file
+            of pre-trained weights, such as timm's.
         tune_steps: of a third stage, which keeps limits after a joint stage that did not, at `tune_lr_share` of its
             learning rates.
         keep_limits: whether the discrete gates of the joint stage are those that are deployed: no more of them open

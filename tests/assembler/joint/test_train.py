@@ -104,9 +104,9 @@ def test_the_tuning_stage_sees_gates_that_keep_their_limit(domain, tmp_path, mon
     seen = []
     forward = JointLoss.forward
 
-    def note(self, batch, noise, gate_weight):
+    def note(self, batch, noise, gate_weight, whole):
         seen.append((self.keep_limits, gate_weight))
-        return forward(self, batch, noise, gate_weight)
+        return forward(self, batch, noise, gate_weight, whole)
 
     monkeypatch.setattr(JointLoss, "forward", note)
     train(TINY, tmp_path / "run", domain)
@@ -246,7 +246,9 @@ def test_averaged_weights_are_what_is_delivered(domain, tmp_path, whole):
         assert torch.equal(tensor, weights(cut)[name]), name
 
 
-def test_open_samples_are_refused_where_pre_training_has_other_outputs(domain, tmp_path):
+def test_what_cannot_begin_leaves_no_folder(domain, tmp_path):
     with pytest.raises(InputError, match="sets `open_share`, but its tasks are answered by 2 outputs"):
         train(replace(TINY, open_share=0.25), tmp_path / "never", domain)
+    with pytest.raises(InputError, match="there is no file weights.pth"):
+        train(replace(TINY, start="weights.pth"), tmp_path / "never", domain)
     assert not (tmp_path / "never").exists()
