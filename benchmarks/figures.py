@@ -155,6 +155,34 @@ def _store(runs: Sequence[Run]) -> str:
     return table(("records", *stages), rows)
 
 
+TASKS = {
+    "which of, trained": ("which", False),
+    "which of, never trained": ("which", True),
+    "yes or no, trained": ("yes-no", False),
+    "yes or no, never trained": ("yes-no", True),
+}
+
+
+def _labelled(runs: Sequence[Run]) -> str:
+    header = ("run", "network", "modules open", *TASKS, "right label")
+    return table(header, [row for run in runs for row in _networks(run.result)])
+
+
+def _networks(result: Result) -> Iterator[tuple[str, ...]]:
+    steps = " + ".join(str(n) for n in result["steps"].values())
+    run = f"seed {result['seed']}, {steps} steps, {result['train_s'] / 60:.0f} minutes"
+    right = ", ".join(f"{name} {_share(share)}" for name, share in result["right_labels"].items())
+    for network in dict.fromkeys(each["network"] for each in result["tasks"]):
+        known = {(each["kind"], each["unseen"]): each for each in result["tasks"] if each["network"] == network}
+        ratio = sum(each["ratio"] for each in known.values()) / len(known)
+        is_whole = network == "whole"
+        yield (
+            run, "all gates open" if is_whole else f"limit {network}", _share(ratio),
+            *(_share(known[kind]["score"]) if kind in known else "" for kind in TASKS.values()),
+            right if is_whole else "",
+        )  # fmt: skip
+
+
 SECTIONS = (
     Section(
         "customize",
@@ -223,6 +251,14 @@ SECTIONS = (
         "A training step",
         "The time of a step, compared with a step of the plain backbone on the same batch; medians.",
         _step_ratios,
+    ),
+    Section(
+        "images",
+        "Labelled images",
+        "CIFAR-10 at 32 x 32 (recipe `images-32`): the mean score on test images over all tasks of a kind, every "
+        "answer counting alike. The supernet with all gates open may only give the task's answers. The right label is "
+        "over all labels of a group and all test images.",
+        _labelled,
     ),
     Section(
         "store",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,9 +24,9 @@ from ...errors import InputError
 from ...files import write_atomic
 from ...gates import Gates
 from ...predictors.judging.learning import MIN_SUBNETS
+from ...supernet.outputs import keep_outputs
 from ...tasks import Task
 from ...tasks.domain import TaskDomain
-from ...training.fit import Fitted
 from ...training.scoring import model_score
 from ...workbench.on_device import SupernetOnDevice
 from ...workbench.options import CampaignOptions
@@ -85,10 +86,15 @@ class Bench:
         memory = self.full.memory_mib
         return Budget((self.full.latency_ms or 0.0) * share, None if memory is None else memory * share)
 
-    def accuracy(self, fitted: Fitted, task: Task) -> float:
+    def for_task(self, model: nn.Module, task: Task) -> nn.Module:
+        """A copy with the task's own outputs, where a model for one task has others than the supernet."""
+        outputs = self.domain.outputs(task)
+        return model if outputs is None else keep_outputs(copy.deepcopy(model), outputs.rows)
+
+    def accuracy(self, model: nn.Module, task: Task) -> float:
         """The domain's score on the test images that customised models are judged by."""
         rng = np.random.default_rng(self.options.seed)
-        return model_score(fitted.model, self.domain.examples(task, "test", self.options.n_images, rng))
+        return model_score(model, self.domain.examples(task, "test", self.options.n_images, rng))
 
     def generated_path(self, task: Task, share: float) -> Path:
         return self.folder / "models" / f"edgewright-{file_stem(str(task))}-{share:g}.tflite"

@@ -120,8 +120,8 @@ def _add_trained(bench: Bench, table: ResultTable, key: Key, job: Job | None, cu
         return _add(bench, table, key, note="there is no architecture within this budget")
     fitted = bench.baselines.fitted(job)
     seconds = fitted.train_s + (cut.seconds if cut is not None and key[2] == "prune-tune" else 0.0)
-    cost, accuracy = bench.measure(fitted.model), bench.accuracy(fitted, job.task)
-    _add(bench, table, key, cost, accuracy, seconds, fitted.flat)
+    model = bench.for_task(fitted.model, job.task)
+    _add(bench, table, key, bench.measure(model), bench.accuracy(model, job.task), seconds, fitted.flat)
 
 
 def _add(
